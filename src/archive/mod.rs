@@ -1,0 +1,244 @@
+//! The only truth: objects, their index, the job queue, deliveries and the audit trail.
+//!
+//! Everything else in the program sees the trait [`Archive`] and nothing of what is behind it;
+//! [`local::LocalArchive`] keeps objects in a directory and rows in SQLite. An implementation over
+//! PostgreSQL and S3 has to keep the same promises, which `docs/promises.md` lists and the contract
+//! tests hold every implementation to:
+//!
+//! - [`Incoming::commit`] returns `Ok` only when the bytes are fsynced under their final name,
+//!   the directory is fsynced and the index row is committed;
+//! - same SOP Instance UID with the same bytes: [`Receipt::Duplicate`]; with other bytes: the first
+//!   is kept, the second is quarantined, [`Receipt::Conflict`];
+//! - a job has one visible end; a lease that runs out is handed to the next taker.
+
+use crate::dicom::{InstanceHeader, Uid};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// What the association knows of an instance before its bytes arrive.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub sop_class: Uid,
+    pub sop_instance: Uid,
+    pub transfer_syntax: Uid,
+    /// AE title of the sender, as a key of the peer table (validated, ≤ 16 characters).
+    pub calling_ae: String,
+}
+
+/// An instance on its way in. Dropped without `commit`: nothing is left behind.
+pub trait Incoming: Send {
+    /// Appends bytes of the data set. Fails with [`ArchiveError::TooLarge`] over the quota.
+    fn write(&mut self, data: &[u8]) -> Result<(), ArchiveError>;
+    /// Gate, header, fsync, rename, directory fsync, index commit; then and only then `Ok`.
+    fn commit(self: Box<Self>) -> Result<Receipt, ArchiveError>;
+}
+
+/// What became of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Receipt {
+    Stored(Box<Instance>),
+    /// The same bytes were there already.
+    Duplicate(Box<Instance>),
+    /// Other bytes under a UID that is taken: the first stands, these are in quarantine.
+    Conflict {
+        kept: Box<Instance>,
+        quarantined_sha256: String,
+    },
+}
+
+/// An instance in the archive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    pub header: InstanceHeader,
+    /// SHA-256 of the data set's bytes as received, lower-case hex; also the object's name.
+    pub sha256: String,
+    pub bytes: u64,
+    pub received: Timestamp,
+    /// AE title of the sender, or `grayd` for the node's own results.
+    pub source: String,
+}
+
+/// Selects instances; empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceFilter {
+    pub patient_id: Option<String>,
+    pub study: Option<Uid>,
+    pub series: Option<Uid>,
+    pub sop_instance: Option<Uid>,
+    /// Only what the node did (true) or did not (false) make itself.
+    pub own_results: Option<bool>,
+    /// Only what came at or after this instant.
+    pub received_since: Option<Timestamp>,
+}
+
+/// One piece of computing: `key` names it (course, cycle, inputs, parameters, software), so the same
+/// work is queued once.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Job {
+    pub id: i64,
+    pub key: String,
+    pub course: String,
+    /// What the worker is told, JSON.
+    pub spec: String,
+    pub state: JobState,
+    pub attempts: u32,
+    /// Why it failed or is parked; what to supply.
+    pub reason: Option<String>,
+    pub created: Timestamp,
+    pub changed: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    Queued,
+    Running,
+    Done,
+    /// Needs a person: `reason` says what to supply.
+    Parked,
+    /// Out of attempts.
+    Failed,
+}
+
+/// How a worker's attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobEnd {
+    /// Results are in the archive and their deliveries queued, in one transaction.
+    Done {
+        results: Vec<Uid>,
+        deliver_to: Vec<String>,
+    },
+    Parked {
+        reason: String,
+    },
+    /// The attempt crashed or failed for a passing reason; retried until attempts run out.
+    Attempt {
+        reason: String,
+    },
+}
+
+/// One result object on its way to one peer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Delivery {
+    pub id: i64,
+    pub peer: String,
+    pub sop_instance: Uid,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub next_attempt: Timestamp,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    Waiting,
+    /// The peer answered success (or that it has the instance already).
+    Delivered,
+    /// The peer refused for good, or a day of attempts ran out.
+    Parked,
+}
+
+/// How one attempt to deliver ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeliveryEnd {
+    Delivered,
+    Retry { at: Timestamp, reason: String },
+    Parked { reason: String },
+}
+
+/// One line of the audit trail: who did what to which object, and how it ended. Never names a
+/// patient; objects are named by UID.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AuditEvent {
+    pub at: Timestamp,
+    /// Kebab-case: `instance-stored`, `association-refused`, `job-parked`.
+    pub event: String,
+    /// AE title, peer address or `grayd`.
+    pub actor: String,
+    pub object: Option<String>,
+    pub outcome: String,
+}
+
+/// Why the archive could not do it. `dimse_status` gives each its answer to a sender.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error(
+        "out of space: {free_bytes} bytes free, {reserve_bytes} are kept in reserve; free some or lower storage.reserve_mb"
+    )]
+    OutOfSpace { free_bytes: u64, reserve_bytes: u64 },
+    #[error("storage failed at {step}: {source}")]
+    Storage { step: &'static str, source: std::io::Error },
+    #[error("index failed at {step}: {message}")]
+    Index { step: &'static str, message: String },
+    #[error("instance is larger than the {limit_bytes} bytes allowed (storage.instance_limit_mb)")]
+    TooLarge { limit_bytes: u64 },
+    /// The bytes are no data set: gate or parser refused them.
+    #[error("not understood: {0}")]
+    Unreadable(String),
+    /// A data set, but not the one that the command announced, or without a needed UID.
+    #[error("data set does not match: {0}")]
+    Mismatch(String),
+    #[error("no such {0} in the archive")]
+    NotFound(&'static str),
+}
+
+impl ArchiveError {
+    /// The C-STORE status (PS3.4 B.2.3) that tells the sender what happened.
+    pub fn dimse_status(&self) -> u16 {
+        match self {
+            Self::OutOfSpace { .. }
+            | Self::Storage { .. }
+            | Self::Index { .. }
+            | Self::TooLarge { .. } => 0xA700,
+            Self::Mismatch(_) => 0xA900,
+            Self::Unreadable(_) => 0xC000,
+            Self::NotFound(_) => 0x0110,
+        }
+    }
+}
+
+/// The narrow door to everything that must survive. All methods block; callers on tokio use
+/// `spawn_blocking`.
+pub trait Archive: Send + Sync {
+    /// Room and permission to receive? Checked before a byte is accepted.
+    fn receive(&self, arrival: Arrival) -> Result<Box<dyn Incoming>, ArchiveError>;
+    /// Instances by filter, ordered by (series, slice position, instance number, SOP instance).
+    fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError>;
+    /// Where an instance's Part 10 file can be read from; the hash is verified by `verify`.
+    fn path(&self, sop_instance: &Uid) -> Result<PathBuf, ArchiveError>;
+    /// Reads the object back and compares its hash: bit rot is found before a dose is made of it.
+    fn verify(&self, sop_instance: &Uid) -> Result<bool, ArchiveError>;
+
+    /// Queues a job unless one with this key exists; says which id it has and whether it is new.
+    fn enqueue(&self, key: &str, course: &str, spec: &str) -> Result<(i64, bool), ArchiveError>;
+    /// Takes the oldest job that is queued or whose lease ran out, for `lease_s` seconds.
+    fn lease(&self, worker: &str, lease_s: u32) -> Result<Option<Job>, ArchiveError>;
+    /// Still at it: prolongs the lease; false when it was lost to another worker.
+    fn heartbeat(&self, job: i64, worker: &str, lease_s: u32) -> Result<bool, ArchiveError>;
+    /// Ends an attempt. `max_attempts` decides whether `JobEnd::Attempt` queues again or fails.
+    fn finish(
+        &self,
+        job: i64,
+        worker: &str,
+        end: JobEnd,
+        max_attempts: u32,
+    ) -> Result<(), ArchiveError>;
+    /// All jobs, newest first, at most `limit`.
+    fn jobs(&self, limit: u32) -> Result<Vec<Job>, ArchiveError>;
+    /// SOP instances that a job's results are.
+    fn job_results(&self, job: i64) -> Result<Vec<Uid>, ArchiveError>;
+
+    /// Deliveries that are due, oldest first.
+    fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
+    fn finish_delivery(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;
+    fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
+
+    /// Appends to the audit trail.
+    fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError>;
+    fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEvent>, ArchiveError>;
+
+    /// A small named text that must survive (the state of a course): replaces it whole.
+    fn put_note(&self, name: &str, text: &str) -> Result<(), ArchiveError>;
+    fn note(&self, name: &str) -> Result<Option<String>, ArchiveError>;
+}

@@ -1,0 +1,1 @@
+//! Dose statistics, dose-volume histograms and biologically effective dose.

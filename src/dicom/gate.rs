@@ -1,0 +1,1 @@
+//! Allocation-free, bounded pre-scan of untrusted data sets, before any parser sees them.

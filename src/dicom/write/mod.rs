@@ -1,0 +1,1 @@
+//! The modules that every result object shares.

@@ -1,0 +1,83 @@
+//! What can be set about the node, with defaults: the `node:`, `peers:` and `limits:` sections of
+//! the configuration are these types.
+
+use serde::{Deserialize, Serialize};
+
+/// `node:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSettings {
+    /// Our AE title; a caller that calls another title is refused. 1 to 16 characters.
+    pub ae_title: String,
+    /// Address and port to accept associations on; port 0 picks a free one.
+    pub listen: String,
+    pub limits: Limits,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            ae_title: "GRAYD".into(),
+            listen: "127.0.0.1:11112".into(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A system that we talk with; also the allow-list of those who may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// How configuration and pages name it.
+    pub name: String,
+    pub ae_title: String,
+    /// Name or address; a caller's address must be one that this resolves to.
+    pub host: String,
+    pub port: u16,
+}
+
+/// `node.limits:` every bound on what a peer can make us hold or wait for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Associations served at once; further ones are refused politely (local limit exceeded).
+    pub associations: usize,
+    /// Largest PDU we accept and offer, bytes.
+    pub max_pdu_bytes: u32,
+    /// From connection to A-ASSOCIATE-RQ, and from our release or abort to the peer's close (ARTIM), s.
+    pub artim_s: u32,
+    /// Between messages on an open association, s.
+    pub idle_s: u32,
+    /// For one whole PDU to arrive or leave, s.
+    pub pdu_s: u32,
+    /// For one association as a whole, s.
+    pub association_s: u32,
+    /// Slowest tolerated transfer of a data set, bytes per second over 30 s.
+    pub min_rate_bytes_per_s: u32,
+    /// Largest instance, MiB.
+    pub instance_mb: u32,
+    /// For a peer to answer as we send: connect, associate, C-STORE-RSP, release, s.
+    pub peer_answer_s: u32,
+    /// First wait before a delivery is tried again, s; doubles with jitter up to an hour.
+    pub retry_s: u32,
+    /// After this long without success a delivery is parked, h.
+    pub give_up_h: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            associations: 64,
+            max_pdu_bytes: 131_072,
+            artim_s: 30,
+            idle_s: 60,
+            pdu_s: 30,
+            association_s: 7200,
+            min_rate_bytes_per_s: 1024,
+            instance_mb: 4096,
+            peer_answer_s: 30,
+            retry_s: 10,
+            give_up_h: 24,
+        }
+    }
+}

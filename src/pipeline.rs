@@ -1,0 +1,1 @@
+//! The chain, one stage a line: the only place where stages meet.

@@ -1,0 +1,175 @@
+//! The result of one cycle: everything that any report says, with unit, method and warnings.
+
+use crate::dicom::{PatientIdentity, Uid};
+use crate::kinetics::Fit;
+use crate::quantity::nuclide::Nuclide;
+use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
+use crate::volume::{Occupancy, Volume};
+use jiff::Timestamp;
+
+/// Results are research until a notified body says otherwise; every report carries this line.
+pub const RESEARCH_MARK: &str =
+    "Research software. Not a medical device. Not for clinical decisions.";
+
+/// Name and version of the program that computed, and the hash of everything that steered it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Software {
+    pub name: &'static str,
+    pub version: &'static str,
+    /// SHA-256 over protocol, plan settings, camera calibration and data tables in use.
+    pub parameters_sha256: String,
+}
+
+/// An input instance, for references and provenance.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct InputInstance {
+    pub sop_class: Uid,
+    pub sop_instance: Uid,
+    pub series: Uid,
+    pub study: Uid,
+    pub modality: String,
+    pub sha256: String,
+}
+
+/// Attributes of the study that results join, copied from the reference series.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StudyIdentity {
+    pub study: Option<Uid>,
+    pub date: String,
+    pub time: String,
+    pub id: String,
+    pub accession_number: String,
+    pub referring_physician: String,
+    pub description: String,
+}
+
+/// One imaging time point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimePoint {
+    /// Beginning of the acquisition, UTC.
+    pub acquired: Timestamp,
+    /// From the administration to that instant.
+    pub after_administration: Seconds,
+    pub series: Uid,
+    pub modality: String,
+    /// Activity in the whole field of view at that instant.
+    pub field_of_view: Becquerel,
+    /// How stored values became Bq/ml, one sentence.
+    pub quantification: String,
+}
+
+/// The engine that made the dose.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct EngineReport {
+    /// `local`, `kernel`, `monte-carlo`.
+    pub name: &'static str,
+    /// Why this one: stated in the plan, or the rule that chose it.
+    pub chosen_because: String,
+    /// Where the mass of a voxel came from: `CT density` or `stated density 1.04 g/mL`.
+    pub mass_source: String,
+    /// Energy deposited per decay, as used, keV.
+    pub energy_per_decay_kev: f64,
+    pub histories: Option<u64>,
+}
+
+/// One region (or the remainder of the body) with all its numbers. `None`: could not be had, and
+/// a warning says why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionResult {
+    pub name: String,
+    /// Number within this result, 1-based: the SEG's segment number.
+    pub number: u16,
+    /// What the region is, for codes: an organ's name in lower case, `lesion`, or unknown.
+    pub anatomy: Option<String>,
+    /// On the dose grid.
+    pub occupancy: Occupancy,
+    pub volume: Millilitre,
+    pub mass: Option<Gram>,
+    /// Activity at each time point, at the beginning of that acquisition; same order as `time_points`.
+    pub activity: Vec<Option<Becquerel>>,
+    pub fit: Option<Fit>,
+    pub dose: Option<DoseStatistics>,
+    /// Biologically effective dose of the mean dose, with what it assumed.
+    pub bed: Option<Bed>,
+    /// Relative standard uncertainty of the mean dose, k = 1.
+    pub uncertainty: Option<f64>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Statistics of a region's dose: mean by mass (energy over mass), the rest by volume.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct DoseStatistics {
+    pub mean: Gray,
+    pub min: Gray,
+    pub max: Gray,
+    pub median: Gray,
+    pub sd: Gray,
+    pub d98: Gray,
+    pub d95: Gray,
+    pub d50: Gray,
+    pub d2: Gray,
+    /// Cumulative DVH: (dose at the bin's lower edge, volume that receives at least that).
+    #[serde(skip)]
+    pub dvh: Vec<(Gray, Millilitre)>,
+}
+
+/// Biologically effective dose (MIRD 20).
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Bed {
+    pub value: Gray,
+    pub alpha_beta: Gray,
+    pub repair_half_time: Seconds,
+    /// Provenance tag of the biological parameters (S, P, D or M).
+    pub provenance: String,
+}
+
+/// Imaging complete, or a first look that a later revision will supersede.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Completeness {
+    Provisional,
+    Final,
+}
+
+/// Everything that one run of the pipeline says about one cycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CycleResult {
+    pub software: Software,
+    pub protocol: String,
+    pub protocol_version: String,
+    pub patient: PatientIdentity,
+    pub study: StudyIdentity,
+    pub cycle: u32,
+    pub completeness: Completeness,
+    /// SR that this result supersedes, where it is a revision.
+    pub predecessor: Option<Uid>,
+    pub radiopharmaceutical: String,
+    pub nuclide: Nuclide,
+    pub administered: Becquerel,
+    pub administered_at: Timestamp,
+    pub inputs: Vec<InputInstance>,
+    pub time_points: Vec<TimePoint>,
+    /// Frame of reference that the dose grid lies in.
+    pub frame_of_reference: Uid,
+    /// Series whose grid the dose is on.
+    pub reference_series: Uid,
+    /// RTSTRUCT whose ROIs the regions are, with each region's ROI number, where there is one.
+    pub structure_set: Option<StructureSetReference>,
+    /// Gy, on the dose grid.
+    pub dose_gy: Volume<f32>,
+    pub engine: EngineReport,
+    pub regions: Vec<RegionResult>,
+    pub warnings: Vec<Warning>,
+    /// When the computation was made: the only number here that a rerun changes.
+    pub computed_at: Timestamp,
+}
+
+/// The RTSTRUCT behind the regions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StructureSetReference {
+    pub sop_instance: Uid,
+    pub series: Uid,
+    pub study: Uid,
+    /// (region number, ROI number).
+    pub roi_numbers: Vec<(u16, i32)>,
+}

@@ -1,0 +1,1 @@
+//! Contours and segmentations to the fraction of each voxel that a region fills.
