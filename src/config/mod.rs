@@ -1,1 +1,86 @@
 //! Configuration, plans and protocols: one declaration a key, checked with file:line:column.
+//!
+//! [`load`] reads everything that a node starts from and reports all faults of all files in one
+//! go. [`watch`] keeps the plans in force as their folder changes.
+
+pub mod node;
+pub mod parameters;
+pub mod plan;
+pub mod protocol;
+pub mod watch;
+pub mod yaml;
+
+pub use node::{CameraSettings, NodeConfig, StorageSettings};
+pub use parameters::{Engine, KineticsMethod, Parameters};
+pub use plan::{Administration, Cycle, Plan};
+pub use protocol::{Protocol, Protocols};
+pub use watch::{PlanFolder, Plans};
+pub use yaml::Fault;
+
+use std::path::{Path, PathBuf};
+
+/// The most plans (or protocols) in one folder.
+const FILES_MAX: usize = 10_000;
+
+/// What a node starts from.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: NodeConfig,
+    pub protocols: Protocols,
+    /// Sound plans, by file name.
+    pub plans: Vec<Plan>,
+    /// Faults of plans: reported, but they do not keep the node from starting.
+    pub plan_faults: Vec<Fault>,
+}
+
+/// Reads configuration, protocols and plans. `Err` holds every fault of all of them where the
+/// configuration or a protocol has one.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
+    let config = NodeConfig::open(path)?;
+    let protocols = Protocols::load(config.protocols.as_deref());
+    let known = protocols.as_ref().cloned().unwrap_or_default();
+    let (plans, plan_faults) = read_plans(&config.plans.0, &known);
+    match protocols {
+        Ok(protocols) => Ok(Loaded { config, protocols, plans, plan_faults }),
+        Err(faults) => Err(faults),
+    }
+}
+
+/// Every sound plan of a folder, by file name, and every fault of the others.
+pub fn read_plans(folder: &Path, protocols: &Protocols) -> (Vec<Plan>, Vec<Fault>) {
+    let mut folder = PlanFolder::new(folder.to_owned());
+    let plans = folder.rescan(protocols);
+    (plans.in_force, plans.faults)
+}
+
+/// The `*.yaml` files of a folder, by name. Hidden files are somebody's editor at work.
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let name = folder.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        Fault::of_file(&name, format!("cannot be listed ({error}); check path and rights"))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            return Err(Fault::of_file(&name, "holds more than 10000 files; move old ones away"));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_text(path: &Path) -> Result<String, Fault> {
+    let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        Fault::of_file(&name, format!("cannot be read ({error}); check rights and encoding"))
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > yaml::FILE_BYTES_MAX {
+        return Err(Fault::of_file(&name, "is longer than 1 MiB; is this the right file?"));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}

@@ -6,8 +6,10 @@
 
 mod grid;
 pub mod resample;
+pub mod transform;
 
 pub use grid::{Grid, GridError};
+pub use transform::Transform;
 
 use crate::quantity::Millilitre;
 use ndarray::Array3;

@@ -1,0 +1,381 @@
+//! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
+
+use super::yaml::{Document, Fault, Step, steps};
+use crate::node::settings::{NodeSettings, Peer};
+use crate::quantity::nuclide::Nuclide;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The whole file. Paths are absolute once [`NodeConfig::open`] has returned.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    pub site: SiteSettings,
+    pub node: NodeSettings,
+    pub web: WebSettings,
+    pub storage: StorageSettings,
+    pub plans: PlansFolder,
+    /// Folder of the site's own protocols, beside the built-in ones.
+    pub protocols: Option<PathBuf>,
+    pub peers: Vec<Peer>,
+    pub results: ResultSettings,
+    pub intake: IntakeSettings,
+    pub cameras: Vec<CameraSettings>,
+    pub compute: ComputeSettings,
+}
+
+/// `site:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteSettings {
+    /// IANA name of the zone that dates and times without a zone offset are in.
+    pub time_zone: String,
+}
+
+impl Default for SiteSettings {
+    fn default() -> Self {
+        Self { time_zone: "UTC".into() }
+    }
+}
+
+impl SiteSettings {
+    /// The zone; `check` has made sure that its name is known.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+/// `web:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSettings {
+    /// Address and port of the pages; port 0 picks a free one.
+    pub listen: String,
+    /// Host names that pages may be asked for under, beside the address itself and `localhost`.
+    pub hosts: Vec<String>,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8042".into(), hosts: Vec::new() }
+    }
+}
+
+/// `storage:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSettings {
+    /// Objects and index live below this folder; created where absent.
+    pub directory: PathBuf,
+    /// Space that is kept free, MiB: below it nothing is accepted.
+    pub reserve_mb: u64,
+    /// Largest instance, MiB.
+    pub instance_limit_mb: u64,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self { directory: "grayd-data".into(), reserve_mb: 1024, instance_limit_mb: 4096 }
+    }
+}
+
+/// `plans:` the watched folder of treatment plans (`*.yaml`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlansFolder(pub PathBuf);
+
+impl Default for PlansFolder {
+    fn default() -> Self {
+        Self("plans".into())
+    }
+}
+
+/// `results:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResultSettings {
+    /// Names of peers that every result goes to.
+    pub send_to: Vec<String>,
+    /// Bits per voxel of RT Dose, 32 or 16 (for systems that read only 16).
+    pub dose_bits: u8,
+}
+
+impl Default for ResultSettings {
+    fn default() -> Self {
+        Self { send_to: Vec::new(), dose_bits: 32 }
+    }
+}
+
+/// `intake:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntakeSettings {
+    /// Quiet time after the last instance of a series before it counts as complete, s.
+    pub settle_seconds: u32,
+    /// How often the archive and the plans are looked through even without a sign of change, s.
+    pub rescan_seconds: u32,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self { settle_seconds: 60, rescan_seconds: 30 }
+    }
+}
+
+/// `cameras:` one calibration of one device for one nuclide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSettings {
+    #[serde(rename = "match")]
+    pub device: DeviceMatch,
+    pub nuclide: String,
+    /// Counts per second and MBq of the reconstructed image.
+    pub calibration_cps_per_mbq: f64,
+    /// Relative standard uncertainty (k = 1) of that factor, where it is known.
+    #[serde(default)]
+    pub relative_uncertainty: Option<f64>,
+    /// Date of the calibration, for the report.
+    #[serde(default)]
+    pub calibrated_on: Option<jiff::civil::Date>,
+}
+
+/// `cameras[].match:` what a series must say of its device; what is absent matches everything.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceMatch {
+    /// Station Name (0008,1010).
+    pub station_name: Option<String>,
+    /// Manufacturer (0008,0070).
+    pub manufacturer: Option<String>,
+    /// Manufacturer's Model Name (0008,1090).
+    pub model: Option<String>,
+}
+
+impl DeviceMatch {
+    fn is_empty(&self) -> bool {
+        self.station_name.is_none() && self.manufacturer.is_none() && self.model.is_none()
+    }
+
+    /// Does a device that calls itself so match? Text is compared as written.
+    pub fn matches(
+        &self,
+        station_name: Option<&str>,
+        manufacturer: Option<&str>,
+        model: Option<&str>,
+    ) -> bool {
+        let fits = |want: &Option<String>, have: Option<&str>| {
+            want.as_deref().is_none_or(|want| have == Some(want))
+        };
+        fits(&self.station_name, station_name)
+            && fits(&self.manufacturer, manufacturer)
+            && fits(&self.model, model)
+    }
+}
+
+/// `compute:` what a worker process may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComputeSettings {
+    /// Jobs that run at once.
+    pub workers: u32,
+    /// Address space of one worker, MiB.
+    pub memory_mb: u64,
+    /// Wall time of one attempt, s.
+    pub time_limit_s: u32,
+    /// Attempts before a job has failed.
+    pub attempts: u32,
+    /// A job whose worker has not been heard of for so long is handed on, s.
+    pub lease_s: u32,
+}
+
+impl Default for ComputeSettings {
+    fn default() -> Self {
+        Self { workers: 1, memory_mb: 8192, time_limit_s: 3600, attempts: 3, lease_s: 60 }
+    }
+}
+
+impl NodeConfig {
+    /// Reads and checks the file; `Err` holds every fault. Relative paths count from its folder.
+    pub fn open(path: &Path) -> Result<Self, Vec<Fault>> {
+        let mut document = Document::open(path).map_err(|fault| vec![fault])?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = absolute.parent().unwrap_or(Path::new("/"));
+        Self::from_document(&mut document, folder)
+    }
+
+    /// The same for a document that is already parsed.
+    pub fn from_document(document: &mut Document, folder: &Path) -> Result<Self, Vec<Fault>> {
+        let (config, mut faults) = document.read::<Self>();
+        let Some(mut config) = config else { return Err(faults) };
+        config.resolve_paths(folder);
+        let checks: [fn(&Self, &Document, &mut Vec<Fault>); 5] = [
+            Self::check_addresses,
+            Self::check_peers,
+            Self::check_folders,
+            Self::check_cameras,
+            Self::check_ranges,
+        ];
+        for check in checks {
+            check(&config, document, &mut faults);
+        }
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        self.storage.directory = folder.join(&self.storage.directory);
+        self.plans.0 = folder.join(&self.plans.0);
+        self.protocols = self.protocols.as_ref().map(|path| folder.join(path));
+    }
+
+    fn check_addresses(&self, document: &Document, faults: &mut Vec<Fault>) {
+        for (section, listen) in [("node", &self.node.listen), ("web", &self.web.listen)] {
+            if listen.parse::<SocketAddr>().is_err() {
+                faults.push(document.fault_at(
+                    steps![section, "listen"],
+                    format!("`{listen}` is no address; write it like `127.0.0.1:11112`"),
+                ));
+            }
+        }
+        check_ae_title(document, steps!["node", "ae_title"], &self.node.ae_title, faults);
+        if TimeZone::get(&self.site.time_zone).is_err() {
+            faults.push(document.fault_at(
+                steps!["site", "time_zone"],
+                format!(
+                    "`{}` is no known time zone; write it like `Europe/Stockholm` or `UTC`",
+                    self.site.time_zone
+                ),
+            ));
+        }
+    }
+
+    fn check_peers(&self, document: &Document, faults: &mut Vec<Fault>) {
+        let mut names = HashSet::new();
+        for (index, peer) in self.peers.iter().enumerate() {
+            let at = |key: &'static str| [Step::from("peers"), index.into(), key.into()];
+            check_ae_title(document, &at("ae_title"), &peer.ae_title, faults);
+            if peer.name.is_empty() || !names.insert(peer.name.as_str()) {
+                faults.push(document.fault_at(
+                    &at("name"),
+                    format!("`{}` names no peer or two; give each peer its own name", peer.name),
+                ));
+            }
+            if peer.host.trim().is_empty() {
+                let message = "is empty; write the peer's name or address";
+                faults.push(document.fault_at(&at("host"), message));
+            }
+            if peer.port == 0 {
+                let message = "port 0 cannot be called; write the port the peer listens on";
+                faults.push(document.fault_at(&at("port"), message));
+            }
+        }
+        for (index, name) in self.results.send_to.iter().enumerate() {
+            // A peer with a fault of its own is missing here, not in the file.
+            if document.is_whole() && !names.contains(name.as_str()) {
+                faults.push(document.fault_at(
+                    steps!["results", "send_to", index],
+                    format!("`{name}` is none of the peers; add it to `peers` or take it out"),
+                ));
+            }
+        }
+    }
+
+    fn check_folders(&self, document: &Document, faults: &mut Vec<Fault>) {
+        let folders = [("plans", Some(&self.plans.0)), ("protocols", self.protocols.as_ref())];
+        for (key, path) in folders {
+            if path.is_some_and(|path| !path.is_dir()) {
+                let message = "is not a folder that can be read; create it or correct the path";
+                faults.push(document.fault_at(steps![key], format!("`{key}` {message}")));
+            }
+        }
+    }
+
+    fn check_cameras(&self, document: &Document, faults: &mut Vec<Fault>) {
+        for (index, camera) in self.cameras.iter().enumerate() {
+            let at = |key: &'static str| [Step::from("cameras"), index.into(), key.into()];
+            if camera.device.is_empty() {
+                let message = "matches every device; name station_name, manufacturer or model";
+                faults.push(document.fault_at(&at("match"), message));
+            }
+            if let Err(error) = Nuclide::parse(&camera.nuclide) {
+                faults.push(document.fault_at(&at("nuclide"), error.to_string()));
+            }
+            let factor = camera.calibration_cps_per_mbq;
+            if !(factor.is_finite() && factor > 0.0 && factor < 1e5) {
+                faults.push(document.fault_at(
+                    &at("calibration_cps_per_mbq"),
+                    format!("{factor} cannot be; write counts per second and MBq, above 0"),
+                ));
+            }
+            if camera.relative_uncertainty.is_some_and(|u| !(0.0..1.0).contains(&u)) {
+                let message = "is a fraction, k = 1; write 0.03 for 3 %";
+                faults.push(document.fault_at(&at("relative_uncertainty"), message));
+            }
+        }
+    }
+
+    fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
+        let limits = &self.node.limits;
+        let ranges: [(&[Step<'_>], u64, u64, u64); 20] = [
+            (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
+            (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
+            (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
+            (steps!["compute", "memory_mb"], self.compute.memory_mb, 256, 4 << 20),
+            (steps!["compute", "time_limit_s"], self.compute.time_limit_s.into(), 10, 604_800),
+            (steps!["compute", "attempts"], self.compute.attempts.into(), 1, 10),
+            (steps!["compute", "lease_s"], self.compute.lease_s.into(), 10, 3_600),
+            (steps!["storage", "reserve_mb"], self.storage.reserve_mb, 1, 1 << 30),
+            (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 1 << 20),
+            (steps!["node", "limits", "associations"], limits.associations as u64, 1, 4_096),
+            (
+                steps!["node", "limits", "max_pdu_bytes"],
+                limits.max_pdu_bytes.into(),
+                4_096,
+                1 << 20,
+            ),
+            (steps!["node", "limits", "artim_s"], limits.artim_s.into(), 1, 3_600),
+            (steps!["node", "limits", "idle_s"], limits.idle_s.into(), 1, 86_400),
+            (steps!["node", "limits", "pdu_s"], limits.pdu_s.into(), 1, 3_600),
+            (steps!["node", "limits", "association_s"], limits.association_s.into(), 1, 604_800),
+            (
+                steps!["node", "limits", "min_rate_bytes_per_s"],
+                limits.min_rate_bytes_per_s.into(),
+                0,
+                1 << 30,
+            ),
+            (steps!["node", "limits", "instance_mb"], limits.instance_mb.into(), 1, 1 << 20),
+            (steps!["node", "limits", "peer_answer_s"], limits.peer_answer_s.into(), 1, 3_600),
+            (steps!["node", "limits", "retry_s"], limits.retry_s.into(), 1, 3_600),
+            (steps!["node", "limits", "give_up_h"], limits.give_up_h.into(), 1, 8_760),
+        ];
+        for (path, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                let message = format!("{value} is out of range; write {low} to {high}");
+                faults.push(document.fault_at(path, message));
+            }
+        }
+        if ![16, 32].contains(&self.results.dose_bits) {
+            let message = format!("{} bits cannot be; write 32 or 16", self.results.dose_bits);
+            faults.push(document.fault_at(steps!["results", "dose_bits"], message));
+        }
+    }
+}
+
+/// PS3.5 6.2: at most 16 characters of the default repertoire, no backslash or control character,
+/// not spaces alone.
+fn check_ae_title(document: &Document, at: &[Step<'_>], title: &str, faults: &mut Vec<Fault>) {
+    let legal = (1..=16).contains(&title.len())
+        && title.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'\\')
+        && title.trim() == title;
+    if !legal {
+        faults.push(document.fault_at(
+            at,
+            format!("`{title}` is no AE title; write 1 to 16 ASCII characters, no backslash"),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

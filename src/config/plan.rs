@@ -1,0 +1,436 @@
+//! A treatment plan: one YAML file a course, as written by a person or a hospital's system.
+//!
+//! [`Plan::read`] takes the file to typed values: activities in Bq, instants in UTC, a nuclide
+//! that exists, rules that compile. A plan with any fault is no plan.
+
+use super::parameters::{Parameters, PlanSettings};
+use super::protocol::{Protocol, Protocols};
+use super::yaml::{Document, Fault, Step, steps};
+use crate::dicom::PatientIdentity;
+use crate::quantity::Becquerel;
+use crate::quantity::nuclide::Nuclide;
+use globset::{GlobBuilder, GlobMatcher};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Series-level attributes that `match` may name; the reader of headers fills these.
+pub const MATCH_KEYWORDS: [&str; 10] = [
+    "SeriesDescription",
+    "ProtocolName",
+    "StudyDescription",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "StationName",
+    "Modality",
+    "ImageType",
+    "BodyPartExamined",
+    "SeriesNumber",
+];
+
+/// More than any therapy gives: 1 TBq.
+const ACTIVITY_MBQ_MAX: f64 = 1e6;
+
+/// One course of treatment. Valid by construction.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the file, for messages to the people who wrote it.
+    pub file: String,
+    /// The file as it was read: what a worker is given.
+    pub text: String,
+    pub patient: PlanPatient,
+    /// Id of the protocol.
+    pub protocol: String,
+    /// As the plan or the protocol names it; the nuclide where neither does.
+    pub radiopharmaceutical: String,
+    pub nuclide: Nuclide,
+    pub patient_facts: PatientFacts,
+    /// Ascending by number and by time of administration.
+    pub cycles: Vec<Cycle>,
+    pub match_rules: Vec<MatchRule>,
+    /// This patient's overrides.
+    pub settings: PlanSettings,
+    /// The protocol's parameters with the overrides applied.
+    pub parameters: Parameters,
+}
+
+/// Identity is (id, issuer). Prints as `***`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanPatient {
+    pub id: String,
+    #[serde(default)]
+    pub issuer: String,
+}
+
+impl std::fmt::Debug for PlanPatient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlanPatient(***)")
+    }
+}
+
+impl PlanPatient {
+    /// Same ID, and no contradiction between issuers that are both given.
+    pub fn is(&self, identity: &PatientIdentity) -> bool {
+        let own = PatientIdentity {
+            id: self.id.clone(),
+            issuer: self.issuer.clone(),
+            ..PatientIdentity::default()
+        };
+        own.is_same_person(identity)
+    }
+}
+
+/// What protocols may ask for; each absent until given.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatientFacts {
+    pub weight_kg: Option<f64>,
+    pub height_cm: Option<f64>,
+    pub age_years: Option<f64>,
+    pub sex: Option<Sex>,
+    pub egfr_ml_min: Option<f64>,
+    pub creatinine_umol_l: Option<f64>,
+    /// Fraction, 0 to 1.
+    pub haematocrit: Option<f64>,
+    /// 10^9 per litre.
+    pub platelets_giga_l: Option<f64>,
+    pub bilirubin_umol_l: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sex {
+    F,
+    M,
+    O,
+}
+
+/// One administration and the imaging that follows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cycle {
+    pub number: u32,
+    pub administered: Administration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Administration {
+    pub activity: Becquerel,
+    pub at: Timestamp,
+}
+
+/// `match:` one attribute and the glob that its text must fit (case counts not).
+#[derive(Debug, Clone)]
+pub struct MatchRule {
+    pub keyword: String,
+    pub glob: GlobMatcher,
+}
+
+impl MatchRule {
+    /// Does a series with these tags fit?
+    pub fn fits(&self, series_tags: &BTreeMap<String, String>) -> bool {
+        series_tags.get(&self.keyword).is_some_and(|text| self.glob.is_match(text))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanFile {
+    patient: PlanPatient,
+    protocol: String,
+    radiopharmaceutical: Option<String>,
+    nuclide: Option<String>,
+    #[serde(default)]
+    patient_facts: PatientFacts,
+    cycles: Vec<CycleFile>,
+    #[serde(default, rename = "match")]
+    match_rules: BTreeMap<String, String>,
+    #[serde(default)]
+    settings: PlanSettings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CycleFile {
+    number: u32,
+    administered: AdministrationFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdministrationFile {
+    activity_mbq: f64,
+    at: Instant,
+}
+
+/// An instant with its zone offset; without one it is refused, as a guess is hours of decay.
+struct Instant(Timestamp);
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| {
+            let what = if text.parse::<jiff::civil::DateTime>().is_ok() {
+                "has no zone offset"
+            } else {
+                "is no instant"
+            };
+            serde::de::Error::custom(format!(
+                "`{text}` {what}; write date, time and zone offset: 2026-03-02T10:15:00+01:00"
+            ))
+        })
+    }
+}
+
+impl Plan {
+    /// Reads and checks one plan; `Err` holds every fault. `file` is what faults call it.
+    pub fn read(file: &str, text: &str, protocols: &Protocols) -> Result<Self, Vec<Fault>> {
+        let mut document = Document::parse(file, text).map_err(|fault| vec![fault])?;
+        let (plan, faults) = document.read::<PlanFile>();
+        let Some(plan) = plan else { return Err(faults) };
+        let mut check = Check { document: &document, faults };
+        check.patient(&plan);
+        check.cycles(&plan.cycles);
+        check.facts(&plan.patient_facts);
+        check.settings(&plan.settings);
+        let rules = check.rules(&plan.match_rules);
+        let protocol = check.protocol(&plan, protocols);
+        let nuclide = check.nuclide(&plan, protocol);
+        match (protocol, nuclide, check.faults) {
+            (Some(protocol), Some(nuclide), faults) if faults.is_empty() => {
+                Ok(plan.into_plan(file, text, protocol, nuclide, rules))
+            }
+            (_, _, faults) => Err(faults),
+        }
+    }
+
+    /// Names the course without naming the patient: stable while patient, protocol and
+    /// radiopharmaceutical stay.
+    pub fn course_id(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in ["course", &self.patient.id, &self.patient.issuer, &self.protocol] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.update(self.radiopharmaceutical.as_bytes());
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The cycle of this number.
+    pub fn cycle(&self, number: u32) -> Option<&Cycle> {
+        self.cycles.iter().find(|cycle| cycle.number == number)
+    }
+}
+
+impl PlanFile {
+    fn into_plan(
+        self,
+        file: &str,
+        text: &str,
+        protocol: &Protocol,
+        nuclide: Nuclide,
+        match_rules: Vec<MatchRule>,
+    ) -> Plan {
+        let radiopharmaceutical = self
+            .radiopharmaceutical
+            .or_else(|| protocol.radiopharmaceutical.clone())
+            .unwrap_or_else(|| nuclide.to_string());
+        let cycles = self.cycles.into_iter().map(|cycle| Cycle {
+            number: cycle.number,
+            administered: Administration {
+                activity: Becquerel::from_mbq(cycle.administered.activity_mbq),
+                at: cycle.administered.at.0,
+            },
+        });
+        Plan {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            patient: self.patient,
+            protocol: self.protocol,
+            radiopharmaceutical,
+            nuclide,
+            patient_facts: self.patient_facts,
+            cycles: cycles.collect(),
+            match_rules,
+            parameters: protocol.parameters.with(&self.settings),
+            settings: self.settings,
+        }
+    }
+}
+
+/// Checks that go beyond types; each names the key that it is about.
+struct Check<'a> {
+    document: &'a Document,
+    faults: Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, at: &[Step<'_>], message: impl Into<String>) {
+        self.faults.push(self.document.fault_at(at, message));
+    }
+
+    fn patient(&mut self, plan: &PlanFile) {
+        for (key, text, required) in
+            [("id", &plan.patient.id, true), ("issuer", &plan.patient.issuer, false)]
+        {
+            let legal = text.chars().count() <= 64
+                && text.trim() == text
+                && !text.chars().any(|c| c.is_control() || c == '\\');
+            if !legal || (required && text.is_empty()) {
+                self.fault(
+                    steps!["patient", key],
+                    "must be as DICOM writes it: 1 to 64 characters, no backslash, no spaces \
+                     around it",
+                );
+            }
+        }
+    }
+
+    fn cycles(&mut self, cycles: &[CycleFile]) {
+        if cycles.is_empty() {
+            self.fault(steps!["cycles"], "no cycle is given; write at least the first");
+        }
+        for (index, cycle) in cycles.iter().enumerate() {
+            let at = |key: &'static str| [Step::from("cycles"), index.into(), key.into()];
+            let administered = |key: &'static str| {
+                [Step::from("cycles"), index.into(), "administered".into(), key.into()]
+            };
+            if cycle.number == 0 {
+                self.fault(&at("number"), "cycles count from 1");
+            }
+            let activity = cycle.administered.activity_mbq;
+            if !(activity.is_finite() && activity > 0.0 && activity <= ACTIVITY_MBQ_MAX) {
+                self.fault(
+                    &administered("activity_mbq"),
+                    format!(
+                        "{activity} MBq cannot have been given; write MBq (1 mCi = 37 MBq, \
+                         1 GBq = 1000 MBq)"
+                    ),
+                );
+            }
+            let Some(before) = index.checked_sub(1).and_then(|i| cycles.get(i)) else { continue };
+            if before.number >= cycle.number {
+                self.fault(&at("number"), "cycles must ascend; give each its own number");
+            }
+            if before.administered.at.0 >= cycle.administered.at.0 {
+                self.fault(
+                    &administered("at"),
+                    "is not after the cycle before; correct date, time or order",
+                );
+            }
+        }
+    }
+
+    fn facts(&mut self, facts: &PatientFacts) {
+        let ranges = [
+            ("weight_kg", facts.weight_kg, 1.0, 400.0),
+            ("height_cm", facts.height_cm, 30.0, 250.0),
+            ("age_years", facts.age_years, 0.0, 120.0),
+            ("egfr_ml_min", facts.egfr_ml_min, 1.0, 250.0),
+            ("creatinine_umol_l", facts.creatinine_umol_l, 5.0, 3000.0),
+            ("haematocrit", facts.haematocrit, 0.1, 0.75),
+            ("platelets_giga_l", facts.platelets_giga_l, 1.0, 3000.0),
+            ("bilirubin_umol_l", facts.bilirubin_umol_l, 1.0, 1000.0),
+        ];
+        for (key, value, low, high) in ranges {
+            let Some(value) = value else { continue };
+            if !(low..=high).contains(&value) {
+                self.fault(
+                    steps!["patient_facts", key],
+                    format!("{value} is not plausible; write {low} to {high} in the key's unit"),
+                );
+            }
+        }
+    }
+
+    fn rules(&mut self, rules: &BTreeMap<String, String>) -> Vec<MatchRule> {
+        let mut compiled = Vec::new();
+        for (keyword, pattern) in rules {
+            if !MATCH_KEYWORDS.contains(&keyword.as_str()) {
+                self.fault(
+                    steps!["match", keyword.as_str()],
+                    format!(
+                        "`{keyword}` cannot be matched; write one of {}",
+                        MATCH_KEYWORDS.join(", ")
+                    ),
+                );
+                continue;
+            }
+            match GlobBuilder::new(pattern).case_insensitive(true).build() {
+                Ok(glob) => compiled
+                    .push(MatchRule { keyword: keyword.clone(), glob: glob.compile_matcher() }),
+                Err(error) => self.fault(
+                    steps!["match", keyword.as_str()],
+                    format!("is no pattern ({}); write it like \"*LU177*AC*\"", error.kind()),
+                ),
+            }
+        }
+        compiled
+    }
+
+    fn protocol<'p>(&mut self, plan: &PlanFile, protocols: &'p Protocols) -> Option<&'p Protocol> {
+        let protocol = protocols.find(&plan.protocol);
+        if protocol.is_none() {
+            self.fault(
+                steps!["protocol"],
+                format!(
+                    "there is no protocol `{}`; write one of {}",
+                    plan.protocol,
+                    protocols.names().join(", ")
+                ),
+            );
+        }
+        protocol
+    }
+
+    /// From `nuclide`, else from the radiopharmaceutical's name, else from the protocol.
+    fn nuclide(&mut self, plan: &PlanFile, protocol: Option<&Protocol>) -> Option<Nuclide> {
+        let named = plan.nuclide.as_deref().map(|text| ("nuclide", text));
+        let drug = plan.radiopharmaceutical.as_deref().map(|text| ("radiopharmaceutical", text));
+        let mut found: Option<Nuclide> = None;
+        for (key, text) in [named, drug].into_iter().flatten() {
+            match (Nuclide::parse(text), &found) {
+                (Ok(nuclide), Some(other)) if nuclide != *other => self.fault(
+                    steps![key],
+                    format!("says {nuclide}, but `nuclide` says {other}; make them agree"),
+                ),
+                (Ok(nuclide), _) => found = Some(nuclide),
+                // A drug without its nuclide (`DOTATATE`) is fine beside `nuclide: Lu-177`.
+                (Err(_), Some(_)) => {}
+                (Err(error), None) => {
+                    self.fault(steps![key], error.to_string());
+                    return None;
+                }
+            }
+        }
+        let of_protocol = protocol.and_then(|p| p.nuclide.clone());
+        if let (Some(own), Some(wanted)) = (&found, &of_protocol)
+            && own != wanted
+        {
+            self.fault(
+                steps!["protocol"],
+                format!("the protocol is for {wanted}, the plan says {own}; change one"),
+            );
+        }
+        let nuclide = found.or(of_protocol);
+        if nuclide.is_none() && protocol.is_some() {
+            self.fault(
+                steps!["protocol"],
+                "no nuclide is given; add `radiopharmaceutical: 177Lu-...` or `nuclide: Lu-177`",
+            );
+        }
+        nuclide
+    }
+
+    fn settings(&mut self, settings: &PlanSettings) {
+        for (path, message) in settings.faults() {
+            let path: Vec<Step<'_>> = std::iter::once(Step::from("settings"))
+                .chain(path.iter().map(|key| Step::from(key.as_str())))
+                .collect();
+            self.fault(&path, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

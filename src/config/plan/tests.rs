@@ -1,0 +1,100 @@
+use super::*;
+use crate::config::parameters::{DoseGrid, Engine};
+
+/// The example of the interface, to the letter but for the protocol's name.
+const EXAMPLE: &str = r#"patient: { id: "P-0001", issuer: "HOSPITAL" }     # issuer optional
+protocol: multi-time-point
+radiopharmaceutical: 177Lu-DOTATATE               # optional where the protocol fixes it
+patient_facts: { weight_kg: 71, height_cm: 168, sex: F, egfr_ml_min: 85 }   # what it asks for
+cycles:
+  - number: 1
+    administered: { activity_mbq: 7400, at: 2026-03-02T10:15:00+01:00 }
+  - number: 2
+    administered: { activity_mbq: 7350, at: 2026-05-04T09:40:00+02:00 }
+match:                                            # optional: narrows which series belong (tag: glob)
+  SeriesDescription: "*LU177*AC*"
+settings:                                         # optional
+  kinetics: { effective_half_life_h: { default: 75, "Lesion 1": 90 } }
+  dose: { engine: kernel, grid: ct, spacing_mm: 4 }
+"#;
+
+fn read(text: &str) -> Result<Plan, Vec<String>> {
+    Plan::read("p.yaml", text, &Protocols::load(None).unwrap())
+        .map_err(|faults| faults.iter().map(Fault::to_string).collect())
+}
+
+#[test]
+fn the_example_is_read_to_typed_values() {
+    let plan = read(EXAMPLE).unwrap();
+    assert_eq!(plan.patient.id, "P-0001");
+    assert_eq!(plan.nuclide, Nuclide::parse("Lu-177").unwrap());
+    assert_eq!(plan.cycles[0].administered.activity, Becquerel::from_mbq(7400.0));
+    assert_eq!(plan.cycles[0].administered.at, "2026-03-02T09:15:00Z".parse().unwrap());
+    assert_eq!(plan.cycle(2).unwrap().administered.activity.mbq(), 7350.0);
+    assert_eq!(plan.patient_facts.sex, Some(Sex::F));
+    assert_eq!(plan.parameters.kinetics.half_life_h("Lesion 1"), Some(90.0));
+    assert_eq!(plan.parameters.kinetics.half_life_h("kidney"), Some(75.0));
+    assert_eq!(plan.parameters.dose.engine, Engine::Kernel);
+    assert_eq!(plan.parameters.dose.grid, DoseGrid::Ct);
+    assert_eq!(plan.parameters.dose.spacing_mm, Some(4.0));
+    let tags = |text: &str| [("SeriesDescription".to_owned(), text.to_owned())].into();
+    assert!(plan.match_rules[0].fits(&tags("wb lu177 spect ac")));
+    assert!(!plan.match_rules[0].fits(&tags("CT")));
+    assert!(!plan.match_rules[0].fits(&BTreeMap::new()));
+}
+
+#[test]
+fn a_course_is_named_without_the_patient_and_stays_itself_as_cycles_are_added() {
+    let plan = read(EXAMPLE).unwrap();
+    let one_cycle = EXAMPLE.lines().filter(|l| !l.contains("number: 2") && !l.contains("7350"));
+    let shorter = read(&one_cycle.collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(plan.course_id(), shorter.course_id());
+    assert_eq!(plan.course_id().len(), 16);
+    assert!(!plan.course_id().contains("P-0001"));
+    let other = read(&EXAMPLE.replace("P-0001", "P-0002")).unwrap();
+    assert_ne!(plan.course_id(), other.course_id());
+    assert!(!format!("{:?}", plan.patient).contains("P-0001"));
+}
+
+#[test]
+fn an_identifier_stays_text() {
+    assert_eq!(read(&EXAMPLE.replace("\"P-0001\"", "0012")).unwrap().patient.id, "0012");
+}
+
+#[test]
+fn each_slip_is_reported_where_it_stands() {
+    let cases = [
+        ("activity_mbq: 7400", "activity_mbq: 0", "p.yaml:7:35: 0 MBq cannot have been given"),
+        ("activity_mbq: 7400", "activity_mbq: 7.4e9", "p.yaml:7:35: 7400000000 MBq cannot"),
+        (
+            "activity_mbq: 7400",
+            "activity_mbq: .nan",
+            "p.yaml:7:35: is not readable YAML: non-finite",
+        ),
+        ("activity_mbq: 7400", "activity_mbq: 200 mCi", "p.yaml:7:35: the text `200 mCi`"),
+        ("activity_mbq", "activity_mci", "p.yaml:7:21: unknown key `activity_mci`"),
+        ("10:15:00+01:00", "10:15:00", "p.yaml:7:45: `2026-03-02T10:15:00` has no zone offset"),
+        ("2026-03-02T10:15:00+01:00", "yesterday", "p.yaml:7:45: `yesterday` is no instant"),
+        ("number: 2", "number: 1", "p.yaml:8:13: cycles must ascend"),
+        ("2026-05-04", "2026-01-04", "p.yaml:9:45: is not after the cycle before"),
+        ("id: \"P-0001\"", "id: \"\"", "p.yaml:1:16: must be as DICOM writes it"),
+        ("multi-time-point", "lu177", "p.yaml:2:11: there is no protocol `lu177`; write one of"),
+        ("weight_kg: 71", "weight_kg: 7100", "p.yaml:4:29: 7100 is not plausible"),
+        ("sex: F", "sex: female", "p.yaml:4:54: `female` is not known here; write one of"),
+        ("SeriesDescription", "PatientName", "p.yaml:11:16: `PatientName` cannot be matched"),
+        ("*LU177*AC*", "[", "p.yaml:11:22: is no pattern"),
+        ("default: 75", "default: -1", "p.yaml:13:49: -1 is out of range"),
+        ("engine: kernel", "engine: magic", "p.yaml:14:19: `magic` is not known here"),
+    ];
+    for (from, to, expected) in cases {
+        let text = EXAMPLE.replacen(from, to, 1);
+        let faults = read(&text).expect_err(to);
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected}: {faults:#?}");
+    }
+}
+
+#[test]
+fn two_slips_are_reported_together() {
+    let text = EXAMPLE.replacen("7400", "0", 1).replacen("sex: F", "sex: X", 1);
+    assert_eq!(read(&text).unwrap_err().len(), 2);
+}
