@@ -162,6 +162,15 @@ impl Site {
         (self.child, self.dicom, self.web) = spawn(self.folder.path(), under);
     }
 
+    /// The same, where the node may not live to say that it is ready.
+    pub fn try_restart(&mut self, under: &[&str]) -> Option<()> {
+        self.kill();
+        let (child, ready) = launch(self.folder.path(), under);
+        self.child = child;
+        (self.dicom, self.web) = ready?;
+        Some(())
+    }
+
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
@@ -204,6 +213,12 @@ impl Drop for Site {
 }
 
 fn spawn(folder: &Path, under: &[&str]) -> (Child, SocketAddr, SocketAddr) {
+    let (child, ready) = launch(folder, under);
+    let (dicom, web) = ready.expect("grayd serve did not say that it is ready");
+    (child, dicom, web)
+}
+
+fn launch(folder: &Path, under: &[&str]) -> (Child, Option<(SocketAddr, SocketAddr)>) {
     let binary = env!("CARGO_BIN_EXE_grayd");
     let mut command = match under.split_first() {
         Some((program, arguments)) => {
@@ -222,14 +237,11 @@ fn spawn(folder: &Path, under: &[&str]) -> (Child, SocketAddr, SocketAddr) {
         .unwrap();
     let mut ready = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    let address = |key: &str| {
-        ready
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix(key))
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| panic!("no `{key}` in the ready line {ready:?}"))
+    let address = |key: &str| -> Option<SocketAddr> {
+        ready.split_whitespace().find_map(|word| word.strip_prefix(key))?.parse().ok()
     };
-    (child, address("dicom="), address("web="))
+    let addresses = address("dicom=").zip(address("web="));
+    (child, addresses)
 }
 
 /// Orthanc as PACS. Only within a private network.
