@@ -1,17 +1,16 @@
-//! Contours of a region in patient space, as an RT Structure Set holds them (PS3.3 C.8.8.6).
+//! Contours as an RTSTRUCT gives them, in patient space.
 
 /// Contour Geometric Type (3006,0042).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContourKind {
     ClosedPlanar,
-    /// All such contours of one plane combine by exclusive or.
     ClosedPlanarXor,
     Point,
     OpenPlanar,
     OpenNonplanar,
 }
 
-/// One contour: points in order, LPS mm, not repeated at the end.
+/// One contour: its points in LPS mm, the last not repeating the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contour {
     pub kind: ContourKind,
