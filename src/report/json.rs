@@ -4,7 +4,6 @@
 use super::regions::RegionNumbers;
 use super::{CycleResult, RegionResult, TimePoint};
 use crate::kinetics::Fit;
-use crate::quantity::Warning;
 use serde_json::{Value, json};
 
 /// The whole result as one object.
@@ -101,7 +100,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "bed_gy": numbers.bed.map(|b| b.value),
         "bed_assumptions": bed,
         "uncertainty": numbers.uncertainty,
-        "warnings": with_reasons(&numbers),
+        "warnings": numbers.warnings.iter().cloned().chain(numbers.missing()).collect::<Vec<_>>(),
     })
 }
 
@@ -128,27 +127,4 @@ fn fit_value(fit: &Fit) -> Value {
         },
         "candidates": candidates,
     })
-}
-
-/// The region's warnings; one more that names what is missing.
-fn with_reasons(numbers: &RegionNumbers) -> Vec<Warning> {
-    let mut warnings = numbers.warnings.clone();
-    let mut missing = Vec::new();
-    let mut absent = |name: &'static str, is_absent: bool| {
-        if is_absent {
-            missing.push(name);
-        }
-    };
-    absent("mass", numbers.mass_g.is_none());
-    absent("activity", numbers.activity_mbq.iter().any(Option::is_none));
-    absent("fit and time-integrated activity", numbers.fit.is_none());
-    absent("effective half-life", numbers.fit.is_some_and(|f| f.effective_half_life.is_none()));
-    absent("absorbed dose", numbers.dose.is_none());
-    absent("BED", numbers.bed.is_none());
-    absent("uncertainty", numbers.uncertainty.is_none());
-    if !missing.is_empty() {
-        let text = format!("not computed with this protocol: {}", missing.join(", "));
-        warnings.push(Warning::new("not-computed", text));
-    }
-    warnings
 }

@@ -126,7 +126,14 @@ fn sop_common(
     kind: Kind,
 ) -> DataSet {
     let made = local(result.computed_at, options);
-    DataSet::new()
+    // A structure set has dates of its own and no General Image module.
+    let content = match kind {
+        Kind::StructureSet => DataSet::new(),
+        _ => DataSet::new()
+            .text(tags::CONTENT_DATE, VR::DA, &date(&made))
+            .text(tags::CONTENT_TIME, VR::TM, &time(&made)),
+    };
+    content
         .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
         .text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, &made.strftime("%z").to_string())
         .uid(tags::SOP_CLASS_UID, &sop_class(kind))
@@ -134,8 +141,6 @@ fn sop_common(
         .integer(tags::INSTANCE_NUMBER, 1)
         .text(tags::INSTANCE_CREATION_DATE, VR::DA, &date(&made))
         .text(tags::INSTANCE_CREATION_TIME, VR::TM, &time(&made))
-        .text(tags::CONTENT_DATE, VR::DA, &date(&made))
-        .text(tags::CONTENT_TIME, VR::TM, &time(&made))
         .sequence(
             tags::CONTRIBUTING_EQUIPMENT_SEQUENCE,
             vec![processing_equipment(result, options, &made)],

@@ -55,6 +55,26 @@ impl<'a> RegionNumbers<'a> {
         Self { volume_ml, mass_g, activity_mbq, fit, dose, bed, uncertainty, warnings }
     }
 
+    /// One sentence that names the numbers which could not be had, where there are any.
+    pub fn missing(&self) -> Option<Warning> {
+        let no_half_life = self.fit.is_none_or(|fit| fit.effective_half_life.is_none());
+        let missing: Vec<&str> = [
+            ("volume", self.volume_ml.is_none()),
+            ("mass", self.mass_g.is_none()),
+            ("activity at a time point", self.activity_mbq.iter().any(Option::is_none)),
+            ("fit and time-integrated activity", self.fit.is_none()),
+            ("effective half-life", no_half_life),
+            ("absorbed dose", self.dose.is_none()),
+            ("BED", self.bed.is_none()),
+            ("uncertainty", self.uncertainty.is_none()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_missing)| is_missing.then_some(name))
+        .collect();
+        let text = format!("not available for this region: {}", missing.join(", "));
+        (!missing.is_empty()).then(|| Warning::new("not-available", text))
+    }
+
     /// Time-integrated activity coefficient, h: per unit of administered activity.
     pub fn tiac_h(&self, administered_mbq: f64) -> Option<f64> {
         let tia = self.fit?.time_integrated_activity.mbq_h();

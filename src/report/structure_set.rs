@@ -27,7 +27,6 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
         rois: &rois,
     };
     let set = modules::shared(result, options, &identity, Kind::StructureSet)
-        .with(modules::input_references(result, &identity, &[]))
         .with(structures.modules());
     Ok(set.into_file()?)
 }

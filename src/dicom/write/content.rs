@@ -86,32 +86,16 @@ impl Item {
         Self::new("TIME", Some(concept)).set(|set| set.text(tags::TIME, VR::TM, &text))
     }
 
-    pub fn date_time(concept: &Code, at: &ZonedDateTime) -> Self {
-        let text = at.strftime("%Y%m%d%H%M%S%z").to_string();
-        Self::new("DATETIME", Some(concept)).set(|set| set.text(tags::DATE_TIME, VR::DT, &text))
-    }
-
-    /// A measurement. A value that is absent or not finite is written as not available, with the
-    /// qualifier that says so (CID 42), never as a number.
-    pub fn number(concept: &Code, value: Option<f64>, unit: &Code) -> Self {
-        static NOT_A_NUMBER: Code = Code::new("114000", "DCM", "Not a number");
-        static FAILURE: Code = Code::new("114006", "DCM", "Measurement failure");
-        let text = value.and_then(super::decimal_string);
-        Self::new("NUM", Some(concept)).set(|set| match (value, text) {
-            (Some(value), Some(text)) => {
-                let measured = DataSet::new()
-                    .decimal_texts(tags::NUMERIC_VALUE, vec![text])
-                    .double(tags::FLOATING_POINT_VALUE, &[value])
-                    .code(tags::MEASUREMENT_UNITS_CODE_SEQUENCE, unit);
-                set.sequence(tags::MEASURED_VALUE_SEQUENCE, vec![measured])
-            }
-            (given, _) => set
-                .sequence(tags::MEASURED_VALUE_SEQUENCE, vec![])
-                .code(
-                    tags::NUMERIC_VALUE_QUALIFIER_CODE_SEQUENCE,
-                    if given.is_some() { &NOT_A_NUMBER } else { &FAILURE },
-                ),
-        })
+    /// A measurement; `None` for a value that is absent or not finite. (The standard also allows a
+    /// measurement without value, but readers fail on it: the report says in words what is missing.)
+    pub fn number(concept: &Code, value: Option<f64>, unit: &Code) -> Option<Self> {
+        let value = value?;
+        let measured = DataSet::new()
+            .decimal_texts(tags::NUMERIC_VALUE, vec![super::decimal_string(value)?])
+            .double(tags::FLOATING_POINT_VALUE, &[value])
+            .code(tags::MEASUREMENT_UNITS_CODE_SEQUENCE, unit);
+        let item = Self::new("NUM", Some(concept));
+        Some(item.set(|set| set.sequence(tags::MEASURED_VALUE_SEQUENCE, vec![measured])))
     }
 
     /// A reference to an image, where needed to one segment of it.
@@ -126,12 +110,6 @@ impl Item {
             });
             set.sequence(tags::REFERENCED_SOP_SEQUENCE, vec![item])
         })
-    }
-
-    /// A reference to an object that is no image.
-    pub fn composite(concept: &Code, reference: &InstanceReference) -> Self {
-        Self::new("COMPOSITE", Some(concept))
-            .set(|set| set.sequence(tags::REFERENCED_SOP_SEQUENCE, vec![reference.item()]))
     }
 
     /// Adds a child.

@@ -85,10 +85,6 @@ impl DataSet {
         self.put(tag, VR::UL, PrimitiveValue::U32(values.iter().copied().collect()))
     }
 
-    pub fn float(self, tag: Tag, values: &[f32]) -> Self {
-        self.put(tag, VR::FL, PrimitiveValue::F32(values.iter().copied().collect()))
-    }
-
     pub fn double(self, tag: Tag, values: &[f64]) -> Self {
         self.put(tag, VR::FD, PrimitiveValue::F64(values.iter().copied().collect()))
     }

@@ -22,7 +22,11 @@ pub(super) fn measurement_groups(
         let numbers = RegionNumbers::of(region);
         groups.push(cycle_group(result, identity, region, &numbers));
         for (place, activity) in numbers.activity_mbq.iter().enumerate() {
-            groups.push(activity_group(result, options, identity, region, place, *activity));
+            let measured = Item::number(&c::ACTIVITY, *activity, &c::MEGABECQUEREL);
+            groups.extend(measured.map(|activity| {
+                let context = time_point(result, options, place);
+                opened(result, identity, region, context).child(Contains, activity)
+            }));
         }
     }
     groups
@@ -83,28 +87,23 @@ fn cycle_group(
     numbers: &RegionNumbers,
 ) -> Item {
     let volume = Item::number(&c::VOLUME, numbers.volume_ml, &c::CUBIC_CENTIMETRE)
-        .child(HasConceptMod, Item::code(&c::METHOD, &c::SEGMENTED_VOXELS));
+        .map(|item| item.child(HasConceptMod, Item::code(&c::METHOD, &c::SEGMENTED_VOXELS)));
     let relative = numbers.uncertainty.map(|u| u * 100.0);
     let group = opened(result, identity, region, Vec::new())
         .children(Contains, dose_items(numbers.dose, result.administered.mbq()))
-        .child(Contains, volume)
-        .child(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
+        .children(Contains, volume)
+        .children(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
         .children(Contains, kinetic_items(numbers, result.administered.mbq()))
-        .child(Contains, bed_item(numbers.bed))
-        .child(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
+        .children(Contains, numbers.bed.and_then(bed_item))
+        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
     let texts = numbers.fit.map(fit_text).into_iter();
     let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
-    group.children(Contains, texts).children(Contains, numbers.warnings.iter().map(warning))
+    let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());
+    group.children(Contains, texts).children(Contains, warnings.map(|w| warning(&w)))
 }
 
-fn activity_group(
-    result: &CycleResult,
-    options: &ReportOptions,
-    identity: &Identity,
-    region: &RegionResult,
-    place: usize,
-    activity_mbq: Option<f64>,
-) -> Item {
+/// TID 1502: which time point a group belongs to.
+fn time_point(result: &CycleResult, options: &ReportOptions, place: usize) -> Vec<Item> {
     let label = match result.time_points.get(place) {
         Some(point) => {
             let at = super::super::modules::local(point.acquired, options);
@@ -113,12 +112,8 @@ fn activity_group(
         }
         None => format!("time point {}", place + 1),
     };
-    let context = vec![
-        Item::text(&c::TIME_POINT, &label),
-        Item::number(&c::TIME_POINT_ORDER, Some((place + 1) as f64), &c::UNITY),
-    ];
-    opened(result, identity, region, context)
-        .child(Contains, Item::number(&c::ACTIVITY, activity_mbq, &c::MEGABECQUEREL))
+    let order = Item::number(&c::TIME_POINT_ORDER, Some((place + 1) as f64), &c::UNITY);
+    [Item::text(&c::TIME_POINT, &label)].into_iter().chain(order).collect()
 }
 
 /// Absorbed dose: mean by mass, the others by volume.
@@ -126,14 +121,14 @@ fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item>
     let value = |pick: fn(&DoseStatistics) -> f64| dose.map(pick);
     let derived = |derivation: &'static Code, number: Option<f64>| {
         Item::number(&c::ABSORBED_DOSE, number, &c::GRAY)
-            .child(HasConceptMod, Item::code(&c::DERIVATION, derivation))
+            .map(|item| item.child(HasConceptMod, Item::code(&c::DERIVATION, derivation)))
     };
     let at_volume = |concept: &'static Code, percent: f64, number: Option<f64>| {
         let part = Item::number(&c::VOLUME_PERCENTAGE, Some(percent), &c::PERCENT);
-        Item::number(concept, number, &c::GRAY).child(InferredFrom, part)
+        Item::number(concept, number, &c::GRAY).map(|item| item.children(InferredFrom, part))
     };
     let per_gbq = value(|d| d.mean.value()).map(|mean| mean / administered_mbq * 1e3);
-    vec![
+    let items = [
         derived(&c::MEAN, value(|d| d.mean.value())),
         derived(&c::MINIMUM, value(|d| d.min.value())),
         derived(&c::MAXIMUM, value(|d| d.max.value())),
@@ -144,18 +139,20 @@ fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item>
         at_volume(&c::D50, 50.0, value(|d| d.d50.value())),
         at_volume(&c::D2, 2.0, value(|d| d.d2.value())),
         Item::number(&c::DOSE_PER_ACTIVITY, per_gbq, &c::GRAY_PER_GBQ),
-    ]
+    ];
+    items.into_iter().flatten().collect()
 }
 
 fn kinetic_items(numbers: &RegionNumbers, administered_mbq: f64) -> Vec<Item> {
     let fit = numbers.fit;
     let half_life = fit.and_then(|f| f.effective_half_life).map(|t| t.hours());
     let integral = fit.map(|f| f.time_integrated_activity.mbq_h());
-    vec![
+    let items = [
         Item::number(&c::TIA, integral, &c::MEGABECQUEREL_HOUR),
         Item::number(&c::TIAC, numbers.tiac_h(administered_mbq), &c::HOUR),
         Item::number(&c::EFFECTIVE_HALF_LIFE, half_life, &c::HOUR),
-    ]
+    ];
+    items.into_iter().flatten().collect()
 }
 
 /// The curve in words: A(t) = sum of amplitude times exp(-rate t).
@@ -174,11 +171,13 @@ fn fit_text(fit: &Fit) -> Item {
     Item::text(&c::KINETIC_MODEL, &text)
 }
 
-fn bed_item(bed: Option<&Bed>) -> Item {
-    let item = Item::number(&c::BED, bed.map(|b| b.value.value()), &c::GRAY)
-        .child(HasConceptMod, Item::code(&c::METHOD, &c::LQ_LOW_DOSE_RATE));
-    let Some(bed) = bed else { return item };
+fn bed_item(bed: &Bed) -> Option<Item> {
+    let item = Item::number(&c::BED, Some(bed.value.value()), &c::GRAY)?;
     let ratio = Item::number(&c::ALPHA_BETA, Some(bed.alpha_beta.value()), &c::GRAY);
     let repair = Item::number(&c::REPAIR_HALF_TIME, Some(bed.repair_half_time.hours()), &c::HOUR);
-    item.child(InferredFrom, ratio).child(InferredFrom, repair)
+    Some(
+        item.child(HasConceptMod, Item::code(&c::METHOD, &c::LQ_LOW_DOSE_RATE))
+            .children(InferredFrom, ratio)
+            .children(InferredFrom, repair),
+    )
 }
