@@ -25,4 +25,5 @@ pub mod biology;
 pub mod report;
 pub mod pipeline;
 pub mod web;
+pub mod service;
 pub mod cli;

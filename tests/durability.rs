@@ -91,10 +91,8 @@ impl Drop for Sender {
 }
 
 fn open(site: &Site) -> LocalArchive {
-    let settings = grayd::archive::local::StorageSettings {
-        directory: site.store(),
-        ..Default::default()
-    };
+    let settings =
+        grayd::archive::local::StorageSettings { directory: site.store(), ..Default::default() };
     LocalArchive::open(&settings, jiff::tz::TimeZone::UTC).unwrap()
 }
 
@@ -102,7 +100,8 @@ fn open(site: &Site) -> LocalArchive {
 fn moments(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::from_fn(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         Some(state >> 33)
     })
 }
@@ -134,13 +133,16 @@ fn what_was_acknowledged_survives_sigkill_at_every_step_of_receiving() {
     let Some(mut sender) = Sender::start() else { return };
     let mut site = Site::start(&Site::peers(None));
     let mut killed = 0;
-    for call in ["openat", "write", "fdatasync", "fsync", "rename", "renameat2", "pwrite64", "sendto"] {
+    for call in
+        ["openat", "write", "fdatasync", "fsync", "rename", "renameat2", "pwrite64", "sendto"]
+    {
         // `when` counts each thread's own calls; the first ones of some threads are the start-up's,
         // which is a moment like any other.
         for when in 1..=4 {
             let first = if call == "openat" { when + 40 } else { when };
             let inject = format!("inject={call}:signal=SIGKILL:when={first}");
-            let Some(()) = site.try_restart(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject])
+            let Some(()) =
+                site.try_restart(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject])
             else {
                 killed += 1;
                 continue;

@@ -150,6 +150,11 @@ impl Protocols {
         }
     }
 
+    /// One protocol alone: what a worker is given.
+    pub fn of(protocol: Protocol) -> Self {
+        Self([(protocol.name.clone(), protocol)].into())
+    }
+
     pub fn find(&self, name: &str) -> Option<&Protocol> {
         self.0.get(name)
     }

@@ -124,7 +124,7 @@ pub struct Bed {
 }
 
 /// Imaging complete, or a first look that a later revision will supersede.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Completeness {
     Provisional,

@@ -36,11 +36,15 @@ pub fn have(program: &str) -> bool {
 /// The Python that has pydicom, pynetdicom and highdicom.
 pub fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".peers/bin/python");
-    [std::env::var_os("GRAYD_PYTHON").map(PathBuf::from), Some(own), Some("/opt/grayd-peers/bin/python".into())]
-        .into_iter()
-        .flatten()
-        .find(|path| path.exists())
-        .unwrap_or_else(|| "python3".into())
+    [
+        std::env::var_os("GRAYD_PYTHON").map(PathBuf::from),
+        Some(own),
+        Some("/opt/grayd-peers/bin/python".into()),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|path| path.exists())
+    .unwrap_or_else(|| "python3".into())
 }
 
 /// Runs the calling test again in a network of its own, where Orthanc's DICOM port, which listens on

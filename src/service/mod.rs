@@ -1,0 +1,126 @@
+//! The node as a whole: archive, associations, deliveries, intake, workers and pages, started
+//! together and drained together.
+//!
+//! Each part runs as a task that this module owns; what must survive is in the archive, so any
+//! part may be killed at any moment.
+
+pub mod intake;
+pub mod job;
+pub mod runner;
+pub mod store;
+pub mod worker;
+
+use crate::archive::Archive;
+use crate::config::{Fault, Loaded};
+use crate::intake::Decision;
+use jiff::Timestamp;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use tokio::sync::{Notify, watch};
+
+/// What all parts share.
+pub struct Service {
+    pub archive: Arc<dyn Archive>,
+    pub loaded: Loaded,
+    /// The program of a worker process and its arguments: this binary with `work`.
+    pub worker: Vec<OsString>,
+    /// Below it each attempt gets a folder of its own.
+    pub scratch: PathBuf,
+    pub board: Board,
+    /// Something may have changed for intake.
+    pub(crate) look: Notify,
+    /// A job may be waiting for a worker.
+    pub(crate) jobs: Notify,
+}
+
+/// What intake last found, for pages; everything else they ask the archive.
+#[derive(Debug, Default)]
+pub struct Board(RwLock<Found>);
+
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// When intake last looked; `None` before the first look.
+    pub looked: Option<Timestamp>,
+    pub decision: Decision,
+    pub plan_faults: Vec<Fault>,
+    /// Files of plans whose older version is in force.
+    pub stale_plans: Vec<String>,
+}
+
+impl Board {
+    pub fn get(&self) -> Found {
+        // A panic while the lock was held cannot leave a half-written value: it is replaced whole.
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, found: Found) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+    }
+}
+
+/// What keeps the service from running.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error("cannot listen on {address} ({section}.listen): {source}")]
+    Listen { section: &'static str, address: String, source: std::io::Error },
+    #[error("storage cannot be opened: {0}")]
+    Archive(#[from] crate::archive::ArchiveError),
+    #[error("{what} ended: {source}")]
+    Ended { what: &'static str, source: std::io::Error },
+    #[error("folder for workers {path} cannot be made: {source}", path = .path.display())]
+    Scratch { path: PathBuf, source: std::io::Error },
+}
+
+impl Service {
+    pub fn new(
+        loaded: Loaded,
+        archive: Arc<dyn Archive>,
+        worker: Vec<OsString>,
+    ) -> Result<Arc<Self>, ServiceError> {
+        let scratch = loaded.config.storage.directory.join("work");
+        // What an earlier run left there belongs to attempts that nobody waits for.
+        match std::fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ServiceError::Scratch { path: scratch, source: error });
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(&scratch)
+            .map_err(|source| ServiceError::Scratch { path: scratch.clone(), source })?;
+        Ok(Arc::new(Self {
+            archive,
+            loaded,
+            worker,
+            scratch,
+            board: Board::default(),
+            look: Notify::new(),
+            jobs: Notify::new(),
+        }))
+    }
+
+    /// Intake and workers, until `shutdown` says so; running jobs get their time to end.
+    pub async fn run(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(intake::run(self.clone(), shutdown.clone()));
+        for number in 0..self.loaded.config.compute.workers {
+            tasks.spawn(runner::run(self.clone(), number, shutdown.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the service failed");
+            }
+        }
+    }
+
+    /// Tells intake that something came; it also looks by itself from time to time.
+    pub fn something_came(&self) {
+        self.look.notify_one();
+    }
+}
+
+/// Completes once `shutdown` is true or its sender is gone.
+pub async fn until_shutdown(mut shutdown: watch::Receiver<bool>) {
+    // An error means that the sender is gone: the program is ending.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
