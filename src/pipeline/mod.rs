@@ -77,7 +77,7 @@ pub fn compute(
     let curves = curves::fit(&images, &placed, request)?;
     at(0.7, "integrating voxels");
     let tia = voxels::time_integrated_activity(&images, &placed, &curves);
-    let masses = voxels::masses(&placed, request)?;
+    let masses = voxels::masses(&inputs, &images, &placed, request)?;
     at(0.8, "depositing energy");
     let dose = voxels::absorbed_dose(&tia, &masses, request)?;
     let result = result::assemble(request, &inputs, &images, &placed, &curves, &masses, dose)?;
