@@ -11,7 +11,7 @@ pub mod watch;
 pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, StorageSettings};
-pub use parameters::{Engine, KineticsMethod, Parameters};
+pub use parameters::{Biology, Engine, Kinetics, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{Protocol, Protocols};
 pub use watch::{PlanFolder, Plans};

@@ -24,7 +24,9 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     let mut images = Vec::new();
     for emission in &inputs.emissions {
         let what = format!("image series {}", emission.series);
-        if let Some(named) = emission.radiopharmaceutical.nuclide()
+        // A text that names no nuclide (a local code) says nothing against the plan.
+        let code = emission.radiopharmaceutical.nuclide.as_ref();
+        if let Some(Ok(named)) = code.map(|code| Nuclide::parse(&code.meaning))
             && named != request.plan.nuclide
         {
             return Err(PipelineError::Parked(format!(

@@ -15,8 +15,7 @@ mod voxels;
 pub use error::PipelineError;
 
 use crate::config::{CameraSettings, Plan};
-use crate::dicom::Uid;
-use crate::report::{self, Completeness, ReportOptions, Written};
+use crate::report::{self, Completeness, Predecessor, ReportOptions, Written};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::{Path, PathBuf};
@@ -30,7 +29,7 @@ pub struct Request {
     pub cycle: u32,
     pub completeness: Completeness,
     /// SR that this result supersedes, where it is a revision.
-    pub predecessor: Option<Uid>,
+    pub predecessor: Option<Predecessor>,
     /// Part 10 files of the cycle, in any order: emission images, CT, regions, registrations,
     /// value maps.
     pub inputs: Vec<PathBuf>,
@@ -80,7 +79,8 @@ pub fn compute(
     let masses = voxels::masses(&inputs, &images, &placed, request)?;
     at(0.8, "depositing energy");
     let dose = voxels::absorbed_dose(&tia, &masses, request)?;
-    let result = result::assemble(request, &inputs, &images, &placed, &curves, &masses, dose)?;
+    let voxels = result::Voxels { tia, masses, dose };
+    let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.9, "writing");
     let written = report::write_all(&result, output, &request.report)?;
     at(1.0, "done");

@@ -2,6 +2,7 @@
 
 use super::attribute::{Object, required_uid, text, uid, whole_text};
 use super::error::ReadError;
+use crate::dicom::gate;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::report::{InputInstance, StudyIdentity};
 use dicom_dictionary_std::tags;
@@ -31,11 +32,13 @@ fn data_set_offset(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Instance {
-    /// Reads and parses one Part 10 file. The only place where this module opens a file.
+    /// Reads and parses one Part 10 file, once the gate has let it through: `compute` reads folders
+    /// that no node has received. The only place where this module opens a file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let not_dicom = |reason: String| ReadError::NotDicom { path: path.to_owned(), reason };
         let bytes = std::fs::read(path)
             .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        gate::check_part10(&bytes).map_err(|error| not_dicom(error.to_string()))?;
         let start = data_set_offset(&bytes)
             .ok_or_else(|| not_dicom("it does not begin with a file meta header".into()))?;
         let object = OpenFileOptions::new()

@@ -6,6 +6,7 @@ use super::attribute::{
 };
 use super::error::ReadError;
 use super::instance::Instance;
+use crate::report::InputInstance;
 use crate::dicom::{PatientIdentity, Uid};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
@@ -46,6 +47,7 @@ pub struct ReferencedMaps {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RealWorldValueMapping {
     pub sop_instance: Uid,
+    pub source: InputInstance,
     pub identity: PatientIdentity,
     pub items: Vec<ReferencedMaps>,
 }
@@ -151,6 +153,7 @@ pub fn rwvm(path: &Path) -> Result<RealWorldValueMapping, ReadError> {
         ));
     }
     Ok(RealWorldValueMapping {
+        source: instance.source.clone(),
         sop_instance: instance.source.sop_instance.clone(),
         identity: instance.identity(),
         items: found,

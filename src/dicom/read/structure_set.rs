@@ -7,7 +7,7 @@ use super::error::ReadError;
 use super::instance::Instance;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::report::{InputInstance, StudyIdentity};
-use crate::segment::contour::{Contour, ContourKind};
+use crate::segment::{Contour, ContourKind};
 use dicom_dictionary_std::{tags, uids};
 use std::collections::BTreeMap;
 use std::path::Path;
