@@ -1,16 +1,17 @@
-//! Contours as an RTSTRUCT gives them, in patient space.
+//! Contours of a region in patient space, as an RT Structure Set holds them (PS3.3 C.8.8.6).
 
 /// Contour Geometric Type (3006,0042).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContourKind {
     ClosedPlanar,
+    /// All such contours of one plane combine by exclusive or.
     ClosedPlanarXor,
     Point,
     OpenPlanar,
     OpenNonplanar,
 }
 
-/// One contour: its points in LPS mm, the last not repeating the first.
+/// One contour: points in order, LPS mm, not repeated at the end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contour {
     pub kind: ContourKind,

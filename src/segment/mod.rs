@@ -4,7 +4,7 @@
 //! occupancy. Areas in a contour's plane are exact (no sampling); between planes the region is a
 //! stack of slabs. See `docs/methods/regions.md`.
 
-mod contour;
+pub mod contour;
 mod coverage;
 mod error;
 mod overlap;
