@@ -1,3 +1,27 @@
 //! The DICOM node: associations, C-ECHO and C-STORE in both directions, and the delivery queue.
+//!
+//! Bytes of peers come in through [`association`] (PS3.8: framing, state table, limits) and
+//! [`command`] (PS3.7: command sets); [`accept`] says what we take and in which transfer syntax;
+//! [`serve`] listens and runs one task an association, whose instances [`storage`] streams to the
+//! archive. [`send`] is the other direction and [`delivery`] the queue that drives it.
+//!
+//! What it does not do: it never parses a data set, never builds a path, a query or a log line
+//! from received text, and never answers success before the archive has said that it is durable.
 
 pub mod settings;
+pub mod ae_title;
+pub mod association;
+pub mod command;
+pub mod accept;
+pub mod storage;
+pub mod serve;
+pub mod send;
+pub mod delivery;
+
+pub use ae_title::{AeTitle, AeTitleError};
+pub use serve::serve;
+
+/// Implementation Class UID (PS3.7 annex D.3.3.2): one constant for all releases.
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.281638844692239069988436056457592626524";
+/// Implementation Version Name, at most 16 characters.
+pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("GRAYD_", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,348 @@
+//! DIMSE command sets: implicit VR little endian, group 0000 only (PS3.7 sections 6.3.1, 9.3 and
+//! annex E). Decoding is strict and bounded; encoding writes what decoding accepts.
+
+use crate::dicom::Uid;
+
+/// Largest command set that is accepted, bytes. C-STORE-RQ takes some 250.
+pub const MAX_COMMAND_BYTES: usize = 16_384;
+
+/// Command fields that the node speaks (PS3.7 annex E.1).
+pub mod field {
+    pub const C_STORE_RQ: u16 = 0x0001;
+    pub const C_STORE_RSP: u16 = 0x8001;
+    pub const C_ECHO_RQ: u16 = 0x0030;
+    pub const C_ECHO_RSP: u16 = 0x8030;
+    pub const C_CANCEL_RQ: u16 = 0x0FFF;
+    /// Set in every response.
+    pub const RESPONSE: u16 = 0x8000;
+}
+
+/// Statuses that the node itself gives (PS3.7 annex C, PS3.4 section B.2.3); the archive's errors
+/// bring their own.
+pub mod status {
+    pub const SUCCESS: u16 = 0x0000;
+    pub const PROCESSING_FAILURE: u16 = 0x0110;
+    pub const DUPLICATE_SOP_INSTANCE: u16 = 0x0111;
+    pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
+    pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
+    pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
+    pub const OUT_OF_RESOURCES: u16 = 0xA700;
+}
+
+mod element {
+    pub const GROUP_LENGTH: u16 = 0x0000;
+    pub const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
+    pub const COMMAND_FIELD: u16 = 0x0100;
+    pub const MESSAGE_ID: u16 = 0x0110;
+    pub const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+    pub const PRIORITY: u16 = 0x0700;
+    pub const DATA_SET_TYPE: u16 = 0x0800;
+    pub const STATUS: u16 = 0x0900;
+    pub const ERROR_COMMENT: u16 = 0x0902;
+    pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
+}
+
+/// Command Data Set Type "none follows".
+const NO_DATA_SET: u16 = 0x0101;
+/// Any other value: a data set follows.
+const DATA_SET_FOLLOWS: u16 = 0x0001;
+const PRIORITY_MEDIUM: u16 = 0x0000;
+/// Length of a LO value.
+const MAX_COMMENT_CHARS: usize = 64;
+
+/// Why bytes are no command set; names elements only, never their values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("command set ends within an element")]
+    Truncated,
+    #[error("element of group {0:04X} in a command set; only group 0000 may stand there")]
+    ForeignGroup(u16),
+    #[error("element (0000,{0:04X}) does not follow in ascending order")]
+    Order(u16),
+    #[error("element (0000,{0:04X}) has the wrong length")]
+    Length(u16),
+    #[error("command group length (0000,0000) does not match the command set")]
+    GroupLength,
+    #[error("element (0000,{0:04X}) is missing")]
+    Missing(u16),
+}
+
+/// A command set as far as the node needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Command Field (0000,0100).
+    pub field: u16,
+    /// Message ID (0000,0110) of a request, Message ID Being Responded To (0000,0120) of a
+    /// response or of C-CANCEL.
+    pub message_id: u16,
+    /// Whether a data set follows.
+    pub has_data_set: bool,
+    /// Affected SOP Class UID (0000,0002); `None` where absent or no UID.
+    pub sop_class: Option<Uid>,
+    /// Affected SOP Instance UID (0000,1000); `None` where absent or no UID.
+    pub sop_instance: Option<Uid>,
+    /// Status (0000,0900) of a response.
+    pub status: Option<u16>,
+    /// Error Comment (0000,0902) of a response: made by the node, or received and not trusted.
+    pub comment: Option<String>,
+}
+
+impl Command {
+    /// A C-ECHO request.
+    pub fn echo_request(message_id: u16, verification: Uid) -> Self {
+        Self {
+            field: field::C_ECHO_RQ,
+            message_id,
+            has_data_set: false,
+            sop_class: Some(verification),
+            sop_instance: None,
+            status: None,
+            comment: None,
+        }
+    }
+
+    /// A C-STORE request; its data set follows.
+    pub fn store_request(message_id: u16, sop_class: Uid, sop_instance: Uid) -> Self {
+        Self {
+            field: field::C_STORE_RQ,
+            message_id,
+            has_data_set: true,
+            sop_class: Some(sop_class),
+            sop_instance: Some(sop_instance),
+            status: None,
+            comment: None,
+        }
+    }
+
+    /// The response to `self` with a status and, for a failure, what to know about it.
+    pub fn response(&self, status: u16, comment: Option<String>) -> Self {
+        Self {
+            field: self.field | field::RESPONSE,
+            message_id: self.message_id,
+            has_data_set: false,
+            sop_class: self.sop_class.clone(),
+            sop_instance: self.sop_instance.clone(),
+            status: Some(status),
+            comment,
+        }
+    }
+
+    /// Decodes a whole command set.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CommandError> {
+        let elements = Elements::decode(bytes)?;
+        let field = elements.required_us(element::COMMAND_FIELD)?;
+        let message_id = if field & field::RESPONSE != 0 || field == field::C_CANCEL_RQ {
+            elements.required_us(element::MESSAGE_ID_RESPONDED_TO)?
+        } else {
+            elements.required_us(element::MESSAGE_ID)?
+        };
+        let status = match field & field::RESPONSE {
+            0 => None,
+            _ => Some(elements.required_us(element::STATUS)?),
+        };
+        Ok(Self {
+            field,
+            message_id,
+            has_data_set: elements.required_us(element::DATA_SET_TYPE)? != NO_DATA_SET,
+            sop_class: elements.uid(element::AFFECTED_SOP_CLASS_UID),
+            sop_instance: elements.uid(element::AFFECTED_SOP_INSTANCE_UID),
+            status,
+            comment: elements.comment(),
+        })
+    }
+
+    /// Encodes with group length, elements ascending, values padded to even length.
+    pub fn encode(&self) -> Vec<u8> {
+        let is_response = self.field & field::RESPONSE != 0;
+        let mut body = Vec::with_capacity(256);
+        let us = |body: &mut Vec<u8>, tag, value: u16| put(body, tag, &value.to_le_bytes());
+        if let Some(uid) = &self.sop_class {
+            put_padded(&mut body, element::AFFECTED_SOP_CLASS_UID, uid.as_str(), 0);
+        }
+        us(&mut body, element::COMMAND_FIELD, self.field);
+        if is_response || self.field == field::C_CANCEL_RQ {
+            us(&mut body, element::MESSAGE_ID_RESPONDED_TO, self.message_id);
+        } else {
+            us(&mut body, element::MESSAGE_ID, self.message_id);
+        }
+        if self.field == field::C_STORE_RQ {
+            us(&mut body, element::PRIORITY, PRIORITY_MEDIUM);
+        }
+        let follows = if self.has_data_set { DATA_SET_FOLLOWS } else { NO_DATA_SET };
+        us(&mut body, element::DATA_SET_TYPE, follows);
+        if let Some(status) = self.status {
+            us(&mut body, element::STATUS, status);
+        }
+        if let Some(comment) = &self.comment {
+            let legal: String = comment
+                .chars()
+                .filter(|c| (' '..='~').contains(c) && *c != '\\')
+                .take(MAX_COMMENT_CHARS)
+                .collect();
+            put_padded(&mut body, element::ERROR_COMMENT, &legal, b' ');
+        }
+        if let Some(uid) = &self.sop_instance {
+            put_padded(&mut body, element::AFFECTED_SOP_INSTANCE_UID, uid.as_str(), 0);
+        }
+        let mut bytes = Vec::with_capacity(body.len() + 12);
+        let length = u32::try_from(body.len()).expect("a command set of a few short values");
+        put(&mut bytes, element::GROUP_LENGTH, &length.to_le_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+}
+
+/// Appends one element of group 0000.
+fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
+    let length = u32::try_from(value.len()).expect("values are at most 64 bytes");
+    bytes.extend_from_slice(&[0, 0]);
+    bytes.extend_from_slice(&element.to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(value);
+}
+
+fn put_padded(bytes: &mut Vec<u8>, element: u16, text: &str, padding: u8) {
+    let mut value = text.as_bytes().to_vec();
+    if value.len() % 2 == 1 {
+        value.push(padding);
+    }
+    put(bytes, element, &value);
+}
+
+/// The elements of a command set, ascending.
+struct Elements<'a>(Vec<(u16, &'a [u8])>);
+
+impl<'a> Elements<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<Self, CommandError> {
+        let mut elements: Vec<(u16, &[u8])> = Vec::new();
+        let mut rest = bytes;
+        let mut after_group_length = bytes.len();
+        while !rest.is_empty() {
+            let (header, after) = rest.split_first_chunk::<8>().ok_or(CommandError::Truncated)?;
+            let group = u16::from_le_bytes([header[0], header[1]]);
+            let element = u16::from_le_bytes([header[2], header[3]]);
+            let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+            if group != 0 {
+                return Err(CommandError::ForeignGroup(group));
+            }
+            if elements.last().is_some_and(|(previous, _)| *previous >= element) {
+                return Err(CommandError::Order(element));
+            }
+            let length = usize::try_from(length).map_err(|_| CommandError::Truncated)?;
+            let (value, tail) = after.split_at_checked(length).ok_or(CommandError::Truncated)?;
+            if element == element::GROUP_LENGTH {
+                after_group_length = tail.len();
+            }
+            elements.push((element, value));
+            rest = tail;
+        }
+        let found = Self(elements);
+        let length = found.value(element::GROUP_LENGTH).ok_or(CommandError::GroupLength)?;
+        let length: [u8; 4] =
+            length.try_into().map_err(|_| CommandError::Length(element::GROUP_LENGTH))?;
+        if usize::try_from(u32::from_le_bytes(length)) != Ok(after_group_length) {
+            return Err(CommandError::GroupLength);
+        }
+        Ok(found)
+    }
+
+    fn value(&self, element: u16) -> Option<&'a [u8]> {
+        self.0.iter().find(|(found, _)| *found == element).map(|(_, value)| *value)
+    }
+
+    fn required_us(&self, element: u16) -> Result<u16, CommandError> {
+        let value = self.value(element).ok_or(CommandError::Missing(element))?;
+        let value: [u8; 2] = value.try_into().map_err(|_| CommandError::Length(element))?;
+        Ok(u16::from_le_bytes(value))
+    }
+
+    fn uid(&self, element: u16) -> Option<Uid> {
+        std::str::from_utf8(self.value(element)?).ok().and_then(|text| Uid::parse(text).ok())
+    }
+
+    /// Bounded and printable; what a peer says of its failure may be shown to an operator.
+    fn comment(&self) -> Option<String> {
+        let value = self.value(element::ERROR_COMMENT)?;
+        let printable = value.iter().filter(|b| (0x20..0x7f).contains(*b) && **b != b'\\');
+        let text: String = printable.take(MAX_COMMENT_CHARS).map(|b| char::from(*b)).collect();
+        Some(text.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn store() -> Command {
+        Command::store_request(
+            7,
+            Uid::parse("1.2.840.10008.5.1.4.1.1.2").unwrap(),
+            Uid::parse("1.2.3.4").unwrap(),
+        )
+    }
+
+    #[test]
+    fn commands_come_back_as_they_were_written() {
+        let echo = Command::echo_request(1, Uid::parse("1.2.840.10008.1.1").unwrap());
+        let refused = store().response(0xA700, Some("out of space".to_owned()));
+        for command in [store(), echo, refused] {
+            assert_eq!(Command::decode(&command.encode()), Ok(command));
+        }
+    }
+
+    #[test]
+    fn comments_are_cut_to_what_an_lo_value_can_hold() {
+        let comment = format!("\u{e4}\\{}", "x".repeat(100));
+        let bytes = store().response(0xC000, Some(comment)).encode();
+        let back = Command::decode(&bytes).unwrap();
+        assert_eq!(back.comment.as_deref(), Some("x".repeat(64).as_str()));
+    }
+
+    #[test]
+    fn what_is_out_of_order_truncated_or_foreign_is_refused() {
+        let good = store().encode();
+        for cut in 0..good.len() {
+            assert!(Command::decode(&good[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut doubled = good.clone();
+        doubled.extend_from_slice(&good[good.len() - 16..]);
+        assert!(matches!(Command::decode(&doubled), Err(CommandError::Order(_))));
+        let mut foreign = good.clone();
+        foreign[12] = 8;
+        assert_eq!(Command::decode(&foreign), Err(CommandError::ForeignGroup(8)));
+        let mut longer = good.clone();
+        longer[8] ^= 1;
+        assert_eq!(Command::decode(&longer), Err(CommandError::GroupLength));
+    }
+
+    #[test]
+    fn a_uid_that_is_none_is_not_taken() {
+        let mut bytes = store().encode();
+        let at = bytes.windows(7).position(|w| w == b"1.2.3.4").unwrap();
+        bytes[at..at + 7].copy_from_slice(b"../../x");
+        assert_eq!(Command::decode(&bytes).unwrap().sop_instance, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_command_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(command) = Command::decode(&bytes) {
+                prop_assert!(command.field & field::RESPONSE == 0 || command.status.is_some());
+            }
+        }
+
+        #[test]
+        fn what_is_understood_of_a_changed_command_is_written_back_alike(
+            at in 0usize..150,
+            to: u8,
+        ) {
+            let mut bytes = store().response(0xA700, Some("full".to_owned())).encode();
+            let at = at % bytes.len();
+            bytes[at] = to;
+            if let Ok(command) = Command::decode(&bytes) {
+                prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
+            }
+        }
+    }
+}

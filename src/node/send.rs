@@ -1,0 +1,305 @@
+//! The other direction: C-ECHO and C-STORE as SCU (PS3.4 annexes A and B).
+//!
+//! One association carries a batch. A file is sent byte for byte in its own transfer syntax where
+//! the peer takes it; between explicit and implicit little endian it is rewritten.
+
+mod outgoing;
+
+pub use outgoing::Outgoing;
+
+use super::ae_title::{AeTitle, AeTitleError};
+use super::association::{self, Association, AssociationError, Indication, Transport, seconds};
+use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::serve::configure;
+use super::settings::{Limits, Peer};
+use crate::dicom::Uid;
+use dicom_dictionary_std::uids::{
+    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION,
+};
+use dicom_ul::pdu::{PDataValueType, PresentationContextProposed};
+use std::path::PathBuf;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Presentation context identifiers are odd and one byte wide.
+const MAX_CONTEXTS: usize = 128;
+
+/// Why nothing could be sent at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(
+        "cannot connect to {peer} at {host}:{port}: {reason}; check peers in the configuration"
+    )]
+    Connect { peer: String, host: String, port: u16, reason: String },
+    #[error("{peer}: {source}")]
+    Association { peer: String, source: AssociationError },
+    #[error("peer {peer}: {source}")]
+    AeTitle { peer: String, source: AeTitleError },
+    #[error("{path} cannot be sent: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("more than 64 combinations of SOP class and transfer syntax in one batch; send fewer")]
+    TooManyContexts,
+    #[error("{peer} does not accept Verification")]
+    NoVerification { peer: String },
+    #[error("{peer} answered C-ECHO with status {status:04X}")]
+    Echo { peer: String, status: u16 },
+}
+
+/// What became of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// The peer has it: success, a warning (Bxxx), or it had it already (0111).
+    Stored { status: u16 },
+    /// The peer answered with a failure.
+    Refused { status: u16, comment: Option<String> },
+    /// The peer accepts neither the SOP class nor any transfer syntax that we can offer.
+    NotAccepted,
+    /// The association or the file failed before the peer confirmed; nothing is known.
+    Interrupted { reason: String },
+}
+
+/// Checks that the peer answers at all.
+pub async fn echo(peer: &Peer, own_ae: &AeTitle, limits: &Limits) -> Result<(), SendError> {
+    let proposed = vec![context(1, VERIFICATION, &[IMPLICIT_VR_LITTLE_ENDIAN])];
+    let mut client = Client::connect(peer, own_ae, proposed, limits).await?;
+    let failed = |source| SendError::Association { peer: peer.name.clone(), source };
+    if client.association.contexts().is_empty() {
+        client.release(&peer.name).await;
+        return Err(SendError::NoVerification { peer: peer.name.clone() });
+    }
+    let verification = Uid::parse(VERIFICATION).expect("the dictionary's UIDs are UIDs");
+    let request = Command::echo_request(1, verification);
+    client.command(1, &request).await.map_err(failed)?;
+    let answer = match client.response(1, &request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            client.association.abort().await;
+            return Err(failed(error));
+        }
+    };
+    client.release(&peer.name).await;
+    match answer.status {
+        Some(status::SUCCESS) => Ok(()),
+        other => Err(SendError::Echo { peer: peer.name.clone(), status: other.unwrap_or(0xFFFF) }),
+    }
+}
+
+/// Sends Part 10 files in the given order over one association; one outcome a file, same order.
+pub async fn store(
+    peer: &Peer,
+    own_ae: &AeTitle,
+    files: &[PathBuf],
+    limits: &Limits,
+) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
+    let mut batch = Vec::with_capacity(files.len());
+    for file in files {
+        batch.push(Outgoing::open(file).await?);
+    }
+    store_batch(peer, own_ae, &batch, limits).await
+}
+
+/// As [`store`], of files that have been opened.
+pub async fn store_batch(
+    peer: &Peer,
+    own_ae: &AeTitle,
+    batch: &[Outgoing],
+    limits: &Limits,
+) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let proposed = propose(batch)?;
+    let mut client = Client::connect(peer, own_ae, proposed, limits).await?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let mut broken: Option<String> = None;
+    for (number, file) in batch.iter().enumerate() {
+        let outcome = match &broken {
+            Some(reason) => SendOutcome::Interrupted { reason: reason.clone() },
+            None => match client.store_one(message_id(number), file).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let reason = error.to_string();
+                    broken = Some(reason.clone());
+                    SendOutcome::Interrupted { reason }
+                }
+            },
+        };
+        outcomes.push((file.sop_instance.clone(), outcome));
+    }
+    match broken {
+        None => client.release(&peer.name).await,
+        Some(_) => client.association.abort().await,
+    }
+    Ok(outcomes)
+}
+
+/// Message identifiers only have to differ among messages that are under way; ours are one.
+fn message_id(number: usize) -> u16 {
+    u16::try_from(number % usize::from(u16::MAX)).unwrap_or(0) + 1
+}
+
+fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> PresentationContextProposed {
+    PresentationContextProposed {
+        id,
+        abstract_syntax: sop_class.to_owned(),
+        transfer_syntaxes: syntaxes.iter().map(|syntax| (*syntax).to_owned()).collect(),
+    }
+}
+
+/// For each SOP class: a context for each syntax that files have, and one for what they could be
+/// rewritten to, so that the peer's choice among alternatives never costs us the file's own.
+fn propose(batch: &[Outgoing]) -> Result<Vec<PresentationContextProposed>, SendError> {
+    let native = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
+    let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
+    for file in batch {
+        let own = file.transfer_syntax.as_str();
+        let alternatives = native.contains(&own).then(|| native.to_vec());
+        for syntaxes in [vec![own]].into_iter().chain(alternatives) {
+            let context = (file.sop_class.as_str(), syntaxes);
+            if !wanted.contains(&context) {
+                wanted.push(context);
+            }
+        }
+    }
+    if wanted.len() > MAX_CONTEXTS {
+        return Err(SendError::TooManyContexts);
+    }
+    let ids = (1..=u8::MAX).step_by(2);
+    Ok(ids.zip(&wanted).map(|(id, (class, syntaxes))| context(id, class, syntaxes)).collect())
+}
+
+/// An association on which we ask.
+struct Client<S> {
+    association: Association<S>,
+    limits: Limits,
+}
+
+impl Client<TcpStream> {
+    async fn connect(
+        peer: &Peer,
+        own_ae: &AeTitle,
+        proposed: Vec<PresentationContextProposed>,
+        limits: &Limits,
+    ) -> Result<Self, SendError> {
+        let called = AeTitle::parse(&peer.ae_title)
+            .map_err(|source| SendError::AeTitle { peer: peer.name.clone(), source })?;
+        let unreachable = |reason: String| SendError::Connect {
+            peer: peer.name.clone(),
+            host: peer.host.clone(),
+            port: peer.port,
+            reason,
+        };
+        let connect = TcpStream::connect((peer.host.as_str(), peer.port));
+        let stream = timeout(seconds(limits.peer_answer_s), connect)
+            .await
+            .map_err(|_| unreachable("no answer in time".to_owned()))?
+            .map_err(|error| unreachable(error.to_string()))?;
+        configure(&stream, limits.pdu_s);
+        let association = association::request(stream, own_ae, &called, proposed, limits)
+            .await
+            .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
+        Ok(Self { association, limits: limits.clone() })
+    }
+}
+
+impl<S: Transport> Client<S> {
+    async fn command(&mut self, context: u8, command: &Command) -> Result<(), AssociationError> {
+        self.association.send(context, PDataValueType::Command, &command.encode()).await
+    }
+
+    /// The response to `request`, which has to come within `peer_answer_s`.
+    async fn response(
+        &mut self,
+        context: u8,
+        request: &Command,
+    ) -> Result<Command, AssociationError> {
+        let violation = |what| Err(AssociationError::Violation(what));
+        let mut bytes = Vec::new();
+        loop {
+            let indication = self.association.next(seconds(self.limits.peer_answer_s)).await?;
+            let Indication::Data(values) = indication else {
+                return violation("release instead of a response");
+            };
+            for value in values {
+                if value.presentation_context_id != context
+                    || value.value_type != PDataValueType::Command
+                    || bytes.len() + value.data.len() > MAX_COMMAND_BYTES
+                {
+                    return violation("a fragment that is no part of the response");
+                }
+                bytes.extend_from_slice(&value.data);
+                if !value.is_last {
+                    continue;
+                }
+                let Ok(response) = Command::decode(&bytes) else {
+                    return violation("malformed response");
+                };
+                if response.field != request.field | field::RESPONSE
+                    || response.message_id != request.message_id
+                    || response.has_data_set
+                {
+                    return violation("a response to something else");
+                }
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends one instance. An error means that the association is of no more use.
+    async fn store_one(
+        &mut self,
+        message_id: u16,
+        file: &Outgoing,
+    ) -> Result<SendOutcome, AssociationError> {
+        let Some((context, syntax)) = self.context_for(file) else {
+            return Ok(SendOutcome::NotAccepted);
+        };
+        let mut data = match file.data_set(&syntax).await {
+            Ok(data) => data,
+            Err(error) => return Ok(SendOutcome::Interrupted { reason: error.to_string() }),
+        };
+        let request =
+            Command::store_request(message_id, file.sop_class.clone(), file.sop_instance.clone());
+        self.command(context, &request).await?;
+        let fragment = self.association.fragment_bytes();
+        loop {
+            let Ok((bytes, is_last)) = data.next(fragment).await else {
+                // Half a data set is out; only an abort takes it back.
+                return Err(AssociationError::Lost("the file could not be read on".to_owned()));
+            };
+            self.association.send_fragment(context, PDataValueType::Data, bytes, is_last).await?;
+            if is_last {
+                break;
+            }
+        }
+        let response = self.response(context, &request).await?;
+        let status = response.status.unwrap_or(status::PROCESSING_FAILURE);
+        Ok(match status {
+            status::SUCCESS | status::DUPLICATE_SOP_INSTANCE | 0xB000..=0xBFFF => {
+                SendOutcome::Stored { status }
+            }
+            _ => SendOutcome::Refused { status, comment: response.comment },
+        })
+    }
+
+    /// The accepted context that suits a file best: its own syntax, else one to rewrite it to.
+    fn context_for(&self, file: &Outgoing) -> Option<(u8, String)> {
+        let of_class = || {
+            let class = file.sop_class.as_str();
+            self.association.contexts().iter().filter(move |(_, c)| c.abstract_syntax == class)
+        };
+        let own = file.transfer_syntax.as_str();
+        let found = of_class().find(|(_, c)| c.transfer_syntax == own).or_else(|| {
+            let can = |syntax: &str| file.can_become(syntax);
+            of_class().find(|(_, c)| can(&c.transfer_syntax))
+        });
+        found.map(|(id, context)| (*id, context.transfer_syntax.clone()))
+    }
+
+    /// Every answer is in; a release that goes wrong changes nothing about them.
+    async fn release(self, peer: &str) {
+        if let Err(error) = self.association.release().await {
+            tracing::debug!(peer, %error, "release failed");
+        }
+    }
+}

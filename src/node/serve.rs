@@ -1,0 +1,260 @@
+//! Listening: who may associate, how many at once, and what happens when the node stops.
+
+use super::accept;
+use super::ae_title::AeTitle;
+use super::association::acceptor::Rejection;
+use super::association::{AssociationError, Proposal, Transport, receive_request};
+use super::settings::{NodeSettings, Peer};
+use super::storage::{Ending, Session};
+use crate::archive::{Archive, AuditEvent};
+use jiff::Timestamp;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+/// Connections that have not yet been accepted or that are being refused. They are not counted as
+/// associations, so that whoever connects and says nothing keeps no known peer out.
+const MAX_UNDECIDED: usize = 768;
+
+/// How long associations may go on with the message that they are in when the node stops.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Wait after a failure to accept, such as too many open files, before the next attempt.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// For a peer's host name to be resolved.
+const RESOLVE: Duration = Duration::from_secs(5);
+
+/// After this time without a sign of life the kernel begins to ask whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Accepts associations until `shutdown` turns true, then lets each finish the message that it is
+/// in. Fails only if the node's own AE title or a peer's is no AE title.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Arc<NodeSettings>,
+    peers: Arc<[Peer]>,
+    archive: Arc<dyn Archive>,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let node = Arc::new(Node::new(settings, &peers, archive, shutdown.clone())?);
+    let undecided = Arc::new(Semaphore::new(MAX_UNDECIDED));
+    let mut tasks = JoinSet::new();
+    let mut stopping = shutdown;
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => break,
+            Some(done) = tasks.join_next() => node.note_failure(done).await,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => {
+                    // Without a free place the connection is closed by being dropped.
+                    if let Ok(place) = undecided.clone().try_acquire_owned() {
+                        let node = node.clone();
+                        tasks.spawn(async move { node.attend(stream, from, place).await });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = timeout(DRAIN, async {
+        while let Some(done) = tasks.join_next().await {
+            node.note_failure(done).await;
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(associations = tasks.len(), "cut off as the node stops");
+        tasks.shutdown().await;
+    }
+    Ok(())
+}
+
+/// What all associations share.
+struct Node {
+    own: AeTitle,
+    settings: Arc<NodeSettings>,
+    peers: Vec<(AeTitle, Peer)>,
+    archive: Arc<dyn Archive>,
+    associations: Arc<Semaphore>,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl Node {
+    fn new(
+        settings: Arc<NodeSettings>,
+        peers: &[Peer],
+        archive: Arc<dyn Archive>,
+        shutdown: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        let title = |text: &str, whose: &str| {
+            AeTitle::parse(text).map_err(|error| io::Error::other(format!("{whose}: {error}")))
+        };
+        let with_title = |peer: &Peer| Ok((title(&peer.ae_title, &peer.name)?, peer.clone()));
+        Ok(Self {
+            own: title(&settings.ae_title, "node.ae_title")?,
+            peers: peers.iter().map(with_title).collect::<io::Result<_>>()?,
+            associations: Arc::new(Semaphore::new(settings.limits.associations)),
+            settings,
+            archive,
+            shutdown,
+        })
+    }
+
+    /// One connection from its first byte to its last.
+    async fn attend(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        place: tokio::sync::OwnedSemaphorePermit,
+    ) {
+        configure(&stream, self.settings.limits.pdu_s);
+        let mut shutdown = self.shutdown.clone();
+        let request = tokio::select! {
+            request = receive_request(stream, &self.settings.limits) => request,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        let ip = from.ip().to_canonical();
+        let proposal = match request {
+            Ok(proposal) => proposal,
+            // Port scans and health checks say nothing and are not worth a line.
+            Err(AssociationError::Lost(_)) => return,
+            Err(error) => {
+                return self.note("association-refused", ip.to_string(), error.to_string()).await;
+            }
+        };
+        let calling = match self.judge(&proposal, ip).await {
+            Ok(calling) => calling,
+            Err(rejection) => return self.refuse(proposal, ip, rejection).await,
+        };
+        let Ok(permit) = self.associations.clone().try_acquire_owned() else {
+            return self.refuse(proposal, ip, Rejection::LocalLimit).await;
+        };
+        drop(place);
+        self.converse(proposal, calling).await;
+        drop(permit);
+    }
+
+    async fn converse<S: Transport>(&self, proposal: Proposal<S>, calling: AeTitle) {
+        let actor = calling.as_str().to_owned();
+        let association = match proposal.accept(accept::negotiate).await {
+            Ok(association) => association,
+            Err(error) => return self.note("association-refused", actor, error.to_string()).await,
+        };
+        let agreed = format!("{} presentation contexts", association.contexts().len());
+        self.note("association-accepted", actor.clone(), agreed).await;
+        let limits = self.settings.limits.clone();
+        let session = Session::new(association, actor.clone(), self.archive.clone(), limits);
+        let ending = session.run(self.shutdown.clone()).await;
+        let event = match ending {
+            Ending::Released => "association-released",
+            Ending::ShutDown | Ending::Faulty(_) | Ending::Failed(_) => "association-aborted",
+        };
+        self.note(event, actor, ending.as_text()).await;
+    }
+
+    /// Known, called by the right name, and at home where it calls from?
+    async fn judge<S: Transport>(
+        &self,
+        proposal: &Proposal<S>,
+        from: IpAddr,
+    ) -> Result<AeTitle, Rejection> {
+        if let Some(rejection) = proposal.provider_rejection() {
+            return Err(rejection);
+        }
+        if AeTitle::parse(proposal.called_ae_title()).as_ref() != Ok(&self.own) {
+            return Err(Rejection::CalledAeTitle);
+        }
+        let calling =
+            AeTitle::parse(proposal.calling_ae_title()).map_err(|_| Rejection::CallingAeTitle)?;
+        for (title, peer) in &self.peers {
+            if *title == calling && is_at(peer, from).await {
+                return Ok(calling);
+            }
+        }
+        Err(Rejection::CallingAeTitle)
+    }
+
+    async fn refuse<S: Transport>(&self, proposal: Proposal<S>, from: IpAddr, why: Rejection) {
+        // The title that was received may be anything; who it was is said by the address.
+        self.note("association-refused", from.to_string(), why.as_str().to_owned()).await;
+        if let Err(error) = proposal.reject(why).await {
+            tracing::debug!(%error, "A-ASSOCIATE-RJ not delivered");
+        }
+    }
+
+    async fn note(&self, event: &str, actor: String, outcome: String) {
+        tracing::info!(event, actor, outcome);
+        let at = Timestamp::now();
+        let line = AuditEvent { at, event: event.to_owned(), actor, object: None, outcome };
+        audit(&self.archive, vec![line]).await;
+    }
+
+    /// A panic in one association is noted, and has failed that one only.
+    async fn note_failure(&self, done: Result<(), JoinError>) {
+        if let Err(error) = done
+            && error.is_panic()
+        {
+            tracing::error!("an association's task panicked");
+            let outcome = "the association's task panicked".to_owned();
+            self.note("association-aborted", "grayd".to_owned(), outcome).await;
+        }
+    }
+}
+
+/// Appends lines to the audit trail; a failure to do so is an error for the operator.
+pub(super) async fn audit(archive: &Arc<dyn Archive>, events: Vec<AuditEvent>) {
+    if events.is_empty() {
+        return;
+    }
+    let archive = archive.clone();
+    let written = spawn_blocking(move || events.into_iter().try_for_each(|e| archive.audit(e)));
+    match written.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "audit line lost"),
+        Err(error) => tracing::error!(%error, "audit line lost"),
+    }
+}
+
+/// Whether the peer's configured host is, or resolves to, this address.
+async fn is_at(peer: &Peer, address: IpAddr) -> bool {
+    if let Ok(configured) = peer.host.parse::<IpAddr>() {
+        return configured.to_canonical() == address;
+    }
+    match timeout(RESOLVE, lookup_host((peer.host.as_str(), peer.port))).await {
+        Ok(Ok(mut found)) => found.any(|known| known.ip().to_canonical() == address),
+        Ok(Err(error)) => {
+            tracing::warn!(peer = peer.name, %error, "the peer's host does not resolve");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(peer = peer.name, "the peer's host does not resolve in time");
+            false
+        }
+    }
+}
+
+/// Options that save time (no Nagle) or find out that a peer has gone; an association without
+/// them is still correct, so failing to set one is only logged.
+pub(super) fn configure(stream: &TcpStream, unacknowledged_s: u32) {
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
+    let set = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    #[cfg(target_os = "linux")]
+    let set = set.and_then(|()| {
+        socket.set_tcp_user_timeout(Some(Duration::from_secs(u64::from(unacknowledged_s))))
+    });
+    #[cfg(not(target_os = "linux"))]
+    let _ = unacknowledged_s;
+    if let Err(error) = set {
+        tracing::debug!(%error, "socket option not set");
+    }
+}

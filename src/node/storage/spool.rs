@@ -1,0 +1,106 @@
+//! From the socket to the archive: batches cross to blocking threads, so that neither the disk
+//! waits for the network nor the network for the disk, with at most two batches in memory.
+
+use crate::archive::{Archive, ArchiveError, Arrival, Incoming, Receipt};
+use crate::node::command::status;
+use std::sync::Arc;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+/// Bytes that are handed to the archive at a time: large enough that crossing threads costs
+/// nothing, small enough that hashing and writing overlap with receiving even for one CT slice.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Why an instance was not taken, as the sender is told.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub status: u16,
+    pub comment: String,
+    too_large: bool,
+}
+
+impl Failure {
+    pub(super) fn new(status: u16, comment: &'static str) -> Self {
+        Self { status, comment: comment.to_owned(), too_large: false }
+    }
+
+    /// More data may follow without end.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.too_large
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        tracing::warn!(status = error.dimse_status(), "instance not stored");
+        Self {
+            status: error.dimse_status(),
+            comment: error.to_string(),
+            too_large: matches!(error, ArchiveError::TooLarge { .. }),
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    /// The archive panicked: this instance fails, nothing else.
+    fn from(error: JoinError) -> Self {
+        tracing::error!(panicked = error.is_panic(), "the archive failed on an instance");
+        Self::new(status::PROCESSING_FAILURE, "the archive failed; see the node's log")
+    }
+}
+
+type Task = JoinHandle<Result<Box<dyn Incoming>, ArchiveError>>;
+
+/// One instance on its way to the archive. Dropped without `commit`: nothing is left of it.
+pub(super) struct Spool {
+    batch: Vec<u8>,
+    /// Opening, or writing of the previous batch; `None` once it has failed.
+    task: Option<Task>,
+    received: u64,
+}
+
+impl Spool {
+    /// Asks the archive for room, without waiting for its answer.
+    pub(super) fn open(archive: Arc<dyn Archive>, arrival: Arrival) -> Self {
+        let task = Some(spawn_blocking(move || archive.receive(arrival)));
+        Self { batch: Vec::new(), task, received: 0 }
+    }
+
+    /// Bytes of the data set so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes bytes; a failure may be one of earlier bytes or of the opening.
+    pub(super) async fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
+        self.received = self.received.saturating_add(data.len() as u64);
+        self.batch.extend_from_slice(data);
+        if self.batch.len() < BATCH_BYTES {
+            return Ok(());
+        }
+        let mut incoming = self.settle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        self.task = Some(spawn_blocking(move || {
+            incoming.write(&batch)?;
+            Ok(incoming)
+        }));
+        Ok(())
+    }
+
+    /// Returns when the instance is durable and indexed, with what became of it.
+    pub(super) async fn commit(mut self) -> Result<Receipt, Failure> {
+        let mut incoming = self.settle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let committed = spawn_blocking(move || {
+            incoming.write(&batch)?;
+            incoming.commit()
+        });
+        Ok(committed.await??)
+    }
+
+    async fn settle(&mut self) -> Result<Box<dyn Incoming>, Failure> {
+        match self.task.take() {
+            Some(task) => Ok(task.await??),
+            None => Err(Failure::new(status::PROCESSING_FAILURE, "storing had failed before")),
+        }
+    }
+}
