@@ -207,16 +207,26 @@ impl Default for ComputeSettings {
 impl NodeConfig {
     /// Reads and checks the file; `Err` holds every fault. Relative paths count from its folder.
     pub fn open(path: &Path) -> Result<Self, Vec<Fault>> {
-        let mut document = Document::open(path).map_err(|fault| vec![fault])?;
+        match Self::open_with_faults(path) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// What can be read of a file, and every fault: to go on looking for faults elsewhere.
+    pub(super) fn open_with_faults(path: &Path) -> (Option<Self>, Vec<Fault>) {
+        let mut document = match Document::open(path) {
+            Ok(document) => document,
+            Err(fault) => return (None, vec![fault]),
+        };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = absolute.parent().unwrap_or(Path::new("/"));
         Self::from_document(&mut document, folder)
     }
 
-    /// The same for a document that is already parsed.
-    pub fn from_document(document: &mut Document, folder: &Path) -> Result<Self, Vec<Fault>> {
+    fn from_document(document: &mut Document, folder: &Path) -> (Option<Self>, Vec<Fault>) {
         let (config, mut faults) = document.read::<Self>();
-        let Some(mut config) = config else { return Err(faults) };
+        let Some(mut config) = config else { return (None, faults) };
         config.resolve_paths(folder);
         let checks: [fn(&Self, &Document, &mut Vec<Fault>); 5] = [
             Self::check_addresses,
@@ -228,7 +238,7 @@ impl NodeConfig {
         for check in checks {
             check(&config, document, &mut faults);
         }
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        (Some(config), faults)
     }
 
     fn resolve_paths(&mut self, folder: &Path) {

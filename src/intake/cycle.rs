@@ -53,6 +53,7 @@ pub(super) fn decide_course(
     }
     decision.courses.push(CourseState {
         course,
+        patient_id: plan.patient.id.clone(),
         protocol: plan.protocol.clone(),
         radiopharmaceutical: plan.radiopharmaceutical.clone(),
         cycles,

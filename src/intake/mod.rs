@@ -87,6 +87,8 @@ pub enum Why {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CourseState {
     pub course: String,
+    /// For pages, never for logs.
+    pub patient_id: String,
     pub protocol: String,
     pub radiopharmaceutical: String,
     pub cycles: Vec<CycleState>,

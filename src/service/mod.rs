@@ -14,10 +14,14 @@ use crate::archive::Archive;
 use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
 use jiff::Timestamp;
+use crate::node::settings::Peer;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 /// What all parts share.
 pub struct Service {
@@ -99,24 +103,81 @@ impl Service {
         }))
     }
 
-    /// Intake and workers, until `shutdown` says so; running jobs get their time to end.
-    pub async fn run(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(intake::run(self.clone(), shutdown.clone()));
-        for number in 0..self.loaded.config.compute.workers {
-            tasks.spawn(runner::run(self.clone(), number, shutdown.clone()));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of the service failed");
-            }
-        }
-    }
-
     /// Tells intake that something came; it also looks by itself from time to time.
     pub fn something_came(&self) {
         self.look.notify_one();
     }
+}
+
+/// Where the node listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    pub dicom: SocketAddr,
+    pub web: SocketAddr,
+}
+
+/// Runs everything until `shutdown`, then drains: open associations and running jobs get their
+/// time. `ready` is told the addresses once associations are accepted.
+pub async fn run(
+    service: Arc<Service>,
+    shutdown: watch::Receiver<bool>,
+    ready: impl FnOnce(Ready),
+) -> Result<(), ServiceError> {
+    let config = &service.loaded.config;
+    let dicom = listen("node", &config.node.listen).await?;
+    let web = listen("web", &config.web.listen).await?;
+    let addresses = Ready { dicom: dicom.1, web: web.1 };
+    let settings = Arc::new(config.node.clone());
+    let peers: Arc<[Peer]> = config.peers.clone().into();
+    let archive = || service.archive.clone();
+
+    let mut parts: JoinSet<(&'static str, std::io::Result<()>)> = JoinSet::new();
+    let serving =
+        crate::node::serve(dicom.0, settings.clone(), peers.clone(), archive(), shutdown.clone());
+    parts.spawn(async { ("node", serving.await) });
+    let delivering =
+        crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
+    parts.spawn(async { ("delivery", delivering.await) });
+    let showing = crate::web::serve(web.0, service.clone(), shutdown.clone());
+    parts.spawn(async { ("web", showing.await) });
+    let looking = intake::run(service.clone(), shutdown.clone());
+    parts.spawn(async { ("intake", { looking.await; Ok(()) }) });
+    for number in 0..config.compute.workers {
+        let running = runner::run(service.clone(), number, shutdown.clone());
+        parts.spawn(async { ("runner", { running.await; Ok(()) }) });
+    }
+    ready(addresses);
+    supervise(parts, &shutdown).await
+}
+
+async fn listen(
+    section: &'static str,
+    address: &str,
+) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    let failed = |source| ServiceError::Listen { section, address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// A part that ends before it was told to takes the node down with it: a restart is cleaner than
+/// a node that answers the scanner and computes nothing.
+async fn supervise(
+    mut parts: JoinSet<(&'static str, std::io::Result<()>)>,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    while let Some(ended) = parts.join_next().await {
+        let (what, result) = ended.unwrap_or_else(|error| ("a part", Err(error.into())));
+        match result {
+            Err(source) => return Err(ServiceError::Ended { what, source }),
+            Ok(()) if !*shutdown.borrow() => {
+                let source = std::io::Error::other("it was not told to");
+                return Err(ServiceError::Ended { what, source });
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Completes once `shutdown` is true or its sender is gone.

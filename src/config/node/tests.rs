@@ -6,8 +6,10 @@ fn read(text: &str) -> Result<NodeConfig, Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("plans")).unwrap();
     let mut document = Document::parse("grayd.yaml", text).unwrap();
-    NodeConfig::from_document(&mut document, folder.path())
-        .map_err(|faults| faults.iter().map(Fault::to_string).collect())
+    match NodeConfig::from_document(&mut document, folder.path()) {
+        (Some(config), faults) if faults.is_empty() => Ok(config),
+        (_, faults) => Err(faults.iter().map(Fault::to_string).collect()),
+    }
 }
 
 #[test]

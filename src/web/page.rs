@@ -1,0 +1,335 @@
+//! The pages: what a person sees.
+
+use super::api::{self, CycleQuery, JobRow};
+use super::plot::{Axes, Line, chart};
+use super::{Failure, Shared, ask};
+use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};
+use crate::dicom::Uid;
+use crate::report::RESEARCH_MARK;
+use crate::service::Service;
+use crate::service::job::SOFTWARE;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, context};
+use serde::Serialize;
+
+/// How many jobs and deliveries the first page shows.
+const RECENT: usize = 20;
+
+/// Points of a drawn curve.
+const CURVE_POINTS: u32 = 120;
+
+/// Templates are part of the program.
+pub(super) fn environment() -> Environment<'static> {
+    let mut pages = Environment::new();
+    for (name, text) in [
+        ("frame.html", include_str!("templates/frame.html")),
+        ("home.html", include_str!("templates/home.html")),
+        ("course.html", include_str!("templates/course.html")),
+        ("failure.html", include_str!("templates/failure.html")),
+    ] {
+        pages.add_template(name, text).expect("templates are checked by a test");
+    }
+    pages.add_filter("number", number);
+    pages.add_filter("instant", instant);
+    pages.add_filter("bytes", |bytes: u64| match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    });
+    pages.add_filter("percent", |value: Value| match f64::try_from(value) {
+        Ok(value) => format!("{:.0} %", value * 100.0),
+        Err(_) => "–".to_owned(),
+    });
+    pages.add_global("research_mark", RESEARCH_MARK);
+    pages.add_global("software", SOFTWARE);
+    pages
+}
+
+/// Four significant digits; what could not be had is a dash.
+fn number(value: Value) -> String {
+    let Ok(value) = f64::try_from(value) else { return "–".to_owned() };
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = 3 - value.abs().log10().floor() as i32;
+    if !(-3..=6).contains(&digits) {
+        return format!("{value:.3e}");
+    }
+    format!("{value:.*}", usize::try_from(digits).unwrap_or(0))
+}
+
+/// `2026-03-02T09:15:00Z` as people read it, UTC.
+fn instant(value: Value) -> String {
+    let text = value.to_string();
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => text,
+    }
+}
+
+fn render(web: &Shared, status: StatusCode, name: &str, context: Value) -> Response {
+    let page = web.pages.get_template(name).and_then(|template| template.render(context));
+    match page {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, name, "a page cannot be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be rendered\n").into_response()
+        }
+    }
+}
+
+fn value(of: &(impl Serialize + ?Sized)) -> Value {
+    Value::from(Serde(of))
+}
+
+fn failure(web: &Shared, Failure(status, message): Failure) -> Response {
+    render(
+        web,
+        status,
+        "failure.html",
+        context! { code => value(&status.as_u16()), message => value(&message) },
+    )
+}
+
+pub(super) async fn not_found(State(web): State<Shared>) -> Response {
+    failure(&web, Failure(StatusCode::NOT_FOUND, "there is no such page".into()))
+}
+
+pub(super) async fn style() -> Response {
+    let text = include_str!("templates/style.css");
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], text).into_response()
+}
+
+/// Courses, what waits and why, jobs, deliveries.
+pub(super) async fn home(State(web): State<Shared>) -> Response {
+    let asked =
+        ask(&web, |service| Ok((api::job_rows(service)?, service.archive.deliveries(10_000)?)));
+    let (jobs, deliveries) = match asked.await {
+        Ok(answer) => answer,
+        Err(fault) => return failure(&web, fault),
+    };
+    let found = web.service.board.get();
+    let courses: Vec<Value> = found
+        .decision
+        .courses
+        .iter()
+        .map(|course| {
+            let newest = jobs.iter().find(|job| job.course == course.course);
+            context! { state => value(course), job => value(&newest) }
+        })
+        .collect();
+    let page = context! {
+        courses,
+        waiting => value(&found.decision.waiting),
+        plan_faults => value(&found.plan_faults.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        stale_plans => value(&found.stale_plans),
+        looked => value(&found.looked),
+        troubled => jobs.iter().filter(|job| needs_a_person(job)).count(),
+        jobs => value(&jobs.iter().take(RECENT).collect::<Vec<_>>()),
+        peers => value(&by_peer(&deliveries)),
+        deliveries => value(&deliveries.iter().take(RECENT).collect::<Vec<_>>()),
+    };
+    render(&web, StatusCode::OK, "home.html", page)
+}
+
+fn needs_a_person(job: &JobRow) -> bool {
+    matches!(job.state, JobState::Parked | JobState::Failed)
+}
+
+#[derive(Debug, Serialize)]
+struct PeerCount {
+    peer: String,
+    waiting: usize,
+    delivered: usize,
+    parked: usize,
+}
+
+fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
+    use crate::archive::DeliveryState::{Delivered, Parked, Waiting};
+    let names: std::collections::BTreeSet<&str> =
+        deliveries.iter().map(|delivery| delivery.peer.as_str()).collect();
+    let count = |peer: &str, state| {
+        deliveries.iter().filter(|d| d.peer == peer && d.state == state).count()
+    };
+    names
+        .into_iter()
+        .map(|peer| PeerCount {
+            peer: peer.to_owned(),
+            waiting: count(peer, Waiting),
+            delivered: count(peer, Delivered),
+            parked: count(peer, Parked),
+        })
+        .collect()
+}
+
+/// One object of a result, for its link.
+#[derive(Debug, Serialize)]
+struct ObjectLink {
+    uid: Uid,
+    modality: String,
+    description: String,
+    bytes: u64,
+}
+
+/// One course: result of a cycle, plots, objects, jobs.
+pub(super) async fn course(
+    State(web): State<Shared>,
+    Path(course): Path<String>,
+    Query(query): Query<CycleQuery>,
+) -> Response {
+    let state = match api::known_course(&web, &course) {
+        Ok(state) => state,
+        Err(fault) => return failure(&web, fault),
+    };
+    let owned = state.clone();
+    let asked = ask(&web, move |service| {
+        let result = api::newest_results(service, &owned, query.cycle)?;
+        let mut jobs = api::job_rows(service)?;
+        jobs.retain(|job| job.course == owned.course);
+        let cycle = result.as_ref().map(|(cycle, _)| *cycle);
+        let objects = objects(service, &jobs, cycle)?;
+        Ok((result, jobs, objects))
+    });
+    let (result, jobs, objects) = match asked.await {
+        Ok(answer) => answer,
+        Err(fault) => return failure(&web, fault),
+    };
+    let waiting = web.service.board.get().decision.waiting;
+    let of_course = |w: &&crate::intake::Waiting| w.course.as_deref() == Some(course.as_str());
+    let cycle = result.as_ref().map(|(cycle, _)| *cycle).or(query.cycle);
+    let result: Option<serde_json::Value> =
+        result.and_then(|(_, text)| serde_json::from_str(&text).ok());
+    let page = context! {
+        state => value(&state),
+        cycle => value(&cycle),
+        waiting => value(&waiting.iter().filter(of_course).collect::<Vec<_>>()),
+        activity_plot => result.as_ref().and_then(activity_plot).map(Value::from_safe_string),
+        volume_plot => result.as_ref().and_then(volume_plot).map(Value::from_safe_string),
+        result => value(&result),
+        objects => value(&objects),
+        jobs => value(&jobs),
+    };
+    render(&web, StatusCode::OK, "course.html", page)
+}
+
+/// Objects of the newest finished job of the cycle.
+fn objects(
+    service: &Service,
+    jobs: &[JobRow],
+    cycle: Option<u32>,
+) -> Result<Vec<ObjectLink>, ArchiveError> {
+    let job = jobs.iter().find(|job| job.state == JobState::Done && job.cycle == cycle);
+    let mut links = Vec::new();
+    for uid in job.into_iter().flat_map(|job| &job.results) {
+        let filter =
+            InstanceFilter { sop_instance: Some(uid.clone()), ..InstanceFilter::default() };
+        for instance in service.archive.instances(&filter)? {
+            links.push(ObjectLink {
+                uid: uid.clone(),
+                modality: instance.header.modality,
+                description: instance.header.series_description.unwrap_or_default(),
+                bytes: instance.bytes,
+            });
+        }
+    }
+    Ok(links)
+}
+
+fn regions(result: &serde_json::Value) -> impl Iterator<Item = (&serde_json::Value, String)> {
+    result["regions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|region| (region, region["name"].as_str().unwrap_or("?").to_owned()))
+}
+
+/// Measured activities and the fitted curves, from the administration on.
+fn activity_plot(result: &serde_json::Value) -> Option<String> {
+    let last = regions(result)
+        .flat_map(|(region, _)| region["activity_mbq"].as_array().into_iter().flatten())
+        .filter_map(|point| point["hours"].as_f64())
+        .fold(0.0, f64::max);
+    let lines: Vec<Line> = regions(result)
+        .map(|(region, name)| {
+            let points = region["activity_mbq"].as_array().into_iter().flatten();
+            let terms: Vec<(f64, f64)> = region["fit"]["parameters"]["terms"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|t| Some((t["amplitude_mbq"].as_f64()?, t["rate_per_h"].as_f64()?)))
+                .collect();
+            let curve = (0..=CURVE_POINTS).filter(|_| !terms.is_empty()).map(|n| {
+                let hours = 1.2 * last * f64::from(n) / f64::from(CURVE_POINTS);
+                (hours, terms.iter().map(|(a, rate)| a * (-rate * hours).exp()).sum::<f64>())
+            });
+            let pair = |p: &serde_json::Value| Some((p["hours"].as_f64()?, p["value"].as_f64()?));
+            Line { name, points: points.filter_map(pair).collect(), curve: curve.collect() }
+        })
+        .collect();
+    let axes = Axes {
+        title: "Activity in each region over time",
+        x: "hours after administration",
+        y: "activity, MBq",
+        y_logarithmic: true,
+    };
+    chart(&axes, &lines)
+}
+
+/// Cumulative dose-volume histograms; without bins, through the reported percentiles.
+fn volume_plot(result: &serde_json::Value) -> Option<String> {
+    let lines: Vec<Line> = regions(result)
+        .filter_map(|(region, name)| {
+            let dose = region["absorbed_dose_gy"].as_object()?;
+            let marks = [("min", 100.0), ("d98", 98.0), ("d95", 95.0), ("d50", 50.0), ("d2", 2.0)];
+            let percentiles = marks
+                .into_iter()
+                .filter_map(|(key, share)| Some((dose.get(key)?.as_f64()?, share)))
+                .chain(dose.get("max").and_then(|d| d.as_f64()).map(|max| (max, 0.0)));
+            let mut curve = binned(&region["dvh"]).unwrap_or_else(|| percentiles.collect());
+            curve.insert(0, (0.0, 100.0));
+            Some(Line { name, points: Vec::new(), curve })
+        })
+        .collect();
+    let axes = Axes {
+        title: "Dose-volume histogram of each region",
+        x: "absorbed dose, Gy",
+        y: "volume that gets at least that, %",
+        y_logarithmic: false,
+    };
+    chart(&axes, &lines)
+}
+
+/// `dvh`: pairs of dose (Gy) and volume (ml) that receives at least that.
+fn binned(dvh: &serde_json::Value) -> Option<Vec<(f64, f64)>> {
+    let pairs: Vec<(f64, f64)> = dvh
+        .as_array()?
+        .iter()
+        .filter_map(|pair| Some((pair.get(0)?.as_f64()?, pair.get(1)?.as_f64()?)))
+        .collect();
+    let whole = pairs.iter().map(|pair| pair.1).fold(0.0, f64::max);
+    (whole > 0.0).then(|| pairs.into_iter().map(|(d, v)| (d, 100.0 * v / whole)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_sound_and_numbers_have_four_digits() {
+        environment();
+        for (value, text) in [
+            (Value::from(12.3456), "12.35"),
+            (Value::from(1234.56), "1235"),
+            (Value::from(0.0123), "0.01230"),
+            (Value::from(1.0e9), "1.000e9"),
+            (Value::from(0), "0"),
+            (Value::from(()), "–"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(instant(Value::from("2026-03-02T09:15:00Z")), "2026-03-02 09:15 UTC");
+    }
+}
