@@ -2,6 +2,7 @@
 //! configuration.
 
 mod check;
+mod nuclide;
 pub mod progress;
 mod protocols;
 mod serve;
@@ -10,6 +11,7 @@ mod work;
 
 use crate::config::Fault;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// A DICOM node that turns nuclear-medicine images into absorbed dose without a click.
@@ -36,6 +38,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Protocols(protocols::ProtocolsCommand),
+    Nuclide(nuclide::NuclideCommand),
     Status(status::Status),
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
@@ -49,6 +52,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Protocols(command) => command.run(),
+            Command::Nuclide(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Work => return work::run(),
         };
@@ -89,6 +93,16 @@ impl Failure {
                 ExitCode::from(EXIT_USAGE)
             }
         }
+    }
+}
+
+/// Prints to standard output; a reader that has gone (`| head`) is no fault.
+fn print_all(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

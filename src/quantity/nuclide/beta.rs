@@ -103,9 +103,8 @@ impl Shape {
         // Rose: the particle is made at an energy shifted by the potential at the nucleus. Where a
         // negative shift would reach below rest, the limit at rest stands in.
         let made = (w - self.screening).max(1.0 + 1e-6);
-        let p = momentum(made);
-        let phase_space = p * made * q * q;
-        phase_space * self.fermi(1, made) * self.finite_size(w) * self.shape_factor(made, p, q)
+        let phase_space = momentum(made) * made * q * q;
+        phase_space * self.fermi(1, made) * self.finite_size(w) * self.shape_factor(w, q)
     }
 
     /// Relativistic Fermi function of a point nucleus for angular momentum k (F0 for k = 1).
@@ -134,10 +133,10 @@ impl Shape {
 
     /// C(W). Non-unique transitions take the shape of the unique one of the same spin change: their
     /// own matrix elements are not known, and the Coulomb energy outweighs the rest.
-    fn shape_factor(&self, w: f64, p: f64, q: f64) -> f64 {
+    fn shape_factor(&self, w: f64, q: f64) -> f64 {
         use Transition::*;
         let lambda = |k| self.fermi(k, w) / self.fermi(1, w);
-        let (p2, q2) = (p * p, q * q);
+        let (p2, q2) = (w * w - 1.0, q * q);
         match self.transition {
             Allowed | FirstForbidden | NotAssigned => 1.0,
             UniqueFirstForbidden | SecondForbidden => q2 + lambda(2) * p2,
