@@ -15,7 +15,9 @@ mod voxels;
 pub use error::PipelineError;
 
 use crate::config::{CameraSettings, Plan};
-use crate::report::{self, Completeness, Predecessor, ReportOptions, Written};
+use crate::dicom::Uid;
+use crate::quantity::Warning;
+use crate::report::{self, Completeness, ReportOptions, Written};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::{Path, PathBuf};
@@ -29,10 +31,12 @@ pub struct Request {
     pub cycle: u32,
     pub completeness: Completeness,
     /// SR that this result supersedes, where it is a revision.
-    pub predecessor: Option<Predecessor>,
+    pub predecessor: Option<Uid>,
     /// Part 10 files of the cycle, in any order: emission images, CT, regions, registrations,
     /// value maps.
     pub inputs: Vec<PathBuf>,
+    /// What intake has to say about how the inputs were chosen.
+    pub notes: Vec<Warning>,
     pub cameras: Vec<CameraSettings>,
     /// Zone of dates and times that have no offset of their own.
     pub zone: TimeZone,
@@ -82,7 +86,10 @@ pub fn compute(
     let voxels = result::Voxels { tia, masses, dose };
     let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.9, "writing");
-    let written = report::write_all(&result, output, &request.report)?;
+    // The study's own dates are copied, so ours are written in the zone that they are in.
+    let zone = request.zone.to_offset(images[placed.reference].map.at);
+    let options = ReportOptions { utc_offset: zone, ..request.report.clone() };
+    let written = report::write_all(&result, output, &options)?;
     at(1.0, "done");
     Ok(Outcome { result, written })
 }

@@ -6,13 +6,15 @@ use super::inputs::Inputs;
 use super::placement::{Placed, PlacedRegion};
 use super::voxels::{VoxelTia, energy_per_decay};
 use super::{PipelineError, Request};
-use crate::biology::{self, TissueParameters};
+use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
+use crate::biology::dvh::statistics;
+use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::{LocalDose, air_below_density};
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, RegionResult, Software, StructureSetReference,
+    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software, StructureSetReference,
     TimePoint,
 };
 use crate::volume::Occupancy;
@@ -58,7 +60,7 @@ pub fn assemble(
         protocol: request.plan.protocol.clone(),
         protocol_version: request.protocol_version.clone(),
         patient: reference.identity.clone(),
-        predecessor: request.predecessor.clone(),
+        predecessor: predecessor(request, reference),
         study: reference.study.clone(),
         cycle: request.cycle,
         completeness: request.completeness,
@@ -83,6 +85,12 @@ pub fn assemble(
         warnings,
         computed_at: request.computed_at,
     })
+}
+
+/// Revisions stay in the study of what they supersede.
+fn predecessor(request: &Request, reference: &Emission) -> Option<Predecessor> {
+    let (sop_instance, study) = (request.predecessor.clone()?, reference.study.study.clone()?);
+    Some(Predecessor { study, sop_instance })
 }
 
 fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
@@ -164,7 +172,7 @@ fn region_result(
     }
     let mut dose = None;
     if has_mass && curve.fit.is_some() {
-        match biology::statistics(&voxels.dose.dose_gy, &voxels.masses.mass_g, &occupancy) {
+        match statistics(&voxels.dose.dose_gy, &voxels.masses.mass_g, &occupancy) {
             Ok(statistics) => dose = Some(statistics),
             Err(error) => warnings.push(Warning::new("no-dose", error.to_string())),
         }
@@ -238,7 +246,7 @@ fn warnings(
     voxels: &Voxels,
     request: &Request,
 ) -> Vec<Warning> {
-    let mut all: Vec<Warning> = Vec::new();
+    let mut all: Vec<Warning> = request.notes.clone();
     all.extend(images.iter().flat_map(|image| image.map.warnings.clone()));
     if let Some((index, _)) = placed.ct {
         all.extend(inputs.cts[index].warnings.clone());
@@ -321,7 +329,7 @@ fn bed(
             ),
         ));
     }
-    match biology::bed(dose.mean, &fit.terms, &tissue) {
+    match biologically_effective_dose(dose.mean, &fit.terms, &tissue) {
         Ok(bed) => Some(bed),
         Err(error) => {
             warnings.push(Warning::new("no-bed", error.to_string()));
