@@ -3,8 +3,7 @@
 
 mod site;
 
-use grayd::archive::local::LocalArchive;
-use grayd::archive::{Archive, InstanceFilter};
+use grayd::archive::{Archive, InstanceFilter, LocalArchive};
 use site::Site;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -92,7 +91,7 @@ impl Drop for Sender {
 
 fn open(site: &Site) -> LocalArchive {
     let settings =
-        grayd::archive::local::StorageSettings { directory: site.store(), ..Default::default() };
+        grayd::archive::StorageSettings { directory: site.store(), ..Default::default() };
     LocalArchive::open(&settings, jiff::tz::TimeZone::UTC).unwrap()
 }
 

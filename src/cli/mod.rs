@@ -2,11 +2,15 @@
 //! configuration.
 
 mod check;
+mod compute;
+mod demo;
 mod nuclide;
+mod phantom;
 pub mod progress;
 mod protocols;
 mod serve;
 mod status;
+mod table;
 mod work;
 
 use crate::config::Fault;
@@ -26,6 +30,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  grayd demo                                see it work, with a patient whose truth is known
   grayd check --config config/grayd.yaml    what is wrong with configuration, plans, protocols
   grayd serve --config config/grayd.yaml    run the node; pages on http://127.0.0.1:8042
   grayd status                              courses, waiting series, jobs of a running node
@@ -35,7 +40,10 @@ Exit status: 0 done, 1 failed, 2 bad usage or bad configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
+    Compute(compute::Compute),
+    Phantom(phantom::Phantom),
     Check(check::Check),
     Protocols(protocols::ProtocolsCommand),
     Nuclide(nuclide::NuclideCommand),
@@ -49,7 +57,10 @@ impl Cli {
     /// Runs the command; what goes wrong is said on standard error.
     pub fn run(self) -> ExitCode {
         let result = match self.command {
+            Command::Demo(command) => command.run(),
             Command::Serve(command) => command.run(),
+            Command::Compute(command) => command.run(),
+            Command::Phantom(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Protocols(command) => command.run(),
             Command::Nuclide(command) => command.run(),

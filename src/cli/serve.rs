@@ -66,7 +66,7 @@ impl Serve {
 }
 
 /// Opens the archive; the worker is this very program.
-fn start(loaded: Loaded) -> Result<Arc<Service>, Failure> {
+pub(crate) fn start(loaded: Loaded) -> Result<Arc<Service>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let zone = loaded.config.site.zone();
     let archive =

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// the warnings.
 pub fn of(results: &Value) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
         "region",
         "mass g",
         "TIA MBq·h",
@@ -40,6 +40,34 @@ pub fn of(results: &Value) -> String {
     let warnings: Vec<String> = list(&results["warnings"]).chain(of_regions).collect();
     lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     lines.join("\n")
+}
+
+/// Mean dose beside the truth of a digital patient.
+pub fn beside_truth(results: &Value, truth: &Value) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "region",
+        "dose Gy",
+        "truth Gy",
+        "off %",
+    ]);
+    for known in truth["regions"].as_array().into_iter().flatten() {
+        let regions = results["regions"].as_array().into_iter().flatten();
+        let Some(region) = regions.clone().find(|region| region["name"] == known["name"]) else {
+            continue;
+        };
+        let (dose, true_dose) = (&region["absorbed_dose_gy"]["mean"], &known["absorbed_dose_gy"]);
+        let off = dose.as_f64().zip(true_dose.as_f64()).map(|(d, t)| 100.0 * (d / t - 1.0));
+        let off = off.map_or_else(|| "-".to_owned(), |off| format!("{off:+.3}"));
+        let right = |text| Cell::new(text).set_alignment(CellAlignment::Right);
+        table.add_row(vec![
+            Cell::new(text(&known["name"])),
+            right(number(dose, 4)),
+            right(number(true_dose, 4)),
+            right(off),
+        ]);
+    }
+    table.to_string()
 }
 
 fn list(warnings: &Value) -> impl Iterator<Item = String> + '_ {

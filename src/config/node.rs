@@ -1,6 +1,7 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
 use super::yaml::{Document, Fault, Step, steps};
+use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
 use crate::quantify::DecayReference;
 use crate::quantity::nuclide::Nuclide;
@@ -62,24 +63,6 @@ pub struct WebSettings {
 impl Default for WebSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8042".into(), hosts: Vec::new() }
-    }
-}
-
-/// `storage:`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageSettings {
-    /// Objects and index live below this folder; created where absent.
-    pub directory: PathBuf,
-    /// Space that is kept free, MiB: below it nothing is accepted.
-    pub reserve_mb: u64,
-    /// Largest instance, MiB.
-    pub instance_limit_mb: u64,
-}
-
-impl Default for StorageSettings {
-    fn default() -> Self {
-        Self { directory: "grayd-data".into(), reserve_mb: 1024, instance_limit_mb: 4096 }
     }
 }
 

@@ -220,7 +220,9 @@ impl DigitalPatient {
              radiopharmaceutical: {agent}\n\
              cycles:\n\
              \x20 - number: 1\n\
-             \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n",
+             \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n\
+             settings:\n\
+             \x20 imaging: {{ time_points: {count} }}\n",
             count = self.times.len(),
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
