@@ -6,17 +6,17 @@ use grayd::dicom::read::pixels::decode;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A CT slice of noise and a ramp, unsigned of 12 bits or signed of 16.
-fn image(signed: bool) -> Build {
+/// Frames of noise and a ramp, unsigned of 12 bits or signed of 16.
+fn image(signed: bool, frames: usize) -> Build {
     let mut state = 12_345u32;
-    let words: Vec<u16> = (0..64u16 * 48)
+    let words: Vec<u16> = (0..64 * 48 * frames as u16)
         .map(|n| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 20) as u16;
             if signed { (n * 3).wrapping_sub(2000).wrapping_add(noise / 8) } else { noise }
         })
         .collect();
-    let image = Build::instance(uids::CT_IMAGE_STORAGE, "CT", 1).pixels(48, 64, 0, 16);
+    let image = Build::instance(uids::CT_IMAGE_STORAGE, "CT", 1).pixels(48, 64, frames, 16);
     let image = if signed {
         image.us(tags::PIXEL_REPRESENTATION, 1)
     } else {
@@ -33,7 +33,10 @@ fn image(signed: bool) -> Build {
 
 fn pixels(path: &Path) -> Vec<i64> {
     let object = dicom_object::open_file(path).unwrap();
-    decode(&object).unwrap_or_else(|e| panic!("{}: {e}", path.display())).frame(0)
+    {
+        let decoded = decode(&object).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        (0..decoded.format().frames as usize).flat_map(|f| decoded.frame(f)).collect()
+    }
 }
 
 /// False, with a line, where the tool is not installed.
@@ -53,9 +56,9 @@ fn run(tool: &str, arguments: &[&str]) -> bool {
 
 #[test]
 fn lossless_codings_of_dcmtk_give_the_native_pixels() {
-    for signed in [false, true] {
+    for (signed, frames) in [(false, 1), (true, 1), (false, 3), (true, 3)] {
         let folder = Folder::new();
-        let native = folder.write("native", &image(signed));
+        let native = folder.write("native", &image(signed, frames));
         let expected = pixels(&native);
         for (tool, options) in [
             ("dcmcrle", vec![]),
@@ -67,7 +70,11 @@ fn lossless_codings_of_dcmtk_give_the_native_pixels() {
             let mut arguments = options.clone();
             arguments.extend([native.to_str().unwrap(), coded.to_str().unwrap()]);
             if run(tool, &arguments) {
-                assert_eq!(pixels(&coded), expected, "{tool} {options:?} signed {signed}");
+                assert_eq!(
+                    pixels(&coded),
+                    expected,
+                    "{tool} {options:?} signed {signed}, {frames} frames"
+                );
             }
         }
     }
@@ -76,7 +83,7 @@ fn lossless_codings_of_dcmtk_give_the_native_pixels() {
 #[test]
 fn near_lossless_and_baseline_jpeg_are_refused_as_lossy() {
     let folder = Folder::new();
-    let native = folder.write("native", &image(false));
+    let native = folder.write("native", &image(false, 1));
     let coded = folder.path("coded");
     let names = [native.to_str().unwrap(), coded.to_str().unwrap()];
     for (tool, option) in [("dcmcjpls", "+en"), ("dcmcjpeg", "+ee")] {
@@ -112,7 +119,7 @@ fn lossless_jpeg_2000_of_simpleitk_gives_the_native_pixels() {
         w.Execute(i)\n";
     for signed in [false, true] {
         let folder = Folder::new();
-        let native = folder.write("native.dcm", &image(signed));
+        let native = folder.write("native.dcm", &image(signed, 1));
         let coded = folder.path("coded.dcm");
         let names = [native.to_str().unwrap(), coded.to_str().unwrap()];
         assert!(run(python.to_str().unwrap(), &[&["-c", SCRIPT], &names[..]].concat()));
@@ -126,7 +133,7 @@ fn lossless_jpeg_2000_of_simpleitk_gives_the_native_pixels() {
 #[test]
 fn a_code_of_another_size_than_its_header_never_reaches_a_codec() {
     let folder = Folder::new();
-    let native = folder.write("native", &image(false));
+    let native = folder.write("native", &image(false, 1));
     let coded = folder.path("coded");
     for (tool, option) in [("dcmcjpeg", "+e1"), ("dcmcjpls", "+el")] {
         let names = [option, native.to_str().unwrap(), coded.to_str().unwrap()];

@@ -49,7 +49,7 @@ fn michigan_spect_stored_as_pet_holds_its_field_of_view_and_its_contradiction_is
 
     let mut parameters = QuantifyParameters::new(LU177);
     parameters.administered = Some(Administration {
-        activity: Becquerel::new(7_210_425_599.6395),
+        activity: Becquerel::new(7.210_425_599_639_5e9),
         at: series.image.injection.start.unwrap(),
     });
     let map = activity_map(&series.image, &parameters).unwrap();

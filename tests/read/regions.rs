@@ -104,10 +104,11 @@ fn fractions_are_volumes_or_probabilities() {
     let mut values = [0u8; 16];
     (values[0], values[1], values[2]) = (50, 99, 200);
     let object = seg(&[(1, 0)], "FRACTIONAL", 8).bytes(&values);
-    assert!(
-        read_seg(&object).unwrap_err().to_string().contains("MaximumFractionalValue")
-            || read_seg(&object).unwrap_err().to_string().contains("SegmentationFractionalType")
-    );
+    let untyped = read_seg(&object).unwrap_err().to_string();
+    assert!(untyped.contains("SegmentationFractionalType"), "{untyped}");
+    let unscaled = object.clone().cs(tags::SEGMENTATION_FRACTIONAL_TYPE, "OCCUPANCY");
+    let unscaled = read_seg(&unscaled).unwrap_err().to_string();
+    assert!(unscaled.contains("MaximumFractionalValue"), "{unscaled}");
     let object = object.us(tags::MAXIMUM_FRACTIONAL_VALUE, 200);
     let with = |kind| {
         let read = read_seg(&object.clone().cs(tags::SEGMENTATION_FRACTIONAL_TYPE, kind)).unwrap();
@@ -148,6 +149,8 @@ fn segmentation_frames_that_share_no_grid_are_refused() {
     );
     let off = coarse.sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared]);
     assert!(read_seg(&off).unwrap_err().to_string().contains("no multiple"));
+    let far = seg(&[(1, 0), (1, i32::MAX / 4)], "BINARY", 1).bytes(&frames);
+    assert!(read_seg(&far).unwrap_err().to_string().contains("too far"));
 }
 
 fn roi(number: u16, name: &str) -> Build {
