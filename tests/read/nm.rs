@@ -291,3 +291,36 @@ fn activity_that_cannot_be_in_the_patient_is_refused() {
     let later = map(0.5, "2026-03-02T12:15:00Z");
     assert_eq!(later, Err(QuantifyError::BeforeAdministration { hours: 2.0 }));
 }
+
+#[test]
+fn extreme_numbers_are_refused_or_lead_to_finite_activity() {
+    let numbers = ["0", "-1", "1e308", "-1e308", "1e-308", "4.9e-324", "65536", "4294967296"];
+    let tags_of_numbers = [
+        (tags::SPACING_BETWEEN_SLICES, VR::DS),
+        (tags::SLICE_THICKNESS, VR::DS),
+        (tags::RESCALE_SLOPE, VR::DS),
+        (tags::RESCALE_INTERCEPT, VR::DS),
+        (tags::DECAY_FACTOR, VR::DS),
+        (tags::ACTUAL_FRAME_DURATION, VR::IS),
+        (tags::NUMBER_OF_FRAMES, VR::IS),
+        (tags::PATIENT_WEIGHT, VR::DS),
+        (tags::PIXEL_PADDING_VALUE, VR::IS),
+    ];
+    let mut survived = 0;
+    for (tag, vr) in tags_of_numbers {
+        for text in numbers {
+            let Ok(read) = read_series(&[plain().text(tag, vr, text)]) else { continue };
+            for hours in [1e-6, 12.0, 1e6] {
+                let parameters = QuantifyParameters::new(Seconds::from_hours(hours));
+                let Ok(map) = activity_map(&read.image, &parameters) else { continue };
+                assert!(map.bq_per_ml.as_slice().iter().all(|v| v.is_finite()), "{tag} {text}");
+                assert!(map.field_of_view.is_finite());
+                survived += 1;
+            }
+        }
+    }
+    assert!(survived > 20, "most harmless values must be read, not {survived}");
+    for vector in [[0u16; SLICES], [u16::MAX; SLICES]] {
+        assert!(read_series(&[plain().us_list(tags::SLICE_VECTOR, &vector)]).is_err());
+    }
+}

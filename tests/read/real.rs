@@ -53,6 +53,7 @@ fn michigan_spect_stored_as_pet_holds_its_field_of_view_and_its_contradiction_is
         at: series.image.injection.start.unwrap(),
     });
     let map = activity_map(&series.image, &parameters).unwrap();
+    println!("as stored {as_stored:.3} MBq, at the beginning {:.3} MBq", map.field_of_view.mbq());
     assert!((map.field_of_view.mbq() / 1350.55 - 1.0).abs() < 0.005, "{}", map.field_of_view);
     // 3.7 h after the administration, as the data set's description says.
     let hours = map.at.duration_since(parameters.administered.unwrap().at).as_secs_f64() / 3600.0;
@@ -100,6 +101,7 @@ fn acrin_pet_gives_the_suv_factor_of_its_own_real_world_value_map() {
     assert!((scanner.g_per_bq / factor - 1.0).abs() < 1e-4, "{}", scanner.g_per_bq);
     // With the evaluated one (109.77 min) the longer decay since injection shows, and no more.
     let ours = suv_scale(&series.image, &QuantifyParameters::new(Seconds::new(6586.2))).unwrap();
+    println!("SUVbw factor {:.7e} g/Bq, of the map {factor:.7e}", scanner.g_per_bq);
     assert!((ours.g_per_bq / factor - 1.0).abs() < 5e-4, "{}", ours.g_per_bq);
 
     // Decay handling moves values to the beginning of the first bed, where START put them: each
