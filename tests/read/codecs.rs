@@ -2,6 +2,8 @@
 
 use crate::build::{Build, Folder};
 use dicom_dictionary_std::{tags, uids};
+use dicom_object::FileMetaTableBuilder;
+use grayd::dicom::read::ct;
 use grayd::dicom::read::pixels::decode;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -143,5 +145,18 @@ fn a_code_of_another_size_than_its_header_never_reaches_a_codec() {
             let error = decode(&object).unwrap_err().to_string();
             assert!(error.contains("not the header's"), "{tool}: {error}");
         }
+    }
+}
+
+#[test]
+fn deflated_and_big_endian_files_are_not_parsed() {
+    const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+    let folder = Folder::new();
+    for syntax in [uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, BIG_ENDIAN] {
+        let path = folder.path("other");
+        let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
+        image(false, 1).0.with_meta(meta).unwrap().write_to_file(&path).unwrap();
+        let error = ct(&[path]).unwrap_err().to_string();
+        assert!(error.contains(&format!("transfer syntax {syntax} cannot be decoded")), "{error}");
     }
 }
