@@ -17,8 +17,8 @@ const FACTOR_TOLERANCE: f64 = 0.01;
 /// until the site states what its camera does.
 const WARNED_CONTRADICTION: f64 = 0.05;
 
-/// Below this half-life the decay during a scan of unknown duration cannot be neglected
-/// (`clinical-protocols.md`: the factor is applied anyway below 10 h).
+/// Below this half-life the decay during a scan of unknown duration cannot be neglected: half an
+/// hour of 10 h already changes activity by 1.7 %.
 const SHORT_HALF_LIFE_S: f64 = 36_000.0;
 
 /// Multipliers and the instant that they lead to.

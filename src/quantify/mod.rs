@@ -214,6 +214,3 @@ fn check_field_of_view(
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

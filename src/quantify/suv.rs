@@ -67,5 +67,9 @@ pub fn suv_scale(
     let lambda = parameters.half_life.half_life_to_rate().value();
     let activity_left = left(total, start, decay.at, lambda);
     let mean = decay.factors.iter().sum::<f64>() / decay.factors.len() as f64;
-    Ok(SuvScale { g_per_bq: mean * weight.value() / activity_left.value(), weight, activity_left })
+    let g_per_bq = mean * weight.value() / activity_left.value();
+    if !(g_per_bq.is_finite() && g_per_bq > 0.0) {
+        return Err(QuantifyError::NotFinite);
+    }
+    Ok(SuvScale { g_per_bq, weight, activity_left })
 }

@@ -77,7 +77,7 @@ const AFTER: Concept = Concept("113509", "DCM", "");
 const SNOMED_RT: [&str; 3] = ["SRT", "SNM3", "99SDM"];
 
 /// The content item of a concept directly below `parent`.
-fn child<'a>(parent: &'a Object, concept: Concept) -> Option<&'a Object> {
+fn child(parent: &Object, concept: Concept) -> Option<&Object> {
     let Concept(value, scheme, old) = concept;
     items(parent, tags::CONTENT_SEQUENCE).iter().find(|item| {
         code(item, tags::CONCEPT_NAME_CODE_SEQUENCE).is_some_and(|name| {

@@ -39,6 +39,16 @@ pub fn of_frame(
     if code.is_empty() { Err(codec("an offset points at no fragment")) } else { Ok(code) }
 }
 
+/// Drops fill bytes (0xFF) before the end marker, which ISO 10918-1 B.1.1.2 allows and coders use
+/// to come to an even length, but the JPEG-LS decoder does not expect.
+pub fn without_fill_before_end(mut code: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = code.windows(2).rposition(|pair| pair == [0xFF, 0xD9]) {
+        let fill = code[..end].iter().rev().take_while(|&&byte| byte == 0xFF).count();
+        code.drain(end - fill..end);
+    }
+    code
+}
+
 fn word(code: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(u16::from_be_bytes(code.get(at..at + 2)?.try_into().ok()?)))
 }

@@ -105,7 +105,7 @@ impl<'a> FrameView<'a> {
         })
     }
 
-    /// Spacing Between Slices where given, else Slice Thickness: the third extent of a single slice.
+    /// Spacing Between Slices where given, else Slice Thickness: third extent of a single slice.
     pub fn thickness(&self) -> Result<Option<f64>, ReadError> {
         for tag in [tags::SPACING_BETWEEN_SLICES, tags::SLICE_THICKNESS] {
             if let Some(value) = number(self.grouped(tags::PIXEL_MEASURES_SEQUENCE, tag), tag)? {

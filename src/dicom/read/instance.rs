@@ -5,8 +5,8 @@ use super::error::ReadError;
 use crate::dicom::gate;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::report::{InputInstance, StudyIdentity};
-use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{DefaultDicomObject, FileMetaTable, OpenFileOptions};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -18,13 +18,24 @@ pub struct Instance {
     pub source: InputInstance,
 }
 
+/// After the preamble.
+const MAGIC_AT: usize = 128;
+
+/// A deflated data set can grow without bound while it is parsed, and the words of a big-endian
+/// one would come out in another order than the pixels' decoder takes them.
+const UNSAFE_TO_PARSE: [&str; 3] = [
+    uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    uids::JPIP_REFERENCED_DEFLATE,
+    "1.2.840.10008.1.2.2",
+];
+
 /// Preamble, `DICM` and the group length element (PS3.10 section 7.1): where the rest is counted
 /// from.
 const META_GROUP_START: usize = 144;
 
 /// Offset of the data set in a Part 10 file.
 fn data_set_offset(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.get(128..META_GROUP_START)?;
+    let head = bytes.get(MAGIC_AT..META_GROUP_START)?;
     let group_length = u32::from_le_bytes(head[12..16].try_into().ok()?);
     let magic = head.starts_with(b"DICM\x02\x00\x00\x00UL\x04\x00");
     let end = META_GROUP_START.checked_add(usize::try_from(group_length).ok()?)?;
@@ -41,6 +52,12 @@ impl Instance {
         gate::check_part10(&bytes).map_err(|error| not_dicom(error.to_string()))?;
         let start = data_set_offset(&bytes)
             .ok_or_else(|| not_dicom("it does not begin with a file meta header".into()))?;
+        let meta = FileMetaTable::from_reader(&bytes[MAGIC_AT..])
+            .map_err(|error| not_dicom(error.to_string()))?;
+        let syntax = meta.transfer_syntax.trim_end_matches(['\0', ' ']);
+        if UNSAFE_TO_PARSE.contains(&syntax) {
+            return Err(ReadError::TransferSyntax(syntax.to_owned()));
+        }
         let object = OpenFileOptions::new()
             .from_reader(bytes.as_slice())
             .map_err(|error| not_dicom(error.to_string()))?;

@@ -227,7 +227,7 @@ fn encapsulated(
             match coding {
                 Coding::JpegLs => {
                     codestream::check_jpeg(&code, format)?;
-                    jpeg_ls(&code, format)
+                    jpeg_ls(&codestream::without_fill_before_end(code), format)
                 }
                 other => {
                     match other {

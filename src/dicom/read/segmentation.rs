@@ -23,6 +23,9 @@ const PROBABILITY_THRESHOLD: f64 = 0.5;
 /// How far a frame may be from its place on the grid, in parts of the slice spacing.
 const PLACE_TOLERANCE: f64 = 0.05;
 
+/// Most slices that a segmentation may span.
+const SLICE_LIMIT: f64 = 65_535.0;
+
 /// Frames closer than this along the normal share a slice, mm.
 const SAME_SLICE_MM: f64 = 1e-2;
 
@@ -35,7 +38,7 @@ pub struct Segment {
     pub label: String,
     /// Segmented Property Category Code Sequence (0062,0003).
     pub category: Option<Code>,
-    /// Segmented Property Type Code Sequence (0062,000F), or Anatomic Region where that is given.
+    /// Segmented Property Type Code Sequence (0062,000F), else Anatomic Region (0008,2218).
     pub anatomy: Option<Code>,
     /// Side, from the modifier of the property type or the region: `Right`, `Left`.
     pub laterality: Option<Code>,
@@ -169,6 +172,12 @@ fn place(views: &[FrameView], planes: &[Plane]) -> Result<(Grid, Vec<usize>), Re
     let spacing = spacing(views, &stack)?;
     let place_of = |offset: f64| -> Result<usize, ReadError> {
         let place = (offset / spacing).round();
+        if !(0.0..=SLICE_LIMIT).contains(&place) {
+            return Err(ReadError::Geometry(format!(
+                "a frame lies {offset:.3} mm above the first, too far for a slice spacing of \
+                 {spacing} mm"
+            )));
+        }
         if (offset / spacing - place).abs() > PLACE_TOLERANCE {
             return Err(ReadError::Geometry(format!(
                 "a frame lies {offset:.3} mm above the first, which is no multiple of the slice \

@@ -5,7 +5,7 @@ use super::super::attribute::{Object, missing, number, text, texts, unsigned};
 use super::super::error::ReadError;
 use super::super::frame::{self, FrameView};
 use super::super::instance::Instance;
-use super::super::pixels::PixelFormat;
+use super::super::pixels::{PixelFormat, Pixels};
 use super::super::radiopharmaceutical::{self, DoseUnit};
 use super::super::rwvm::{self, RealWorldValueMapping};
 use super::super::stack::{self, Plane};
@@ -44,17 +44,7 @@ pub fn read(
     let zone = &context.default_zone;
     let decoded = super::decode_all(instances)?;
     let mut warnings = Vec::new();
-    let mut found = Vec::new();
-    for (n, (instance, pixels)) in instances.iter().zip(&decoded).enumerate() {
-        let format = pixels.format();
-        let views = frame::frames(instance.data_set(), format.frames)?;
-        for (frame, view) in views.iter().enumerate() {
-            let separate =
-                super::separate_maps(maps, &instance.source.sop_instance, frame as u32 + 1);
-            let rule = value_rule(view, format, &separate, &mut warnings)?;
-            found.push(slice(n, frame, view, format, rule, zone)?);
-        }
-    }
+    let found = gather(instances, &decoded, maps, zone, &mut warnings)?;
     check_count(instances, found.len())?;
     let planes: Vec<Plane> = found.iter().map(|s| s.plane).collect();
     let stack = stack::arrange(&planes)?;
@@ -106,6 +96,28 @@ pub fn read(
         radiopharmaceutical: injected,
         sources: super::sources(instances),
     })
+}
+
+/// All frames of all instances, in stored order.
+fn gather(
+    instances: &[Instance],
+    decoded: &[Pixels],
+    maps: &[RealWorldValueMapping],
+    zone: &TimeZone,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Slice>, ReadError> {
+    let mut found = Vec::new();
+    for (n, (instance, pixels)) in instances.iter().zip(decoded).enumerate() {
+        let format = pixels.format();
+        let views = frame::frames(instance.data_set(), format.frames)?;
+        for (frame, view) in views.iter().enumerate() {
+            let separate =
+                super::separate_maps(maps, &instance.source.sop_instance, frame as u32 + 1);
+            let rule = value_rule(view, format, &separate, warnings)?;
+            found.push(slice(n, frame, view, format, rule, zone)?);
+        }
+    }
+    Ok(found)
 }
 
 fn check_kind(root: &Object) -> Result<(), ReadError> {

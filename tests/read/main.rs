@@ -1,0 +1,12 @@
+//! Readers and quantification against real data (where it is at hand) and against images built
+//! here, whose activity is known in closed form.
+
+#![allow(clippy::unwrap_used, reason = "these are tests, their builders too")]
+
+mod build;
+mod codecs;
+mod ct;
+mod nm;
+mod pet;
+mod real;
+mod regions;
