@@ -7,4 +7,6 @@ pub mod bed;
 pub mod dvh;
 mod error;
 
+pub use bed::{TissueParameters, bed, eqd2, g_factor};
+pub use dvh::statistics;
 pub use error::BiologyError;

@@ -39,7 +39,7 @@ impl Edge {
         let along = |px: f64, py: f64| (dx * py - dy * px) / cross;
         let (s, t) = (along(bx, by), along(ax, ay));
         let inner = 1e-9..1.0 - 1e-9;
-        (inner.contains(&s) && inner.contains(&t)).then(|| self.y0 + s * ay)
+        (inner.contains(&s) && inner.contains(&t)).then_some(self.y0 + s * ay)
     }
 }
 

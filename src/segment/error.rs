@@ -11,11 +11,11 @@ pub enum SegmentError {
     #[error("contour {contour} (3006,0050) holds a coordinate that is not finite")]
     NotFinite { contour: usize },
     #[error(
-        "contour {contour} (3006,0050) says it is planar but leaves its plane by {deviation_mm} mm"
+        "closed contour {contour} (3006,0050) says it is planar but leaves its plane by {deviation_mm} mm"
     )]
     NotPlanar { contour: usize, deviation_mm: f64 },
     #[error(
-        "contour {contour} (3006,0050) is not parallel to the others of its region; export the \
+        "closed contour {contour} (3006,0050) is not parallel to the others of its region; export the \
          region on parallel planes"
     )]
     NotParallel { contour: usize },

@@ -25,8 +25,8 @@ pub struct Rasterised {
 /// reference.
 ///
 /// In a contour's plane areas are exact and all contours of the plane combine by even-odd (XOR:
-/// holes, keyholes, islands). Between planes the region is a stack of slabs, see
-/// [`super::stack`]. Planes parallel to two axes of the grid are cut along the grid's own cells;
+/// holes, keyholes, islands). Between planes the region is a stack of slabs: each plane reaches
+/// half-way to its neighbours, the first and the last half a plane distance outward. Planes parallel to two axes of the grid are cut along the grid's own cells;
 /// oblique ones first fill a grid of their own that is then carried over with its volume kept.
 ///
 /// # Errors

@@ -169,7 +169,10 @@ fn contours_without_area_or_plane_are_refused() {
     let of = |kind, points: &[[f64; 3]]| Contour { kind, points_lps_mm: points.to_vec() };
     let closed = ContourKind::ClosedPlanar;
     let point = of(ContourKind::Point, &[[0.0; 3]]);
-    assert_eq!(rasterise(&[point.clone()], &grid()), Err(SegmentError::NoClosedContour));
+    assert_eq!(
+        rasterise(std::slice::from_ref(&point), &grid()),
+        Err(SegmentError::NoClosedContour)
+    );
     assert_eq!(rasterise(&[], &grid()), Err(SegmentError::NoClosedContour));
     let line = of(closed, &[[0.0; 3], [5.0, 0.0, 0.0], [9.0, 0.0, 0.0]]);
     assert_eq!(rasterise(&[line], &grid()), Err(SegmentError::NoArea));
