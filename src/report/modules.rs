@@ -189,14 +189,19 @@ pub(super) fn input_references(
     common_instance_reference(&all, identity.study())
 }
 
-/// Research mark and every warning, for Image Comments: what a reader of the object must know.
+/// Every warning of the result and of its regions, one line each.
+pub(super) fn warnings(result: &CycleResult) -> Vec<String> {
+    let of_cycle = result.warnings.iter().map(|w| format!("{}: {}", w.code, w.text));
+    let of_regions = result.regions.iter().flat_map(|region| {
+        let own = super::regions::RegionNumbers::of(region).warnings;
+        own.into_iter().map(|w| format!("{}: {}: {}", region.name, w.code, w.text))
+    });
+    of_cycle.chain(of_regions).collect()
+}
+
+/// Research mark and warnings, for Image Comments: what a reader of the object must know.
 pub(super) fn comments(result: &CycleResult) -> String {
     let mut lines = vec![RESEARCH_MARK.to_owned()];
-    lines.extend(result.warnings.iter().map(|w| format!("{}: {}", w.code, w.text)));
-    for region in &result.regions {
-        let numbers = super::regions::RegionNumbers::of(region);
-        let own = numbers.warnings.iter();
-        lines.extend(own.map(|w| format!("{}: {}: {}", region.name, w.code, w.text)));
-    }
+    lines.extend(warnings(result));
     lines.join("\n")
 }

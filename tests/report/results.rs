@@ -386,6 +386,8 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     let mut broken = result();
     broken.regions[1].dose.as_mut().unwrap().mean = Gray::new(f64::NAN);
     broken.regions[1].mass = None;
+    broken.time_points[2].field_of_view = Becquerel::new(f64::NAN);
+    broken.engine.energy_per_decay_kev = f64::NAN;
     let json = grayd::report::json::write(&broken);
     let text = json.to_string();
     assert!(!text.contains("NaN") && !text.contains("inf"));
@@ -398,7 +400,10 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     assert_eq!(json["grid"]["shape"], serde_json::json!([10, 20, 18]));
     // The same region in the other objects: written without the number, never with a NaN.
     let directory = tempfile::tempdir().unwrap();
-    write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    for object in write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap() {
+        let bytes = std::fs::read(&object.path).unwrap();
+        assert!(!bytes.windows(3).any(|w| w == b"NaN"), "{:?}", object.kind);
+    }
 }
 
 #[test]
@@ -415,10 +420,18 @@ fn every_object_carries_warnings_and_the_research_mark() {
 }
 
 #[test]
-fn a_gap_in_region_numbers_is_refused() {
+fn what_cannot_be_said_is_refused() {
     let mut broken = result();
     broken.regions[2].number = 7;
     let directory = tempfile::tempdir().unwrap();
     let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
     assert!(refused.unwrap_err().to_string().contains("number 7"));
+    broken = result();
+    broken.administered = Becquerel::new(f64::NAN);
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
+    assert!(refused.unwrap_err().to_string().contains("administered activity"));
+    broken = result();
+    broken.dose_gy.values_mut()[[1, 2, 3]] = f32::INFINITY;
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
+    assert!(refused.unwrap_err().to_string().contains("not finite"));
 }
