@@ -62,13 +62,24 @@ pub(super) fn shared(
     identity: &Identity,
     kind: Kind,
 ) -> DataSet {
-    patient_and_study(result, identity)
+    patient_and_study(result, options, identity)
         .with(series_and_equipment(result, options, identity, kind))
         .with(sop_common(result, options, identity, kind))
 }
 
-fn patient_and_study(result: &CycleResult, identity: &Identity) -> DataSet {
-    let (patient, study) = (&result.patient, &result.study);
+fn patient_and_study(
+    result: &CycleResult,
+    options: &ReportOptions,
+    identity: &Identity,
+) -> DataSet {
+    let patient = &result.patient;
+    let mut study = result.study.clone();
+    if study.study.is_none() {
+        // A study of our own began when it was made.
+        let made = local(result.computed_at, options);
+        (study.date, study.time) = (date(&made), time(&made));
+        study.id = format!("RPT C{}", result.cycle);
+    }
     let set = DataSet::new()
         .text(tags::PATIENT_NAME, VR::PN, &patient.name)
         .text(tags::PATIENT_ID, VR::LO, &patient.id)
@@ -199,7 +210,8 @@ pub(super) fn warnings(result: &CycleResult) -> Vec<String> {
     of_cycle.chain(of_regions).collect()
 }
 
-/// Research mark and warnings, for Image Comments: what a reader of the object must know.
+/// Research mark and warnings: what a reader of the object must know. Where an attribute holds
+/// fewer characters it is cut at the end; the SR has every warning.
 pub(super) fn comments(result: &CycleResult) -> String {
     let mut lines = vec![RESEARCH_MARK.to_owned()];
     lines.extend(warnings(result));
