@@ -78,17 +78,16 @@ fn roi(
     for k in 0..slices {
         let inside = |j, i| patient.labels[grid.linear(k, j, i)] == region.label;
         for outline in outlines(rows, columns, inside) {
-            for plane in k * parts..(k + 1) * parts {
+            let planes = images.iter().enumerate().skip(k * parts).take(parts);
+            contours.extend(planes.map(|(plane, image)| {
                 let height = patient.ct.voxel_to_lps([0.0, 0.0, plane as f64])[2];
                 let point = |p: &[f64; 2]| {
                     let [x, y, _] = grid.voxel_to_lps([p[0], p[1], 0.0]);
                     [x, y, height]
                 };
-                contours.push(Contour {
-                    points_lps_mm: outline.iter().map(point).collect(),
-                    image: Some(images[plane].clone()),
-                });
-            }
+                let points_lps_mm = outline.iter().map(point).collect();
+                Contour { points_lps_mm, image: Some(image.clone()) }
+            }));
         }
     }
     let codes = codes_of(&region.name, None);

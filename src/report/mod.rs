@@ -90,6 +90,8 @@ pub struct Written {
 pub enum ReportError {
     #[error("the dose map holds a value that is not finite at voxel {0}; nothing was written")]
     DoseNotFinite(usize),
+    #[error("the administered activity must be a positive number; supply it in the plan")]
+    Administered,
     #[error("an RT Dose image has at most 65535 rows and columns; the grid is {0:?} (k, j, i)")]
     TooLarge([usize; 3]),
     #[error(
@@ -113,6 +115,9 @@ pub fn write_all(
     directory: &Path,
     options: &ReportOptions,
 ) -> Result<Vec<Written>, ReportError> {
+    if !(result.administered.is_finite() && result.administered.value() > 0.0) {
+        return Err(ReportError::Administered);
+    }
     let mut objects = vec![
         (Kind::RtDose, "rt-dose.dcm", rt_dose::write(result, options)?),
         (Kind::Segmentation, "seg.dcm", seg::write(result, options)?),

@@ -62,13 +62,24 @@ pub(super) fn shared(
     identity: &Identity,
     kind: Kind,
 ) -> DataSet {
-    patient_and_study(result, identity)
+    patient_and_study(result, options, identity)
         .with(series_and_equipment(result, options, identity, kind))
         .with(sop_common(result, options, identity, kind))
 }
 
-fn patient_and_study(result: &CycleResult, identity: &Identity) -> DataSet {
-    let (patient, study) = (&result.patient, &result.study);
+fn patient_and_study(
+    result: &CycleResult,
+    options: &ReportOptions,
+    identity: &Identity,
+) -> DataSet {
+    let patient = &result.patient;
+    let mut study = result.study.clone();
+    if study.study.is_none() {
+        // A study of our own began when it was made.
+        let made = local(result.computed_at, options);
+        (study.date, study.time) = (date(&made), time(&made));
+        study.id = format!("RPT C{}", result.cycle);
+    }
     let set = DataSet::new()
         .text(tags::PATIENT_NAME, VR::PN, &patient.name)
         .text(tags::PATIENT_ID, VR::LO, &patient.id)
@@ -189,14 +200,20 @@ pub(super) fn input_references(
     common_instance_reference(&all, identity.study())
 }
 
-/// Research mark and every warning, for Image Comments: what a reader of the object must know.
+/// Every warning of the result and of its regions, one line each.
+pub(super) fn warnings(result: &CycleResult) -> Vec<String> {
+    let of_cycle = result.warnings.iter().map(|w| format!("{}: {}", w.code, w.text));
+    let of_regions = result.regions.iter().flat_map(|region| {
+        let own = super::regions::RegionNumbers::of(region).warnings;
+        own.into_iter().map(|w| format!("{}: {}: {}", region.name, w.code, w.text))
+    });
+    of_cycle.chain(of_regions).collect()
+}
+
+/// Research mark and warnings: what a reader of the object must know. Where an attribute holds
+/// fewer characters it is cut at the end; the SR has every warning.
 pub(super) fn comments(result: &CycleResult) -> String {
     let mut lines = vec![RESEARCH_MARK.to_owned()];
-    lines.extend(result.warnings.iter().map(|w| format!("{}: {}", w.code, w.text)));
-    for region in &result.regions {
-        let numbers = super::regions::RegionNumbers::of(region);
-        let own = numbers.warnings.iter();
-        lines.extend(own.map(|w| format!("{}: {}: {}", region.name, w.code, w.text)));
-    }
+    lines.extend(warnings(result));
     lines.join("\n")
 }

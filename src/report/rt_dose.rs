@@ -102,7 +102,7 @@ fn pixels(dose: &Volume<f32>, bits: DoseBits) -> Result<DataSet, ReportError> {
 
 /// RT Dose module without geometry, General Image, RT Series.
 fn description(result: &CycleResult) -> DataSet {
-    let warnings = match super::modules::comments(result).lines().count() - 1 {
+    let warnings = match modules::warnings(result).len() {
         0 => String::new(),
         n => format!(", {n} warnings"),
     };

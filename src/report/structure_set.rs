@@ -8,6 +8,8 @@ use crate::dicom::write::DicomFile;
 use crate::dicom::write::outlines;
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
 use crate::volume::Grid;
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
 
 /// Fraction of a voxel from which on it lies inside of the contour.
 const HALF: f32 = 0.5;
@@ -25,8 +27,9 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
         images: &modules::reference_images(result),
         rois: &rois,
     };
-    let set =
-        modules::shared(result, options, &identity, Kind::StructureSet).with(structures.modules());
+    let set = modules::shared(result, options, &identity, Kind::StructureSet)
+        .with(structures.modules())
+        .text(tags::STRUCTURE_SET_DESCRIPTION, VR::ST, &modules::comments(result));
     Ok(set.into_file()?)
 }
 

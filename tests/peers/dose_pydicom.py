@@ -21,4 +21,18 @@ voxels = []
 for (k, j, i), value in numpy.ndenumerate(dose):
     position = origin + row * between_columns * i + column * between_rows * j + normal * offsets[k]
     voxels.append([*position.tolist(), float(value)])
-json.dump({"reader": "pydicom", "voxels": voxels}, sys.stdout)
+histograms = []
+for item in dataset.get("DVHSequence", []):
+    assert (item.DVHType, item.DoseUnits, item.DVHVolumeUnits) == ("CUMULATIVE", "GY", "CM3")
+    data = numpy.array(item.DVHData, float).reshape(-1, 2)
+    assert len(data) == item.DVHNumberOfBins
+    upper_edges = numpy.cumsum(data[:, 0]) * float(item.DVHDoseScaling)
+    lower_edges = numpy.concatenate([[0.0], upper_edges[:-1]])
+    histograms.append(
+        {
+            "roi": int(item.DVHReferencedROISequence[0].ReferencedROINumber),
+            "curve": numpy.stack([lower_edges, data[:, 1]], axis=1).tolist(),
+            "mean": float(item.DVHMeanDose),
+        }
+    )
+json.dump({"reader": "pydicom", "voxels": voxels, "dvh": histograms}, sys.stdout)

@@ -1,5 +1,7 @@
 //! What we write, read by others: DCMTK, dicom3tools, pydicom, highdicom, plastimatch, SimpleITK.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod peer;
 mod phantom;
 mod results;

@@ -23,7 +23,8 @@ fn options() -> PhantomOptions {
 
 /// The same patient on a grid that is quick to read and write.
 fn coarse() -> PhantomOptions {
-    PhantomOptions { spect_shape: [24, 32, 32], spect_voxel_mm: 9.6, ..options() }
+    let times = Some(vec![Seconds::from_hours(24.0), Seconds::from_hours(96.0)]);
+    PhantomOptions { spect_shape: [24, 32, 32], spect_voxel_mm: 9.6, times, ..options() }
 }
 
 /// What a foreign reader measures in each region must be the truth.

@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity, TimePoint,
-    write_all,
+    Predecessor, RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity,
+    TimePoint, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -214,16 +214,38 @@ fn written(kind: Kind, bits: DoseBits, directory: &Path) -> PathBuf {
     all.into_iter().find(|w| w.kind == kind).unwrap().path
 }
 
+/// Results that differ in what objects have to hold.
+fn variants() -> Vec<CycleResult> {
+    let mut provisional = result();
+    provisional.completeness = Completeness::Provisional;
+    provisional.predecessor =
+        Some(Predecessor { study: uid("1.2.826.0.1.1"), sop_instance: uid("1.2.826.0.1.99") });
+    let mut bare = result();
+    bare.structure_set = None;
+    bare.study = StudyIdentity::default();
+    bare.engine.mass_source = "stated density 1.04 g/mL".into();
+    bare.warnings.clear();
+    let mut coronal = result();
+    let (grid, values) = coronal.dose_gy.into_parts();
+    let shape = grid.shape();
+    let grid =
+        Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
+    coronal.dose_gy = Volume::new(grid.unwrap(), values);
+    vec![result(), provisional, bare, coronal]
+}
+
 #[test]
 fn dciodvfy_finds_nothing_but_the_documented_lines() {
     let Some(dciodvfy) = peer("dciodvfy") else { return };
-    let directory = tempfile::tempdir().unwrap();
-    // The validator aborts on 32-bit Pixel Data, so it sees the 16-bit twin.
-    let all = write_all(&result(), directory.path(), &options(DoseBits::Sixteen)).unwrap();
-    let objects = all.iter().filter(|w| w.sop_class.is_some());
-    let faults: Vec<String> =
-        objects.flat_map(|w| dciodvfy_faults(&dciodvfy, &w.path, NORMAL_LINES)).collect();
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for (n, result) in variants().iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        // The validator aborts on 32-bit Pixel Data, so it sees the 16-bit twin.
+        let all = write_all(result, directory.path(), &options(DoseBits::Sixteen)).unwrap();
+        let objects = all.iter().filter(|w| w.sop_class.is_some());
+        let faults: Vec<String> =
+            objects.flat_map(|w| dciodvfy_faults(&dciodvfy, &w.path, NORMAL_LINES)).collect();
+        assert!(faults.is_empty(), "variant {n}: {}", faults.join("\n"));
+    }
 }
 
 #[test]
@@ -290,6 +312,27 @@ fn same_dose(reader: &serde_json::Value, bits: DoseBits) {
         let ours = f64::from(dose.values()[[index[2], index[1], index[0]]]);
         let apart = (number(3) - ours).abs();
         assert!(apart <= tolerance, "{}: {apart} Gy apart at {voxel}", reader["reader"]);
+    }
+}
+
+#[test]
+fn pydicom_gets_the_histograms_back_from_bin_widths() {
+    let Some(python) = python_with("pydicom, numpy") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(Kind::RtDose, DoseBits::ThirtyTwo, directory.path());
+    let seen = script(&python, "dose_pydicom.py", &[&path]);
+    let histograms = seen["dvh"].as_array().unwrap();
+    let rois: Vec<_> = histograms.iter().map(|h| h["roi"].as_i64().unwrap()).collect();
+    assert_eq!(rois, [4, 5, 9]);
+    for (region, histogram) in result().regions.iter().zip(histograms) {
+        let dose = region.dose.as_ref().unwrap();
+        assert_eq!(histogram["mean"].as_f64(), Some(dose.mean.value()));
+        let curve = histogram["curve"].as_array().unwrap();
+        assert_eq!(curve.len(), dose.dvh.len());
+        for (theirs, (gray, volume)) in curve.iter().zip(&dose.dvh) {
+            assert!((theirs[0].as_f64().unwrap() - gray.value()).abs() < 1e-8);
+            assert!((theirs[1].as_f64().unwrap() - volume.value()).abs() < 1e-5);
+        }
     }
 }
 
@@ -386,6 +429,8 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     let mut broken = result();
     broken.regions[1].dose.as_mut().unwrap().mean = Gray::new(f64::NAN);
     broken.regions[1].mass = None;
+    broken.time_points[2].field_of_view = Becquerel::new(f64::NAN);
+    broken.engine.energy_per_decay_kev = f64::NAN;
     let json = grayd::report::json::write(&broken);
     let text = json.to_string();
     assert!(!text.contains("NaN") && !text.contains("inf"));
@@ -398,7 +443,10 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     assert_eq!(json["grid"]["shape"], serde_json::json!([10, 20, 18]));
     // The same region in the other objects: written without the number, never with a NaN.
     let directory = tempfile::tempdir().unwrap();
-    write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    for object in write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap() {
+        let bytes = std::fs::read(&object.path).unwrap();
+        assert!(!bytes.windows(3).any(|w| w == b"NaN"), "{:?}", object.kind);
+    }
 }
 
 #[test]
@@ -408,17 +456,23 @@ fn every_object_carries_warnings_and_the_research_mark() {
         let bytes = std::fs::read(&object.path).unwrap();
         let holds = |text: &str| bytes.windows(text.len()).any(|w| w == text.as_bytes());
         assert!(holds("Research software. Not a medical device."), "{:?}", object.kind);
-        if object.kind != Kind::StructureSet {
-            assert!(holds("decay-factor-contradiction"), "{:?}", object.kind);
-        }
+        assert!(holds("decay-factor-contradiction"), "{:?}", object.kind);
     }
 }
 
 #[test]
-fn a_gap_in_region_numbers_is_refused() {
+fn what_cannot_be_said_is_refused() {
     let mut broken = result();
     broken.regions[2].number = 7;
     let directory = tempfile::tempdir().unwrap();
     let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
     assert!(refused.unwrap_err().to_string().contains("number 7"));
+    broken = result();
+    broken.administered = Becquerel::new(f64::NAN);
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
+    assert!(refused.unwrap_err().to_string().contains("administered activity"));
+    broken = result();
+    broken.dose_gy.values_mut()[[1, 2, 3]] = f32::INFINITY;
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
+    assert!(refused.unwrap_err().to_string().contains("not finite"));
 }

@@ -63,8 +63,7 @@ fn trace(edges: &mut BTreeMap<Corner, Vec<(i8, i8)>>, start: Corner) -> Outline 
     let mut polygon = Outline::new();
     let (mut at, mut heading) = (start, None);
     let mut first = None;
-    loop {
-        let Some(direction) = take_edge(edges, at, heading) else { break };
+    while let Some(direction) = take_edge(edges, at, heading) {
         first.get_or_insert(direction);
         if heading != Some(direction) {
             polygon.push([at.0 as f64 - 0.5, at.1 as f64 - 0.5]);

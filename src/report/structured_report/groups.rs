@@ -34,6 +34,9 @@ pub(super) fn measurement_groups(
 
 /// A number for a sentence: six significant digits.
 pub(super) fn rounded(value: f64) -> String {
+    if !value.is_finite() {
+        return "an unknown number of".into();
+    }
     let digits = 5 - value.abs().max(1e-9).log10().floor() as i32;
     let scale = 10f64.powi(digits.clamp(0, 9));
     format!("{}", (value * scale).round() / scale)

@@ -154,7 +154,7 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
     let given = modules::local(result.administered_at, options);
     let administration = format!(
         "{} MBq of {} ({}) at {}, cycle {}",
-        result.administered.mbq(),
+        groups::rounded(result.administered.mbq()),
         result.radiopharmaceutical,
         result.nuclide,
         given.strftime("%Y-%m-%d %H:%M:%S %:z"),
@@ -164,7 +164,10 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
     let histories = engine.histories.map(|n| format!(", {n} histories")).unwrap_or_default();
     let method = format!(
         "{} ({}); mass from {}; {} keV deposited per decay{histories}",
-        engine.name, engine.chosen_because, engine.mass_source, engine.energy_per_decay_kev
+        engine.name,
+        engine.chosen_because,
+        engine.mass_source,
+        groups::rounded(engine.energy_per_decay_kev),
     );
     let software = &result.software;
     let protocol = format!("{} {}", result.protocol, result.protocol_version);
