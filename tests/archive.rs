@@ -1,5 +1,7 @@
 //! The archive from outside: hostile data sets, a disk that is full or read-only, real data.
 
+#[path = "archive/crash.rs"]
+mod crash;
 #[path = "archive/hostile.rs"]
 mod hostile;
 
