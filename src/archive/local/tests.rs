@@ -63,6 +63,11 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// In memory where the system has such a place: sweeps open hundreds of stores.
+fn fast_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// What must hold at any moment: every row's object is there and intact, nothing is half received.
 fn check_invariants(archive: &LocalArchive, acknowledged: &[Uid]) {
     let found = all(archive);
@@ -78,7 +83,7 @@ fn check_invariants(archive: &LocalArchive, acknowledged: &[Uid]) {
 /// Fails the n-th disk operation for n = 1, 2, ... until none fails any more.
 fn sweep(code: i32, scenario: impl Fn(&LocalArchive) -> Vec<Uid>) -> i64 {
     for n in 1.. {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = fast_directory();
         let disk = Disk::default();
         let faults = disk.faults.clone();
         let archive =
@@ -151,7 +156,7 @@ fn any_disk_operation_may_fail_while_a_job_ends() {
 #[test]
 fn any_disk_operation_may_fail_at_start() {
     for n in 1.. {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = fast_directory();
         let disk = Disk::default();
         disk.faults.arm(n, rustix::io::Errno::IO.raw_os_error());
         let faults = disk.faults.clone();

@@ -30,7 +30,7 @@ pub(super) fn zone_offset(text: &str) -> Option<TimeZone> {
         ("-", digits) => (-1, digits),
         _ => return None,
     };
-    if digits.len() != 4 {
+    if digits.len() != 4 || !digits.is_ascii() {
         return None;
     }
     let (hours, minutes) = (number(&digits[..2])?, number(&digits[2..])?);
@@ -78,7 +78,8 @@ fn seconds_of_day(text: &str) -> Option<SignedDuration> {
         _ => text.to_owned(),
     };
     let (whole, fraction) = bare.split_once('.').unwrap_or((&bare, ""));
-    if !matches!(whole.len(), 2 | 4 | 6) || (!fraction.is_empty() && whole.len() != 6) {
+    let legal = bare.is_ascii() && matches!(whole.len(), 2 | 4 | 6);
+    if !legal || (!fraction.is_empty() && whole.len() != 6) {
         return None;
     }
     let part = |at: usize| whole.get(at..at + 2).map_or(Some(0), number);
@@ -145,10 +146,19 @@ mod tests {
             ("", "12"),
             ("2026-3-2", "12"),
             ("20260302", "12\u{0663}0"),
+            ("20260302", "1\u{00e9}2"),
+            ("2026030\u{00e9}", "12"),
         ] {
             assert_eq!(instant(date, time, &TimeZone::UTC), None, "{date} {time}");
         }
-        for text in ["2026", "20260302", "20260302120000+1500", "20260302120000+01", "+0100"] {
+        for text in [
+            "2026",
+            "20260302",
+            "20260302120000+1500",
+            "20260302120000+01",
+            "+0100",
+            "2026030212+0\u{00e9}0",
+        ] {
             assert_eq!(date_time(text, &TimeZone::UTC), None, "{text}");
         }
     }
