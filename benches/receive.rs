@@ -140,8 +140,7 @@ fn compare(label: &str, nodelay: bool, rounds: usize, work: &Path, folders: &[Pa
         }
     }
     println!("\n{label}\n{:<28} {:>17} {:>17}", "", "1 sender", "4 senders");
-    let medians: Vec<[f64; 2]> =
-        rates.into_iter().map(|columns| columns.map(|rates| median(rates))).collect();
+    let medians: Vec<[f64; 2]> = rates.into_iter().map(|columns| columns.map(median)).collect();
     let reference = installed.iter().position(|server| *server == Server::Storescp);
     for (server, row) in installed.iter().zip(&medians) {
         let cell = |column: usize| match reference {
