@@ -11,7 +11,7 @@
 //!
 //! storescp and Orthanc listen on all addresses: everything runs in a network namespace of its own.
 
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use grayd::archive::Archive;
@@ -41,7 +41,7 @@ fn durable_archive(directory: &Path) -> Arc<dyn Archive> {
         directory: directory.to_owned(),
         ..grayd::archive::StorageSettings::default()
     };
-    let archive = grayd::archive::local::LocalArchive::open(&settings, jiff::tz::TimeZone::UTC);
+    let archive = grayd::archive::LocalArchive::open(&settings, jiff::tz::TimeZone::UTC);
     Arc::new(archive.expect("an archive in a new directory"))
 }
 
@@ -140,8 +140,7 @@ fn compare(label: &str, nodelay: bool, rounds: usize, work: &Path, folders: &[Pa
         }
     }
     println!("\n{label}\n{:<28} {:>17} {:>17}", "", "1 sender", "4 senders");
-    let medians: Vec<[f64; 2]> =
-        rates.into_iter().map(|columns| columns.map(|rates| median(rates))).collect();
+    let medians: Vec<[f64; 2]> = rates.into_iter().map(|columns| columns.map(median)).collect();
     let reference = installed.iter().position(|server| *server == Server::Storescp);
     for (server, row) in installed.iter().zip(&medians) {
         let cell = |column: usize| match reference {
@@ -377,7 +376,7 @@ fn write_slice(n: usize, path: &Path) {
         number(tags::PIXEL_REPRESENTATION, 0),
         text(tags::RESCALE_INTERCEPT, VR::DS, "-1024"),
         text(tags::RESCALE_SLOPE, VR::DS, "1"),
-        DataElement::new(tags::PIXEL_DATA, VR::OW, dicom_value!(U16, pixels)),
+        DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels.into())),
     ]);
     let meta = FileMetaTableBuilder::new()
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)

@@ -21,11 +21,6 @@ pub mod delivery;
 pub use ae_title::{AeTitle, AeTitleError};
 pub use serve::serve;
 
-/// Implementation Class UID (PS3.7 annex D.3.3.2): one constant for all releases.
-pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.281638844692239069988436056457592626524";
-/// Implementation Version Name, at most 16 characters.
-pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("GRAYD_", env!("CARGO_PKG_VERSION"));
-
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.
 async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {
     // Not `wait_for` in the callers' `select!`: its guard would make their futures stay on one

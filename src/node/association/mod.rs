@@ -17,6 +17,7 @@ pub use requestor::request;
 pub use wire::{Transport, WireError};
 
 use super::settings::Limits;
+use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use dicom_ul::pdu::{
     AbortRQServiceProviderReason as Reason, AbortRQSource, PDataValue, PDataValueType, Pdu,
     UserVariableItem,
@@ -309,8 +310,8 @@ pub(super) fn seconds(seconds: u32) -> Duration {
 fn own_user_variables(limits: &Limits) -> Vec<UserVariableItem> {
     vec![
         UserVariableItem::MaxLength(limits.max_pdu_bytes),
-        UserVariableItem::ImplementationClassUID(super::IMPLEMENTATION_CLASS_UID.to_owned()),
-        UserVariableItem::ImplementationVersionName(super::IMPLEMENTATION_VERSION_NAME.to_owned()),
+        UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
+        UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
     ]
 }
 

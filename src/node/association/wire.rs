@@ -221,3 +221,40 @@ pub fn parse_pdu(bytes: bytes::Bytes) -> Result<Pdu, WireError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience() -> Patience {
+        let minute = Duration::from_secs(60);
+        Patience { first_byte: minute, whole: minute, end: Instant::now() + minute }
+    }
+
+    #[tokio::test]
+    async fn a_receive_that_is_dropped_at_any_byte_loses_nothing() {
+        let (mut peer, node) = tokio::io::duplex(64);
+        let mut wire = Wire::new(node, 1024);
+        let abort = [7, 0, 0, 0, 0, 4, 0, 0, 2, 6];
+        for byte in &abort[..9] {
+            peer.write_all(&[*byte]).await.unwrap();
+            let cut = tokio::time::timeout(Duration::ZERO, wire.receive(patience())).await;
+            assert!(cut.is_err(), "the PDU is not whole yet");
+        }
+        peer.write_all(&abort[9..]).await.unwrap();
+        assert!(matches!(wire.receive(patience()).await, Ok(Pdu::AbortRQ { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_length_is_refused_before_anything_is_reserved_for_it() {
+        for length in [0u32, 5, 1025, 1 << 31, u32::MAX] {
+            let (mut peer, node) = tokio::io::duplex(64);
+            let mut wire = Wire::new(node, 1024);
+            peer.write_all(&[4, 0]).await.unwrap();
+            peer.write_all(&length.to_be_bytes()).await.unwrap();
+            let refused = wire.receive(patience()).await;
+            assert!(matches!(refused, Err(WireError::Invalid { .. })), "{length}");
+            assert!(wire.buffer.capacity() <= FIRST_BUFFER_BYTES, "{length}");
+        }
+    }
+}
