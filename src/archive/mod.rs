@@ -11,6 +11,14 @@
 //!   is kept, the second is quarantined, [`Receipt::Conflict`];
 //! - a job has one visible end; a lease that runs out is handed to the next taker.
 
+#[cfg(test)]
+mod contract;
+mod local;
+mod settings;
+
+pub use local::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, LocalArchive};
+pub use settings::StorageSettings;
+
 use crate::dicom::{InstanceHeader, Uid};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -181,6 +189,15 @@ pub enum ArchiveError {
     Mismatch(String),
     #[error("no such {0} in the archive")]
     NotFound(&'static str),
+    #[error(
+        "the storage directory {0} is in use by another node; stop it or set another storage.directory"
+    )]
+    InUse(PathBuf),
+    #[error(
+        "the index was written by a newer version of this program (schema {found}, this one knows \
+         {known}); start that version or restore an older storage directory"
+    )]
+    NewerSchema { found: i64, known: i64 },
 }
 
 impl ArchiveError {
@@ -190,7 +207,9 @@ impl ArchiveError {
             Self::OutOfSpace { .. }
             | Self::Storage { .. }
             | Self::Index { .. }
-            | Self::TooLarge { .. } => 0xA700,
+            | Self::TooLarge { .. }
+            | Self::InUse(_)
+            | Self::NewerSchema { .. } => 0xA700,
             Self::Mismatch(_) => 0xA900,
             Self::Unreadable(_) => 0xC000,
             Self::NotFound(_) => 0x0110,
@@ -208,6 +227,7 @@ pub trait Archive: Send + Sync {
     /// Where an instance's Part 10 file can be read from; the hash is verified by `verify`.
     fn path(&self, sop_instance: &Uid) -> Result<PathBuf, ArchiveError>;
     /// Reads the object back and compares its hash: bit rot is found before a dose is made of it.
+    /// Where it is found, the instance leaves the archive's answers until it is received again.
     fn verify(&self, sop_instance: &Uid) -> Result<bool, ArchiveError>;
 
     /// Queues a job unless one with this key exists; says which id it has and whether it is new.
@@ -217,6 +237,7 @@ pub trait Archive: Send + Sync {
     /// Still at it: prolongs the lease; false when it was lost to another worker.
     fn heartbeat(&self, job: i64, worker: &str, lease_s: u32) -> Result<bool, ArchiveError>;
     /// Ends an attempt. `max_attempts` decides whether `JobEnd::Attempt` queues again or fails.
+    /// `NotFound` where the lease was lost meanwhile: nothing of this attempt is published then.
     fn finish(
         &self,
         job: i64,

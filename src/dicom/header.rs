@@ -1,6 +1,14 @@
 //! What the node, the archive and the intake need to know of an instance: read from disk up to
 //! the pixel data, never more.
 
+mod charset;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use reading::HeaderError;
+
 use super::uid::Uid;
 use jiff::Timestamp;
 
@@ -44,7 +52,7 @@ pub struct InstanceHeader {
     pub study: Uid,
     pub series: Uid,
     pub patient: PatientIdentity,
-    /// Modality (0008,0060).
+    /// Modality (0008,0060); empty where the object gives none.
     pub modality: String,
     /// Image Type (0008,0008), all values.
     pub image_type: Vec<String>,
@@ -54,10 +62,12 @@ pub struct InstanceHeader {
     pub accession_number: Option<String>,
     pub study_date: Option<String>,
     pub frame_of_reference: Option<Uid>,
-    /// Beginning of the acquisition in UTC, by the order of `dicom-objects.md` A0.5; `None` where
-    /// no date and time can be had.
+    /// Beginning of the acquisition in UTC: the first that is given of Acquisition DateTime and the
+    /// dates and times of acquisition, content, series and study. `None` where none is given, and
+    /// where the first that is given is malformed, lies in the hour that a change of clocks skips
+    /// or repeats, or has a malformed zone: a later one would be another moment.
     pub acquired: Option<Timestamp>,
-    /// Number of Frames, 1 where absent.
+    /// Number of Frames (0028,0008), 1 where absent.
     pub frames: u32,
     pub rows: Option<u32>,
     pub columns: Option<u32>,
@@ -73,8 +83,8 @@ pub struct InstanceHeader {
     pub station_name: Option<String>,
     /// Radionuclide as the object names it (code meaning, or the radiopharmaceutical's text).
     pub radionuclide: Option<String>,
-    /// SOP instances that this object says it was drawn on or derived from (RTSTRUCT, SEG, REG,
-    /// RWVM): series UIDs.
+    /// Series that this object says it was drawn on or derived from (RTSTRUCT, SEG, REG, RWVM, SR),
+    /// in the order in which it names them.
     pub referenced_series: Vec<Uid>,
     /// Series-level tags that a plan's `match` globs may name, keyword to text.
     pub series_tags: std::collections::BTreeMap<String, String>,

@@ -1,0 +1,89 @@
+//! Every disk operation that a promise rests on, in one place, so that a test can make the n-th
+//! one fail.
+
+use super::ArchiveError;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Error, Result, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The disk; in tests, one that fails when told to.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    #[cfg(test)]
+    pub(super) faults: std::sync::Arc<super::tests::Faults>,
+}
+
+impl Disk {
+    #[cfg(test)]
+    fn fault(&self) -> Result<()> {
+        self.faults.strike()
+    }
+
+    #[cfg(not(test))]
+    fn fault(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// A new file that nobody else may read; fails where the name is taken.
+    pub(super) fn create_new(&self, path: &Path) -> Result<File> {
+        self.fault()?;
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    pub(super) fn write(&self, file: &mut File, bytes: &[u8]) -> Result<()> {
+        self.fault()?;
+        file.write_all(bytes)
+    }
+
+    /// Data and length on the disk. An error means that this file's bytes are lost: the kernel
+    /// forgets which pages failed, so a second try may succeed without having written them.
+    pub(super) fn sync_data(&self, file: &File) -> Result<()> {
+        self.fault()?;
+        file.sync_data()
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.fault()?;
+        std::fs::rename(from, to)
+    }
+
+    /// Names in the directory on the disk.
+    pub(super) fn sync_directory(&self, path: &Path) -> Result<()> {
+        self.fault()?;
+        File::open(path)?.sync_all()
+    }
+
+    pub(super) fn make_directory(&self, path: &Path) -> Result<()> {
+        self.fault()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        self.fault()?;
+        std::fs::remove_file(path)
+    }
+
+    /// The moment at which the index commits.
+    pub(super) fn before_commit(&self) -> Result<()> {
+        self.fault()
+    }
+
+    /// Bytes that this process may still write.
+    pub(super) fn free_bytes(&self, directory: &Path) -> Result<u64> {
+        self.fault()?;
+        let space = rustix::fs::statvfs(directory)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+}
+
+/// ENOSPC or EDQUOT.
+pub(super) fn is_out_of_space(code: i32) -> bool {
+    use rustix::io::Errno;
+    code == Errno::NOSPC.raw_os_error() || code == Errno::DQUOT.raw_os_error()
+}
+
+/// A storage failure at a step.
+pub(super) fn at(step: &'static str) -> impl FnOnce(Error) -> ArchiveError {
+    move |source| ArchiveError::Storage { step, source }
+}

@@ -1,0 +1,220 @@
+//! Tables of the index, its version, and what happens to one that is damaged.
+
+use super::{ArchiveError, Layout};
+use rusqlite::{Connection, ErrorCode};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Version of the tables below.
+const SCHEMA: i64 = 1;
+/// How long a lock on the index is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+CREATE TABLE instances (
+    sop_instance TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL UNIQUE,
+    bytes INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    patient_id TEXT NOT NULL,
+    study TEXT NOT NULL,
+    series TEXT NOT NULL,
+    slice_position_mm REAL,
+    instance_number INTEGER,
+    header TEXT NOT NULL,
+    missing INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX instances_by_series
+    ON instances (series, slice_position_mm, instance_number, sop_instance);
+CREATE INDEX instances_by_study ON instances (study);
+CREATE INDEX instances_by_patient ON instances (patient_id);
+CREATE INDEX instances_by_receipt ON instances (received);
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    course TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    reason TEXT,
+    created INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    worker TEXT,
+    lease_boot TEXT,
+    lease_until INTEGER
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE TABLE job_results (
+    job INTEGER NOT NULL REFERENCES jobs (id),
+    position INTEGER NOT NULL,
+    sop_instance TEXT NOT NULL,
+    PRIMARY KEY (job, position)
+) STRICT;
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    peer TEXT NOT NULL,
+    sop_instance TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL,
+    reason TEXT,
+    UNIQUE (peer, sop_instance)
+) STRICT;
+CREATE INDEX deliveries_by_state ON deliveries (state, next_attempt, id);
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    object TEXT,
+    outcome TEXT NOT NULL,
+    chain TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+CREATE TABLE notes (
+    name TEXT PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+";
+
+/// Tables that objects cannot restore; taken over from a damaged index as far as they can be read.
+const SALVAGED: [&str; 5] = ["jobs", "job_results", "deliveries", "audit", "notes"];
+
+pub(super) fn failed(step: &'static str) -> impl FnOnce(rusqlite::Error) -> ArchiveError {
+    move |error| ArchiveError::Index { step, message: error.to_string() }
+}
+
+/// A connection that loses nothing that was committed.
+pub(super) fn connect(path: &Path) -> Result<Connection, ArchiveError> {
+    configure(path).map_err(failed("open index"))
+}
+
+fn configure(path: &Path) -> rusqlite::Result<Connection> {
+    let index = Connection::open(path)?;
+    index.busy_timeout(BUSY)?;
+    index.pragma_update(None, "journal_mode", "WAL")?;
+    index.pragma_update(None, "synchronous", "FULL")?;
+    index.pragma_update(None, "foreign_keys", true)?;
+    index.set_prepared_statement_cache_capacity(64);
+    Ok(index)
+}
+
+fn version(index: &Connection) -> rusqlite::Result<i64> {
+    index.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+pub(super) fn check_version(index: &Connection) -> Result<(), ArchiveError> {
+    match version(index).map_err(failed("read schema version"))? {
+        found if found > SCHEMA => Err(ArchiveError::NewerSchema { found, known: SCHEMA }),
+        SCHEMA => Ok(()),
+        _ => Err(ArchiveError::Index {
+            step: "read schema version",
+            message: "the index has no tables; start the node once".into(),
+        }),
+    }
+}
+
+/// What an index file is.
+enum Condition {
+    Sound,
+    Empty,
+    Damaged,
+}
+
+/// What was done to have a sound index.
+pub(super) enum Prepared {
+    Sound,
+    /// There was none.
+    Made,
+    /// There was a damaged one, which was set aside under this path.
+    Replaced(PathBuf),
+}
+
+/// Makes sure that there is a sound index with our tables. A damaged one is set aside, and what
+/// it holds beside instances is taken over as far as it can be read.
+pub(super) fn prepare(layout: &Layout) -> Result<Prepared, ArchiveError> {
+    let path = layout.index();
+    match condition(&path)? {
+        Condition::Sound => Ok(Prepared::Sound),
+        Condition::Empty => create(&path).map(|()| Prepared::Made),
+        Condition::Damaged => {
+            let aside = set_aside(layout)?;
+            create(&path)?;
+            salvage(&path, &aside);
+            Ok(Prepared::Replaced(aside))
+        }
+    }
+}
+
+fn condition(path: &Path) -> Result<Condition, ArchiveError> {
+    let checked = configure(path).and_then(|index| {
+        let found = version(&index)?;
+        let tables: i64 =
+            index.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let report: String = index.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((found, tables, report))
+    });
+    match checked {
+        Ok((found, ..)) if found > SCHEMA => {
+            Err(ArchiveError::NewerSchema { found, known: SCHEMA })
+        }
+        Ok((0, 0, _)) => Ok(Condition::Empty),
+        Ok((SCHEMA, _, report)) if report == "ok" => Ok(Condition::Sound),
+        Ok(_) => Ok(Condition::Damaged),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Condition::Damaged),
+            _ => Err(failed("open index")(error)),
+        },
+    }
+}
+
+fn create(path: &Path) -> Result<(), ArchiveError> {
+    let mut index = connect(path)?;
+    index
+        .transaction()
+        .and_then(|transaction| {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "user_version", SCHEMA)?;
+            transaction.commit()
+        })
+        .map_err(failed("make tables"))
+}
+
+/// Renames a damaged index and its log to names that are free.
+fn set_aside(layout: &Layout) -> Result<PathBuf, ArchiveError> {
+    let free = (1u32..).map(|n| layout.directory.join(format!("index.damaged-{n}.sqlite")));
+    let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        match std::fs::rename(name(&layout.index()), name(&aside)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ArchiveError::Storage {
+                    step: "set damaged index aside",
+                    source: error,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// Copies what can still be read; a table that cannot is left empty, which the audit line of the
+/// rebuild says.
+fn salvage(path: &Path, damaged: &Path) {
+    let Ok(index) = connect(path) else { return };
+    let Some(damaged) = damaged.to_str() else { return };
+    if index.execute("ATTACH ?1 AS damaged", [damaged]).is_err() {
+        return;
+    }
+    for table in SALVAGED {
+        let copy = format!("INSERT OR IGNORE INTO main.{table} SELECT * FROM damaged.{table}");
+        if let Err(error) = index.execute(&copy, []) {
+            tracing::error!(table, %error, "could not be taken over from the damaged index");
+        }
+    }
+}
