@@ -1,8 +1,144 @@
-//! One typed result, many forms: RT Dose, SEG, SR and `results.json`.
+//! One typed result, many forms: RT Dose, SEG, SR, RTSTRUCT and `results.json`.
 //!
-//! Writers are pure: result in, data set out; one file a kind of object. The result's type is in
-//! `result.rs`.
+//! Writers are pure: result and options in, data set out; one file a kind of object. The result's
+//! type is in `result.rs`. UIDs are a function of the inputs, the parameters, the software and the
+//! cycle (`identity.rs`), so that a rerun is recognised; only dates tell two runs apart.
 
+mod anatomy;
+mod axial;
+mod identity;
+pub mod json;
+mod modules;
+mod regions;
 pub mod result;
+pub mod rt_dose;
+pub mod seg;
+pub mod structure_set;
+pub mod structured_report;
 
+pub use anatomy::{RegionCodes, codes_of};
+pub use identity::Identity;
 pub use result::*;
+
+use crate::dicom::Uid;
+use crate::dicom::write::WriteError;
+use crate::dicom::write::segmentation::SegmentationError;
+use dicom_dictionary_std::tags;
+use dicom_object::{FileDicomObject, InMemDicomObject};
+use std::path::{Path, PathBuf};
+
+/// A finished DICOM object.
+pub type DicomFile = FileDicomObject<InMemDicomObject>;
+
+/// Bits of a stored dose value. A few viewers read 16 only; the price is a coarser scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DoseBits {
+    Sixteen,
+    #[default]
+    ThirtyTwo,
+}
+
+/// What a site can say about its reports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportOptions {
+    pub dose_bits: DoseBits,
+    /// Also write the regions as an RTSTRUCT on the dose grid.
+    pub structure_set: bool,
+    /// Offset that dates and times are written in: that of the study's own dates, which are copied.
+    pub utc_offset: jiff::tz::Offset,
+    pub institution: String,
+    pub station_name: String,
+    pub device_serial_number: String,
+    /// Series Number of the first object; the others follow.
+    pub first_series_number: u32,
+}
+
+impl Default for ReportOptions {
+    fn default() -> Self {
+        Self {
+            dose_bits: DoseBits::default(),
+            structure_set: false,
+            utc_offset: jiff::tz::Offset::UTC,
+            institution: String::new(),
+            station_name: "GRAYD".into(),
+            device_serial_number: "grayd".into(),
+            first_series_number: 9001,
+        }
+    }
+}
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    RtDose,
+    Segmentation,
+    StructuredReport,
+    StructureSet,
+    /// `results.json`, which is no DICOM object.
+    Json,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub path: PathBuf,
+    /// Absent for `results.json`.
+    pub sop_class: Option<Uid>,
+    pub sop_instance: Option<Uid>,
+    pub kind: Kind,
+}
+
+/// Why a result could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("the dose map holds a value that is not finite at voxel {0}; nothing was written")]
+    DoseNotFinite(usize),
+    #[error("an RT Dose image has at most 65535 rows and columns; the grid is {0:?} (k, j, i)")]
+    TooLarge([usize; 3]),
+    #[error("region numbers must run from 1 without a gap; region `{name}` is number {number} at place {place}")]
+    RegionNumbers { name: String, number: u16, place: usize },
+    #[error("the segmentation cannot be written: {0}")]
+    Segmentation(#[from] SegmentationError),
+    #[error("the grid of the dose cannot be made axial: {0}")]
+    Grid(#[from] crate::volume::GridError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("cannot write {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// Writes every form of the result below `directory`, which must exist: Part 10 files named by
+/// kind, and `results.json`.
+pub fn write_all(
+    result: &CycleResult,
+    directory: &Path,
+    options: &ReportOptions,
+) -> Result<Vec<Written>, ReportError> {
+    let mut objects = vec![
+        (Kind::RtDose, "rt-dose.dcm", rt_dose::write(result, options)?),
+        (Kind::Segmentation, "seg.dcm", seg::write(result, options)?),
+        (Kind::StructuredReport, "sr.dcm", structured_report::write(result, options)?),
+    ];
+    if options.structure_set {
+        let object = structure_set::write(result, options)?;
+        objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
+    }
+    let mut written = Vec::new();
+    for (kind, name, object) in objects {
+        let path = directory.join(name);
+        object.write_to_file(&path).map_err(|source| WriteError::File {
+            path: path.display().to_string(),
+            source: Box::new(source),
+        })?;
+        let uid = |tag| object.get(tag).and_then(|e| Uid::parse(&e.to_str().ok()?).ok());
+        let (sop_class, sop_instance) = (uid(tags::SOP_CLASS_UID), uid(tags::SOP_INSTANCE_UID));
+        written.push(Written { path, sop_class, sop_instance, kind });
+    }
+    let path = directory.join("results.json");
+    let text = format!("{:#}\n", json::write(result));
+    std::fs::write(&path, text)
+        .map_err(|source| ReportError::File { path: path.clone(), source })?;
+    written.push(Written { path, sop_class: None, sop_instance: None, kind: Kind::Json });
+    Ok(written)
+}

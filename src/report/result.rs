@@ -131,6 +131,13 @@ pub enum Completeness {
     Final,
 }
 
+/// The SR of the result that this one supersedes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predecessor {
+    pub study: Uid,
+    pub sop_instance: Uid,
+}
+
 /// Everything that one run of the pipeline says about one cycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CycleResult {
@@ -142,7 +149,7 @@ pub struct CycleResult {
     pub cycle: u32,
     pub completeness: Completeness,
     /// SR that this result supersedes, where it is a revision.
-    pub predecessor: Option<Uid>,
+    pub predecessor: Option<Predecessor>,
     pub radiopharmaceutical: String,
     pub nuclide: Nuclide,
     pub administered: Becquerel,

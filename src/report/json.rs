@@ -1,0 +1,130 @@
+//! `results.json`: the result for scripts. Every number in the unit that its name says; what could
+//! not be had is null with a warning that says why.
+
+use super::regions::RegionNumbers;
+use super::{CycleResult, RegionResult, TimePoint};
+use crate::kinetics::Fit;
+use serde_json::{Value, json};
+
+/// The whole result as one object.
+pub fn write(result: &CycleResult) -> Value {
+    let grid = result.dose_gy.grid();
+    let inputs: Vec<Value> = result
+        .inputs
+        .iter()
+        .map(|input| json!({
+            "sop_instance_uid": input.sop_instance, "sop_class_uid": input.sop_class,
+            "series_instance_uid": input.series, "study_instance_uid": input.study,
+            "modality": input.modality, "sha256": input.sha256,
+        }))
+        .collect();
+    json!({
+        "research": super::RESEARCH_MARK,
+        "software": result.software,
+        "protocol": result.protocol,
+        "protocol_version": result.protocol_version,
+        "patient_id": result.patient.id,
+        "cycle": result.cycle,
+        "completeness": result.completeness,
+        "computed_at": result.computed_at.to_string(),
+        "radiopharmaceutical": result.radiopharmaceutical,
+        "nuclide": result.nuclide.to_string(),
+        "administered": {
+            "activity_mbq": finite(result.administered.mbq()),
+            "at": result.administered_at.to_string(),
+        },
+        "inputs": inputs,
+        "time_points": result.time_points.iter().map(time_point).collect::<Vec<_>>(),
+        "grid": {
+            "shape": grid.shape(),
+            "spacing_mm": grid.spacing_mm(),
+            "origin_lps_mm": grid.origin_lps_mm(),
+            "direction": grid.direction(),
+        },
+        "frame_of_reference_uid": result.frame_of_reference,
+        "engine": result.engine,
+        "regions": result.regions.iter().map(|r| region(r, result)).collect::<Vec<_>>(),
+        "prescription": Value::Null,
+        "warnings": result.warnings,
+    })
+}
+
+/// JSON has no NaN: serde_json writes null for it, and this says so at the place.
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
+}
+
+fn time_point(point: &TimePoint) -> Value {
+    json!({
+        "acquired": point.acquired.to_string(),
+        "hours": finite(point.after_administration.hours()),
+        "series_instance_uid": point.series,
+        "modality": point.modality,
+        "field_of_view_mbq": finite(point.field_of_view.mbq()),
+        "quantification": point.quantification,
+    })
+}
+
+fn region(region: &RegionResult, result: &CycleResult) -> Value {
+    let numbers = RegionNumbers::of(region);
+    let activity: Vec<Value> = result
+        .time_points
+        .iter()
+        .zip(&numbers.activity_mbq)
+        .map(|(point, value)| {
+            json!({ "hours": finite(point.after_administration.hours()), "value": value })
+        })
+        .collect();
+    let fit = numbers.fit;
+    let dose = numbers.dose.map(|d| json!({
+        "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
+        "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
+    }));
+    let bed = numbers.bed.map(|b| json!({
+        "alpha_beta_gy": b.alpha_beta,
+        "repair_half_time_h": b.repair_half_time.hours(),
+        "provenance": b.provenance,
+    }));
+    let tiac = numbers.tiac_h(result.administered.mbq());
+    json!({
+        "name": region.name,
+        "number": region.number,
+        "volume_ml": numbers.volume_ml,
+        "mass_g": numbers.mass_g,
+        "activity_mbq": activity,
+        "fit": fit.map(fit_value),
+        "tia_mbq_h": fit.map(|f| f.time_integrated_activity.mbq_h()),
+        "tiac_h": tiac,
+        "effective_half_life_h": fit.and_then(|f| f.effective_half_life).map(|t| t.hours()),
+        "absorbed_dose_gy": dose,
+        "bed_gy": numbers.bed.map(|b| b.value),
+        "bed_assumptions": bed,
+        "uncertainty": numbers.uncertainty,
+        "warnings": numbers.warnings.iter().cloned().chain(numbers.missing()).collect::<Vec<_>>(),
+    })
+}
+
+fn fit_value(fit: &Fit) -> Value {
+    let terms: Vec<Value> = fit
+        .terms
+        .iter()
+        .map(|term| json!({
+            "amplitude_mbq": term.amplitude.mbq(),
+            "rate_per_h": term.rate.value() * 3600.0,
+        }))
+        .collect();
+    let candidates: Vec<Value> = fit
+        .candidates
+        .iter()
+        .map(|c| json!({ "model": c.model, "aicc": finite(c.aicc), "weight": finite(c.weight) }))
+        .collect();
+    json!({
+        "model": fit.model,
+        "parameters": {
+            "terms": terms,
+            "relative_uncertainty": fit.relative_uncertainty,
+            "extrapolated_fraction": fit.extrapolated_fraction,
+        },
+        "candidates": candidates,
+    })
+}

@@ -1,0 +1,68 @@
+//! RT Structure Set of the regions, for systems that read no SEG: outlines of the segments'
+//! voxels on the dose grid's slices, so that the contoured volume is the segment's.
+
+use super::anatomy::codes_of;
+use super::modules;
+use super::{
+    CycleResult, DicomFile, Identity, Kind, RegionResult, ReportError, ReportOptions,
+};
+use crate::dicom::write::outlines;
+use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
+use crate::volume::Grid;
+
+/// Fraction of a voxel from which on it lies inside of the contour.
+const HALF: f32 = 0.5;
+
+/// The RTSTRUCT object of a result; ROI numbers are the regions' numbers.
+pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile, ReportError> {
+    let identity = Identity::of(result, options);
+    let rois: Vec<Roi> =
+        result.regions.iter().map(|region| roi(region, result.dose_gy.grid())).collect();
+    let label = format!("{} C{}", result.nuclide, result.cycle);
+    let structures = StructureSet {
+        label: &label,
+        at: &modules::local(result.computed_at, options),
+        frame_of_reference: &result.frame_of_reference,
+        images: &modules::reference_images(result),
+        rois: &rois,
+    };
+    let set = modules::shared(result, options, &identity, Kind::StructureSet)
+        .with(structures.modules());
+    Ok(set.into_file()?)
+}
+
+fn roi(region: &RegionResult, grid: &Grid) -> Roi {
+    let codes = codes_of(&region.name, region.anatomy.as_deref());
+    let abnormal = codes.category.value == "49755003";
+    // Hues by the golden angle, so that neighbours in the list stay apart.
+    let hue = f64::from(region.number) * 2.399_963_229_728_653;
+    let part = |shift: f64| (127.5 + 127.5 * (hue + shift).cos()) as u8;
+    Roi {
+        number: region.number.into(),
+        name: region.name.clone(),
+        interpreted_type: if abnormal { "GTV" } else { "ORGAN" },
+        algorithm: "SEMIAUTOMATIC",
+        colour: [part(0.0), part(2.1), part(4.2)],
+        identification: Some(codes.property),
+        volume_ml: region.volume.value(),
+        contours: contours(region, grid),
+    }
+}
+
+fn contours(region: &RegionResult, grid: &Grid) -> Vec<Contour> {
+    let [slices, rows, columns] = grid.shape();
+    let mut masks = vec![Vec::new(); slices];
+    for (voxel, _) in region.occupancy.iter().filter(|v| v.1 >= HALF) {
+        masks[voxel / (rows * columns)].push(voxel % (rows * columns));
+    }
+    let mut contours = Vec::new();
+    for (k, pixels) in masks.iter().enumerate().filter(|(_, pixels)| !pixels.is_empty()) {
+        let mut inside = vec![false; rows * columns];
+        pixels.iter().for_each(|&pixel| inside[pixel] = true);
+        for outline in outlines(rows, columns, |j, i| inside[j * columns + i]) {
+            let points = outline.iter().map(|p| grid.voxel_to_lps([p[0], p[1], k as f64]));
+            contours.push(Contour { points_lps_mm: points.collect(), image: None });
+        }
+    }
+    contours
+}

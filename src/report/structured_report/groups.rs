@@ -1,0 +1,183 @@
+//! Measurement groups (TID 1411 with TID 1502, 1419, 4019).
+
+use super::super::anatomy::codes_of;
+use super::super::regions::RegionNumbers;
+use super::super::seg::tracking_uid;
+use super::super::{Bed, CycleResult, DoseStatistics, Identity, Kind, RegionResult, ReportOptions};
+use super::concepts as c;
+use crate::dicom::write::Code;
+use crate::dicom::write::content::{Item, Relationship};
+use crate::kinetics::Fit;
+use crate::quantity::Warning;
+use Relationship::{Contains, HasConceptMod, HasObsContext, InferredFrom};
+
+/// All groups: per region the numbers of the cycle, then its activity at each time point.
+pub(super) fn measurement_groups(
+    result: &CycleResult,
+    options: &ReportOptions,
+    identity: &Identity,
+) -> Vec<Item> {
+    let mut groups = Vec::new();
+    for region in &result.regions {
+        let numbers = RegionNumbers::of(region);
+        groups.push(cycle_group(result, identity, region, &numbers));
+        for (place, activity) in numbers.activity_mbq.iter().enumerate() {
+            let measured = Item::number(&c::ACTIVITY, *activity, &c::MEGABECQUEREL);
+            groups.extend(measured.map(|activity| {
+                let context = time_point(result, options, place);
+                opened(result, identity, region, context).child(Contains, activity)
+            }));
+        }
+    }
+    groups
+}
+
+/// A number for a sentence: six significant digits.
+pub(super) fn rounded(value: f64) -> String {
+    let digits = 5 - value.abs().max(1e-9).log10().floor() as i32;
+    let scale = 10f64.powi(digits.clamp(0, 9));
+    format!("{}", (value * scale).round() / scale)
+}
+
+pub(super) fn warning(warning: &Warning) -> Item {
+    Item::text(&c::WARNING, &format!("{}: {}", warning.code, warning.text))
+}
+
+/// What every group of a region begins with: who, what, where, by which program.
+fn opened(
+    result: &CycleResult,
+    identity: &Identity,
+    region: &RegionResult,
+    time_point: Vec<Item>,
+) -> Item {
+    let codes = codes_of(&region.name, region.anatomy.as_deref());
+    let site = Item::code(&c::FINDING_SITE, &codes.property);
+    let site = match &codes.laterality {
+        Some(side) => site.child(HasConceptMod, Item::code(&c::LATERALITY, side)),
+        None => site,
+    };
+    let segmentation = identity.reference(Kind::Segmentation);
+    let software = &result.software;
+    let parameters = format!("sha256 {}", software.parameters_sha256);
+    Item::container(&c::MEASUREMENT_GROUP, Some("1411"))
+        .child(
+            HasObsContext,
+            Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)),
+        )
+        .child(HasObsContext, Item::text(&c::TRACKING_IDENTIFIER, &region.name))
+        .child(HasObsContext, Item::uid(&c::TRACKING_UID, &tracking_uid(result, region)))
+        .child(Contains, Item::code(&c::FINDING_CATEGORY, &codes.category))
+        .child(Contains, Item::code(&c::FINDING, &codes.property))
+        .children(HasObsContext, time_point)
+        .child(
+            Contains,
+            Item::image(Some(&c::REFERENCED_SEGMENT), &segmentation, Some(region.number)),
+        )
+        .child(Contains, Item::uid(&c::SOURCE_SERIES, &result.reference_series))
+        .child(HasConceptMod, site)
+        .child(HasConceptMod, Item::text(&c::ALGORITHM_NAME, software.name))
+        .child(HasConceptMod, Item::text(&c::ALGORITHM_VERSION, software.version))
+        .child(HasConceptMod, Item::text(&c::ALGORITHM_PARAMETERS, &parameters))
+}
+
+fn cycle_group(
+    result: &CycleResult,
+    identity: &Identity,
+    region: &RegionResult,
+    numbers: &RegionNumbers,
+) -> Item {
+    let volume = Item::number(&c::VOLUME, numbers.volume_ml, &c::CUBIC_CENTIMETRE)
+        .map(|item| item.child(HasConceptMod, Item::code(&c::METHOD, &c::SEGMENTED_VOXELS)));
+    let relative = numbers.uncertainty.map(|u| u * 100.0);
+    let group = opened(result, identity, region, Vec::new())
+        .children(Contains, dose_items(numbers.dose, result.administered.mbq()))
+        .children(Contains, volume)
+        .children(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
+        .children(Contains, kinetic_items(numbers, result.administered.mbq()))
+        .children(Contains, numbers.bed.and_then(bed_item))
+        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
+    let texts = numbers.fit.map(fit_text).into_iter();
+    let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
+    let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());
+    group.children(Contains, texts).children(Contains, warnings.map(|w| warning(&w)))
+}
+
+/// TID 1502: which time point a group belongs to.
+fn time_point(result: &CycleResult, options: &ReportOptions, place: usize) -> Vec<Item> {
+    let label = match result.time_points.get(place) {
+        Some(point) => {
+            let at = super::super::modules::local(point.acquired, options);
+            let hours = rounded(point.after_administration.hours());
+            format!("{hours} h after administration, {}", at.strftime("%Y-%m-%d %H:%M:%S %:z"))
+        }
+        None => format!("time point {}", place + 1),
+    };
+    let order = Item::number(&c::TIME_POINT_ORDER, Some((place + 1) as f64), &c::UNITY);
+    [Item::text(&c::TIME_POINT, &label)].into_iter().chain(order).collect()
+}
+
+/// Absorbed dose: mean by mass, the others by volume.
+fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item> {
+    let value = |pick: fn(&DoseStatistics) -> f64| dose.map(pick);
+    let derived = |derivation: &'static Code, number: Option<f64>| {
+        Item::number(&c::ABSORBED_DOSE, number, &c::GRAY)
+            .map(|item| item.child(HasConceptMod, Item::code(&c::DERIVATION, derivation)))
+    };
+    let at_volume = |concept: &'static Code, percent: f64, number: Option<f64>| {
+        let part = Item::number(&c::VOLUME_PERCENTAGE, Some(percent), &c::PERCENT);
+        Item::number(concept, number, &c::GRAY).map(|item| item.children(InferredFrom, part))
+    };
+    let per_gbq = value(|d| d.mean.value()).map(|mean| mean / administered_mbq * 1e3);
+    let items = [
+        derived(&c::MEAN, value(|d| d.mean.value())),
+        derived(&c::MINIMUM, value(|d| d.min.value())),
+        derived(&c::MAXIMUM, value(|d| d.max.value())),
+        derived(&c::MEDIAN, value(|d| d.median.value())),
+        derived(&c::STANDARD_DEVIATION, value(|d| d.sd.value())),
+        at_volume(&c::D98, 98.0, value(|d| d.d98.value())),
+        at_volume(&c::D95, 95.0, value(|d| d.d95.value())),
+        at_volume(&c::D50, 50.0, value(|d| d.d50.value())),
+        at_volume(&c::D2, 2.0, value(|d| d.d2.value())),
+        Item::number(&c::DOSE_PER_ACTIVITY, per_gbq, &c::GRAY_PER_GBQ),
+    ];
+    items.into_iter().flatten().collect()
+}
+
+fn kinetic_items(numbers: &RegionNumbers, administered_mbq: f64) -> Vec<Item> {
+    let fit = numbers.fit;
+    let half_life = fit.and_then(|f| f.effective_half_life).map(|t| t.hours());
+    let integral = fit.map(|f| f.time_integrated_activity.mbq_h());
+    let items = [
+        Item::number(&c::TIA, integral, &c::MEGABECQUEREL_HOUR),
+        Item::number(&c::TIAC, numbers.tiac_h(administered_mbq), &c::HOUR),
+        Item::number(&c::EFFECTIVE_HALF_LIFE, half_life, &c::HOUR),
+    ];
+    items.into_iter().flatten().collect()
+}
+
+/// The curve in words: A(t) = sum of amplitude times exp(-rate t).
+fn fit_text(fit: &Fit) -> Item {
+    let term = |t: &crate::kinetics::Exponential| {
+        let rate = t.rate.value() * 3600.0;
+        format!("{} MBq exp(-{} t/h)", rounded(t.amplitude.mbq()), rounded(rate))
+    };
+    let terms: Vec<String> = fit.terms.iter().map(term).collect();
+    let tail = rounded(fit.extrapolated_fraction * 100.0);
+    let text = format!(
+        "{}: A(t) = {}; {tail} % of the integral after the last point",
+        fit.model,
+        terms.join(" + ")
+    );
+    Item::text(&c::KINETIC_MODEL, &text)
+}
+
+fn bed_item(bed: &Bed) -> Option<Item> {
+    let item = Item::number(&c::BED, Some(bed.value.value()), &c::GRAY)?;
+    let ratio = Item::number(&c::ALPHA_BETA, Some(bed.alpha_beta.value()), &c::GRAY);
+    let repair = Item::number(&c::REPAIR_HALF_TIME, Some(bed.repair_half_time.hours()), &c::HOUR);
+    Some(
+        item.child(HasConceptMod, Item::code(&c::METHOD, &c::LQ_LOW_DOSE_RATE))
+            .children(InferredFrom, ratio)
+            .children(InferredFrom, repair),
+    )
+}

@@ -1,0 +1,482 @@
+//! What the results say when others read them: DCMTK, dicom3tools, pydicom, highdicom,
+//! plastimatch, SimpleITK.
+
+use grayd::dicom::{PatientIdentity, Uid};
+use grayd::kinetics::{Candidate, Exponential, Fit};
+use grayd::quantity::nuclide::Nuclide;
+use grayd::quantity::{
+    Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning,
+};
+use grayd::report::{
+    Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
+    RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity, TimePoint,
+    write_all,
+};
+use grayd::volume::{Grid, Occupancy, Volume};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Lines of dciodvfy that are normal for our objects, and why. Everything else is a fault.
+const NORMAL_LINES: &[(&str, &str)] = &[
+    ("= <PLAN_OVERVIEW>", "the validator's list of defined terms is older than the term"),
+    ("</PlanOverviewSequence(300c,0116)", "the validator does not know the sequence"),
+    ("</EntityLongLabel(3010,0038)>", "the validator's RT Dose module is older than the attribute"),
+    ("Unrecognized defined term = <99RPT>", "the private coding scheme, declared in the document"),
+    ("/CodingSchemeUID(0008,010c)[1]> - Unrecognized defined term", "its UID"),
+];
+
+/// The line that names the IOD which the validator recognised.
+const RECOGNISED: &[&str] =
+    &["RTDose", "Segmentation", "Comprehensive3DSR", "RTStructureSet"];
+
+fn uid(text: &str) -> Uid {
+    Uid::parse(text).unwrap()
+}
+
+fn grid() -> Grid {
+    Grid::axial([10, 20, 18], [4.8, 4.7, 5.1], [-43.21, -61.37, 112.063]).unwrap()
+}
+
+/// A dose that differs in every voxel.
+fn dose_map(grid: &Grid) -> Volume<f32> {
+    let values = ndarray::Array3::from_shape_fn(grid.dim(), |(k, j, i)| {
+        let r2 = [k as f64 - 4.5, j as f64 - 9.5, i as f64 - 8.5].iter().map(|d| d * d).sum::<f64>();
+        (12.34567 * (-r2 / 30.0).exp() + 1e-3 * (i + 18 * j) as f64) as f32
+    });
+    Volume::new(grid.clone(), values)
+}
+
+fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -> RegionResult {
+    let mut voxels = Vec::new();
+    for k in 0..10 {
+        for j in 0..20 {
+            for i in 0..18 {
+                let d = [k as f64 - centre[2], j as f64 - centre[1], i as f64 - centre[0]];
+                let r = d.iter().map(|x| x * x).sum::<f64>().sqrt();
+                let filled = (radius + 0.5 - r).clamp(0.0, 1.0);
+                voxels.push((grid.linear(k, j, i) as u32, filled as f32));
+            }
+        }
+    }
+    let occupancy = Occupancy::new(voxels);
+    let volume = occupancy.volume(grid);
+    let dvh = (0..1001)
+        .map(|n| {
+            let part = f64::from(n) / 1000.0;
+            (Gray::new(12.5 * part), volume * (1.0 - part).powi(2))
+        })
+        .collect();
+    RegionResult {
+        name: name.into(),
+        number,
+        anatomy: None,
+        occupancy,
+        volume,
+        mass: Some(Gram::new(volume.value() * 1.05)),
+        activity: [60.1, 44.4, 21.7, 11.2].map(|mbq| Some(Becquerel::from_mbq(mbq))).to_vec(),
+        fit: Some(Fit {
+            model: "mono-exponential",
+            terms: vec![Exponential {
+                amplitude: Becquerel::from_mbq(63.0),
+                rate: PerSecond::new(3.6e-6),
+            }],
+            time_integrated_activity: BecquerelSecond::from_mbq_h(4861.1),
+            relative_uncertainty: Some(0.021),
+            effective_half_life: Some(Seconds::from_hours(53.5)),
+            extrapolated_fraction: 0.113,
+            candidates: vec![Candidate { model: "mono-exponential", aicc: -12.5, weight: 0.9 }],
+            warnings: vec![],
+        }),
+        dose: Some(DoseStatistics {
+            mean: Gray::new(7.654321098765),
+            min: Gray::new(1.25),
+            max: Gray::new(12.5),
+            median: Gray::new(7.1),
+            sd: Gray::new(2.2),
+            d98: Gray::new(1.5),
+            d95: Gray::new(1.9),
+            d50: Gray::new(7.1),
+            d2: Gray::new(12.1),
+            dvh,
+        }),
+        bed: Some(Bed {
+            value: Gray::new(8.9),
+            alpha_beta: Gray::new(2.6),
+            repair_half_time: Seconds::from_hours(2.8),
+            provenance: "P".into(),
+        }),
+        uncertainty: Some(0.083),
+        warnings: vec![],
+    }
+}
+
+fn inputs() -> Vec<InputInstance> {
+    let input = |modality: &str, class: &str, study: u32, series: u32, n: u32| InputInstance {
+        sop_class: uid(class),
+        sop_instance: uid(&format!("1.2.826.0.1.{study}.{series}.{n}")),
+        series: uid(&format!("1.2.826.0.1.{study}.{series}")),
+        study: uid(&format!("1.2.826.0.1.{study}")),
+        modality: modality.into(),
+        sha256: format!("{:064x}", series * 1000 + n),
+    };
+    let mut inputs: Vec<InputInstance> =
+        (1..5).map(|day| input("NM", "1.2.840.10008.5.1.4.1.1.20", day, 10 + day, 1)).collect();
+    inputs.extend((1..8).map(|n| input("CT", "1.2.840.10008.5.1.4.1.1.2", 1, 20, n)));
+    inputs.push(input("RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3", 1, 30, 1));
+    inputs
+}
+
+fn result() -> CycleResult {
+    let grid = grid();
+    let administered_at = "2026-03-02T09:15:00Z".parse().unwrap();
+    let hours = [4.0, 24.0, 96.0, 168.0];
+    let time_points = hours.iter().zip(1..).map(|(&h, day)| TimePoint {
+        acquired: jiff::Timestamp::from_second(1_772_442_900 + (h * 3600.0) as i64).unwrap(),
+        after_administration: Seconds::from_hours(h),
+        series: uid(&format!("1.2.826.0.1.{day}.{}", 10 + day)),
+        modality: "NM".into(),
+        field_of_view: Becquerel::from_mbq(4000.0 / f64::from(day)),
+        quantification: "Real World Value Mapping in Bq/ml".into(),
+    });
+    let mut lesion = region(3, "Lesion 1", &grid, [8.0, 9.0, 4.0], 2.0);
+    lesion.uncertainty = None;
+    lesion.bed = None;
+    lesion.warnings.push(Warning::new("small-region", "smaller than three voxels; read with care"));
+    CycleResult {
+        software: Software {
+            name: "grayd",
+            version: "0.1.0",
+            parameters_sha256: "0123456789abcdef".repeat(4),
+        },
+        protocol: "multi-time-point".into(),
+        protocol_version: "1".into(),
+        patient: PatientIdentity {
+            id: "P-0001".into(),
+            issuer: "HOSPITAL".into(),
+            name: "Müller^Änne".into(),
+            birth_date: "19600229".into(),
+            sex: "F".into(),
+        },
+        study: StudyIdentity {
+            study: Some(uid("1.2.826.0.1.1")),
+            date: "20260302".into(),
+            time: "141500".into(),
+            id: "S1".into(),
+            accession_number: "A123".into(),
+            referring_physician: "Doe^Jane".into(),
+            description: "Lu-177 SPECT/CT".into(),
+        },
+        cycle: 2,
+        completeness: Completeness::Final,
+        predecessor: None,
+        radiopharmaceutical: "177Lu-DOTATATE".into(),
+        nuclide: Nuclide::parse("Lu-177").unwrap(),
+        administered: Becquerel::from_mbq(7400.0),
+        administered_at,
+        inputs: inputs(),
+        time_points: time_points.collect(),
+        frame_of_reference: uid("1.2.826.0.1.77"),
+        reference_series: uid("1.2.826.0.1.1.11"),
+        structure_set: Some(StructureSetReference {
+            sop_instance: uid("1.2.826.0.1.1.30.1"),
+            series: uid("1.2.826.0.1.1.30"),
+            study: uid("1.2.826.0.1.1"),
+            roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
+        }),
+        dose_gy: dose_map(&grid),
+        engine: EngineReport {
+            name: "local",
+            chosen_because: "stated in the plan".into(),
+            mass_source: "CT density".into(),
+            energy_per_decay_kev: 147.9,
+            histories: None,
+        },
+        regions: vec![
+            region(1, "Kidney Left", &grid, [5.0, 6.0, 3.0], 3.0),
+            region(2, "Kidney Right", &grid, [12.0, 13.0, 6.0], 3.0),
+            lesion,
+        ],
+        warnings: vec![Warning::new(
+            "decay-factor-contradiction",
+            "Decay Factor (0054,1321) contradicts the half-life; recomputed with the true one",
+        )],
+        computed_at: "2026-03-09T12:00:00Z".parse().unwrap(),
+    }
+}
+
+fn options(bits: DoseBits) -> ReportOptions {
+    ReportOptions {
+        dose_bits: bits,
+        structure_set: true,
+        utc_offset: jiff::tz::Offset::constant(1),
+        institution: "Hospital of the North".into(),
+        ..ReportOptions::default()
+    }
+}
+
+/// The path of a peer, or `None` with one clear line.
+fn peer(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| p.is_file());
+    if found.is_none() {
+        println!("passed over: {name} is not installed (tests/run installs it)");
+    }
+    found
+}
+
+/// A Python that has `module`, or `None` with one clear line.
+fn python_with(module: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = std::env::var_os("GRAYD_PYTHON")
+        .map(PathBuf::from)
+        .or_else(|| Some(root.join(".peers/bin/python")).filter(|p| p.is_file()))
+        .or_else(|| Some(PathBuf::from("/opt/grayd-peers/bin/python")).filter(|p| p.is_file()))
+        .unwrap_or_else(|| "python3".into());
+    let has = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+    if has.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    println!("passed over: {module} is not installed (tests/run installs it)");
+    None
+}
+
+/// Standard output and error of a command that has to succeed.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {text}");
+    text
+}
+
+/// Runs `tests/peers/<script>` and takes its JSON.
+fn script(python: &Path, name: &str, arguments: &[&Path]) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name);
+    let output = Command::new(python).arg(path).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {errors}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{name}: {e}: {errors}"))
+}
+
+fn written(kind: Kind, bits: DoseBits, directory: &Path) -> PathBuf {
+    let all = write_all(&result(), directory, &options(bits)).unwrap();
+    all.into_iter().find(|w| w.kind == kind).unwrap().path
+}
+
+#[test]
+fn dciodvfy_finds_nothing_but_the_documented_lines() {
+    let Some(dciodvfy) = peer("dciodvfy") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    // The validator aborts on 32-bit Pixel Data, so it sees the 16-bit twin.
+    let all = write_all(&result(), directory.path(), &options(DoseBits::Sixteen)).unwrap();
+    let mut faults = Vec::new();
+    for object in all.iter().filter(|w| w.sop_class.is_some()) {
+        let output = Command::new(&dciodvfy).arg("-new").arg(&object.path).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let odd = text.lines().filter(|line| {
+            let line = line.trim();
+            let warned = line.starts_with("Warning");
+            let normal = NORMAL_LINES.iter().any(|(normal, _)| line.contains(normal));
+            !(line.is_empty() || RECOGNISED.contains(&line) || warned && normal)
+        });
+        faults.extend(odd.map(|line| format!("{:?}: {line}", object.kind)));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn dsrdump_reads_the_whole_tree_without_complaint() {
+    let Some(dsrdump) = peer("dsrdump") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(Kind::StructuredReport, DoseBits::ThirtyTwo, directory.path());
+    let text = said(Command::new(dsrdump).args(["+Pl"]).arg(&path));
+    // DCMTK's check of value representations does not know UTF-8.
+    let complaints = text.lines().filter(|line| line.starts_with("W:") || line.starts_with("E:"));
+    let odd: Vec<_> = complaints.filter(|line| !line.contains("ISO_IR 192")).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+    for fragment in [
+        "Comprehensive 3D SR Document",
+        "Research software",
+        "decay-factor-contradiction",
+        "small-region",
+        "not available for this region: BED, uncertainty",
+        "7.654321098765",
+        "Kidney",
+        "4861.1",
+    ] {
+        assert!(text.contains(fragment), "{fragment} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn every_foreign_reader_finds_the_same_dose_at_the_same_place() {
+    let Some(python) = python_with("pydicom, numpy, SimpleITK") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    for bits in [DoseBits::ThirtyTwo, DoseBits::Sixteen] {
+        let path = written(Kind::RtDose, bits, directory.path());
+        let mut readers = vec![
+            script(&python, "dose_pydicom.py", &[&path]),
+            script(&python, "dose_simpleitk.py", &[&path]),
+        ];
+        if let Some(plastimatch) = peer("plastimatch") {
+            let image = directory.path().join("dose.mha");
+            let mut convert = Command::new(plastimatch);
+            convert.arg("convert").arg("--input").arg(&path);
+            said(convert.arg("--output-dose-img").arg(&image));
+            readers.push(script(&python, "dose_simpleitk.py", &[&image]));
+        }
+        for reader in readers {
+            same_dose(&reader, bits);
+        }
+    }
+}
+
+/// `reader`: position and dose of some voxels as a foreign program sees them.
+fn same_dose(reader: &serde_json::Value, bits: DoseBits) {
+    let (grid, dose) = (grid(), dose_map(&grid()));
+    let maximum = dose.as_slice().iter().copied().fold(0.0f32, f32::max);
+    let voxels = reader["voxels"].as_array().unwrap();
+    assert_eq!(voxels.len(), grid.len(), "{}", reader["reader"]);
+    let tolerance = if bits == DoseBits::ThirtyTwo { 1e-6 } else { 1e-4 } * f64::from(maximum);
+    for voxel in voxels {
+        let number = |n: usize| voxel[n].as_f64().unwrap();
+        let at = grid.lps_to_voxel([number(0), number(1), number(2)]);
+        let index = at.map(|v| v.round() as usize);
+        let back = grid.voxel_to_lps(at.map(f64::round));
+        let off = (0..3).map(|c| (back[c] - number(c)).abs()).fold(0.0, f64::max);
+        assert!(off < 0.01, "{}: {off} mm off at {voxel}", reader["reader"]);
+        let ours = f64::from(dose.values()[[index[2], index[1], index[0]]]);
+        let apart = (number(3) - ours).abs();
+        assert!(apart <= tolerance, "{}: {apart} Gy apart at {voxel}", reader["reader"]);
+    }
+}
+
+#[test]
+fn highdicom_reads_the_segments_voxel_by_voxel() {
+    let Some(python) = python_with("highdicom") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(Kind::Segmentation, DoseBits::ThirtyTwo, directory.path());
+    let seen = script(&python, "seg_highdicom.py", &[&path]);
+    let (result, grid) = (result(), grid());
+    assert_eq!(seen["segments"].as_array().unwrap().len(), 3);
+    for (region, segment) in result.regions.iter().zip(seen["segments"].as_array().unwrap()) {
+        assert_eq!(segment["label"], region.name);
+        let ours: std::collections::BTreeSet<usize> =
+            region.occupancy.iter().filter(|v| v.1 >= 0.5).map(|v| v.0).collect();
+        let theirs: std::collections::BTreeSet<usize> = segment["positions_lps_mm"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| {
+                let at = [0, 1, 2].map(|c| p[c].as_f64().unwrap());
+                let [i, j, k] = grid.lps_to_voxel(at).map(|v| v.round() as usize);
+                grid.linear(k, j, i)
+            })
+            .collect();
+        assert_eq!(ours, theirs, "{}", region.name);
+    }
+    assert_eq!(seen["segments"][0]["type"], "Kidney");
+    assert_eq!(seen["segments"][0]["modifier"], "Left");
+}
+
+#[test]
+fn highdicom_finds_every_number_of_a_region_in_its_measurement_groups() {
+    let Some(python) = python_with("highdicom") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(Kind::StructuredReport, DoseBits::ThirtyTwo, directory.path());
+    let seen = script(&python, "sr_highdicom.py", &[&path]);
+    let groups = seen["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 3 * (1 + 4));
+    let first = &groups[0];
+    assert_eq!(first["tracking_identifier"], "Kidney Left");
+    let value = |name: &str| first["values"][name].as_f64().unwrap_or(f64::NAN);
+    let region = &result().regions[0];
+    for (name, expected) in [
+        ("Absorbed Dose/Mean [Gy]", 7.654321098765),
+        ("Absorbed Dose/Maximum [Gy]", 12.5),
+        ("Absorbed Dose/Standard Deviation [Gy]", 2.2),
+        ("Minimum dose to hottest 98% of volume [Gy]", 1.5),
+        ("Minimum dose to hottest 2% of volume [Gy]", 12.1),
+        ("Volume [cm3]", region.volume.value()),
+        ("Mass [g]", region.mass.unwrap().value()),
+        ("Time-integrated activity [MBq.h]", 4861.1),
+        ("Time-integrated activity coefficient [h]", 4861.1 / 7400.0),
+        ("Effective half-life [h]", 53.5),
+        ("Biologically Effective Dose [Gy]", 8.9),
+        ("Relative standard uncertainty of mean absorbed dose, k=1 [%]", 8.3),
+        ("Absorbed dose per administered activity [Gy/GBq]", 7.654321098765 / 7.4),
+    ] {
+        assert!((value(name) - expected).abs() <= 1e-9 * expected, "{name}: {first}");
+    }
+    let second = &groups[2]["values"]["Activity in region at beginning of acquisition [MBq]"];
+    assert_eq!(second.as_f64(), Some(44.4));
+    // Segment numbers refer to the SEG that the same result wrote.
+    let segmentation = written(Kind::Segmentation, DoseBits::ThirtyTwo, directory.path());
+    let object = dicom_object::open_file(segmentation).unwrap();
+    let instance = object.element(dicom_dictionary_std::tags::SOP_INSTANCE_UID).unwrap();
+    assert_eq!(first["referenced_segment"]["instance"], instance.to_str().unwrap().as_ref());
+    assert_eq!(groups[10]["referenced_segment"]["segment"], 3);
+    // What could not be had is no number, and the document says so.
+    assert!(groups[10]["values"]["Biologically Effective Dose [Gy]"].is_null());
+    assert_eq!(seen["patient_name"], "Müller^Änne");
+}
+
+#[test]
+fn the_same_result_twice_has_the_same_uids_whatever_the_order_of_its_inputs() {
+    let directory = tempfile::tempdir().unwrap();
+    let uids = |result: &CycleResult, options: &ReportOptions| -> Vec<Option<Uid>> {
+        let all = write_all(result, directory.path(), options).unwrap();
+        all.into_iter().map(|w| w.sop_instance).collect()
+    };
+    let (first, plain) = (result(), options(DoseBits::ThirtyTwo));
+    let mut later = result();
+    later.computed_at = "2026-04-01T00:00:00Z".parse().unwrap();
+    later.inputs.reverse();
+    assert_eq!(uids(&first, &plain), uids(&later, &plain));
+    let mut other = result();
+    other.inputs[0].sha256 = "f".repeat(64);
+    assert!(uids(&first, &plain).iter().zip(uids(&other, &plain)).take(4).all(|(a, b)| a != &b));
+    assert_ne!(uids(&first, &plain)[0], uids(&first, &options(DoseBits::Sixteen))[0]);
+}
+
+#[test]
+fn results_json_holds_no_nan_and_says_what_is_missing() {
+    let mut broken = result();
+    broken.regions[1].dose.as_mut().unwrap().mean = Gray::new(f64::NAN);
+    broken.regions[1].mass = None;
+    let json = grayd::report::json::write(&broken);
+    let text = json.to_string();
+    assert!(!text.contains("NaN") && !text.contains("inf"));
+    let region = &json["regions"][1];
+    assert!(region["absorbed_dose_gy"].is_null() && region["mass_g"].is_null());
+    let warnings = region["warnings"].to_string();
+    assert!(warnings.contains("not-a-number") && warnings.contains("mass"), "{warnings}");
+    assert_eq!(json["regions"][0]["absorbed_dose_gy"]["mean"], 7.654321098765);
+    assert_eq!(json["regions"][0]["activity_mbq"][3]["hours"], 168.0);
+    assert_eq!(json["grid"]["shape"], serde_json::json!([10, 20, 18]));
+    // The same region in the other objects: written without the number, never with a NaN.
+    let directory = tempfile::tempdir().unwrap();
+    write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+}
+
+#[test]
+fn every_object_carries_warnings_and_the_research_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    for object in write_all(&result(), directory.path(), &options(DoseBits::ThirtyTwo)).unwrap() {
+        let bytes = std::fs::read(&object.path).unwrap();
+        let holds = |text: &str| bytes.windows(text.len()).any(|w| w == text.as_bytes());
+        assert!(holds("Research software. Not a medical device."), "{:?}", object.kind);
+        if object.kind != Kind::StructureSet {
+            assert!(holds("decay-factor-contradiction"), "{:?}", object.kind);
+        }
+    }
+}
+
+#[test]
+fn a_gap_in_region_numbers_is_refused() {
+    let mut broken = result();
+    broken.regions[2].number = 7;
+    let directory = tempfile::tempdir().unwrap();
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
+    assert!(refused.unwrap_err().to_string().contains("number 7"));
+}
