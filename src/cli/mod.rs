@@ -1,3 +1,132 @@
-//! One file a command.
+//! The command line, one file a command. Exit status: 0 done, 1 failed, 2 bad usage or bad
+//! configuration.
 
+mod check;
 pub mod nuclide;
+pub mod progress;
+mod protocols;
+mod serve;
+mod status;
+mod work;
+
+use crate::config::Fault;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// A DICOM node that turns nuclear-medicine images into absorbed dose without a click.
+///
+/// Research software. Not a medical device. Not for clinical decisions.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  grayd check --config config/grayd.yaml    what is wrong with configuration, plans, protocols
+  grayd serve --config config/grayd.yaml    run the node; pages on http://127.0.0.1:8042
+  grayd status                              courses, waiting series, jobs of a running node
+  grayd nuclide Lu-177                      decay data in use, with their source
+  grayd protocols multi-time-point          print a protocol with the source of every constant
+
+Exit status: 0 done, 1 failed, 2 bad usage or bad configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Protocols(protocols::ProtocolsCommand),
+    Status(status::Status),
+    /// Print the decay data in use: half-life, emissions, mean energies, source.
+    #[command(after_help = "Examples:\n  grayd nuclide\n  grayd nuclide Lu-177 --json")]
+    Nuclide {
+        /// `Lu-177`, `177Lu`, `99mTc`; without it all nuclides there are data for
+        name: Option<String>,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Computes one job for the node that started it (order on standard input).
+    #[command(hide = true)]
+    Work,
+}
+
+impl Cli {
+    /// Runs the command; what goes wrong is said on standard error.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::Protocols(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Nuclide { name, json } => print_nuclide(name.as_deref(), json),
+            Command::Work => return work::run(),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.report(),
+        }
+    }
+}
+
+fn print_nuclide(name: Option<&str>, json: bool) -> Result<(), Failure> {
+    print_all(&nuclide::run(name, json).map_err(|error| Failure::Usage(error.to_string()))?);
+    Ok(())
+}
+
+/// Prints; a reader that has had enough (`| head`) is no failure.
+fn print_all(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Why a command did not do it.
+#[derive(Debug)]
+pub enum Failure {
+    /// It went wrong: exit status 1.
+    Failed(String),
+    /// Usage or configuration is wrong: exit status 2.
+    Usage(String),
+    /// Configuration, plans or protocols have faults: exit status 2.
+    Faults(Vec<Fault>),
+}
+
+/// Exit status of bad usage and bad configuration, as clap's own.
+const EXIT_USAGE: u8 = 2;
+
+impl Failure {
+    fn report(self) -> ExitCode {
+        match self {
+            Self::Failed(message) => {
+                eprintln!("grayd: {message}");
+                ExitCode::FAILURE
+            }
+            Self::Usage(message) => {
+                eprintln!("grayd: {message}");
+                ExitCode::from(EXIT_USAGE)
+            }
+            Self::Faults(faults) => {
+                faults.iter().for_each(|fault| eprintln!("{fault}"));
+                ExitCode::from(EXIT_USAGE)
+            }
+        }
+    }
+}
+
+/// `1 plan`, `2 plans`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -10,7 +10,7 @@ pub mod protocol;
 pub mod watch;
 pub mod yaml;
 
-pub use node::{CameraSettings, NodeConfig, StorageSettings};
+pub use node::{CameraSettings, NodeConfig};
 pub use parameters::{Engine, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{Protocol, Protocols};
@@ -34,16 +34,25 @@ pub struct Loaded {
 }
 
 /// Reads configuration, protocols and plans. `Err` holds every fault of all of them where the
-/// configuration or a protocol has one.
+/// configuration or a protocol has one; without, `plan_faults` holds those of plans.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
-    let config = NodeConfig::open(path)?;
-    let protocols = Protocols::load(config.protocols.as_deref());
-    let known = protocols.as_ref().cloned().unwrap_or_default();
-    let (plans, plan_faults) = read_plans(&config.plans.0, &known);
-    match protocols {
-        Ok(protocols) => Ok(Loaded { config, protocols, plans, plan_faults }),
-        Err(faults) => Err(faults),
+    let (config, mut faults) = NodeConfig::open_with_faults(path);
+    let Some(config) = config else { return Err(faults) };
+    // A folder that is not there is a fault of the configuration, reported with its position.
+    let folder = config.protocols.as_deref().filter(|folder| folder.is_dir());
+    let protocols = Protocols::load(folder).unwrap_or_else(|found| {
+        faults.extend(found);
+        Protocols::load(None).unwrap_or_default()
+    });
+    let (plans, plan_faults) = match config.plans.0.is_dir() {
+        true => read_plans(&config.plans.0, &protocols),
+        false => (Vec::new(), Vec::new()),
+    };
+    if faults.is_empty() {
+        return Ok(Loaded { config, protocols, plans, plan_faults });
     }
+    faults.extend(plan_faults);
+    Err(faults)
 }
 
 /// Every sound plan of a folder, by file name, and every fault of the others.

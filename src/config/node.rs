@@ -1,6 +1,7 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
 use super::yaml::{Document, Fault, Step, steps};
+use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
 use crate::quantity::nuclide::Nuclide;
 use jiff::tz::TimeZone;
@@ -61,24 +62,6 @@ pub struct WebSettings {
 impl Default for WebSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8042".into(), hosts: Vec::new() }
-    }
-}
-
-/// `storage:`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageSettings {
-    /// Objects and index live below this folder; created where absent.
-    pub directory: PathBuf,
-    /// Space that is kept free, MiB: below it nothing is accepted.
-    pub reserve_mb: u64,
-    /// Largest instance, MiB.
-    pub instance_limit_mb: u64,
-}
-
-impl Default for StorageSettings {
-    fn default() -> Self {
-        Self { directory: "grayd-data".into(), reserve_mb: 1024, instance_limit_mb: 4096 }
     }
 }
 
@@ -200,16 +183,26 @@ impl Default for ComputeSettings {
 impl NodeConfig {
     /// Reads and checks the file; `Err` holds every fault. Relative paths count from its folder.
     pub fn open(path: &Path) -> Result<Self, Vec<Fault>> {
-        let mut document = Document::open(path).map_err(|fault| vec![fault])?;
+        match Self::open_with_faults(path) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// What can be read of a file, and every fault: to go on looking for faults elsewhere.
+    pub(super) fn open_with_faults(path: &Path) -> (Option<Self>, Vec<Fault>) {
+        let mut document = match Document::open(path) {
+            Ok(document) => document,
+            Err(fault) => return (None, vec![fault]),
+        };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = absolute.parent().unwrap_or(Path::new("/"));
         Self::from_document(&mut document, folder)
     }
 
-    /// The same for a document that is already parsed.
-    pub fn from_document(document: &mut Document, folder: &Path) -> Result<Self, Vec<Fault>> {
+    fn from_document(document: &mut Document, folder: &Path) -> (Option<Self>, Vec<Fault>) {
         let (config, mut faults) = document.read::<Self>();
-        let Some(mut config) = config else { return Err(faults) };
+        let Some(mut config) = config else { return (None, faults) };
         config.resolve_paths(folder);
         let checks: [fn(&Self, &Document, &mut Vec<Fault>); 5] = [
             Self::check_addresses,
@@ -221,7 +214,7 @@ impl NodeConfig {
         for check in checks {
             check(&config, document, &mut faults);
         }
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        (Some(config), faults)
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
@@ -318,7 +311,7 @@ impl NodeConfig {
 
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
         let limits = &self.node.limits;
-        let ranges: [(&[Step<'_>], u64, u64, u64); 20] = [
+        let ranges: [(&[Step<'_>], u64, u64, u64); 21] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -327,7 +320,8 @@ impl NodeConfig {
             (steps!["compute", "attempts"], self.compute.attempts.into(), 1, 10),
             (steps!["compute", "lease_s"], self.compute.lease_s.into(), 10, 3_600),
             (steps!["storage", "reserve_mb"], self.storage.reserve_mb, 1, 1 << 30),
-            (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 1 << 20),
+            (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 16_384),
+            (steps!["storage", "quarantine_days"], self.storage.quarantine_days.into(), 0, 36_500),
             (steps!["node", "limits", "associations"], limits.associations as u64, 1, 4_096),
             (
                 steps!["node", "limits", "max_pdu_bytes"],

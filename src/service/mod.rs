@@ -13,11 +13,15 @@ pub mod worker;
 use crate::archive::Archive;
 use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
+use crate::node::settings::Peer;
 use jiff::Timestamp;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 /// What all parts share.
 pub struct Service {
@@ -99,24 +103,88 @@ impl Service {
         }))
     }
 
-    /// Intake and workers, until `shutdown` says so; running jobs get their time to end.
-    pub async fn run(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(intake::run(self.clone(), shutdown.clone()));
-        for number in 0..self.loaded.config.compute.workers {
-            tasks.spawn(runner::run(self.clone(), number, shutdown.clone()));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of the service failed");
-            }
-        }
-    }
-
     /// Tells intake that something came; it also looks by itself from time to time.
     pub fn something_came(&self) {
         self.look.notify_one();
     }
+}
+
+/// Where the node listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    pub dicom: SocketAddr,
+    pub web: SocketAddr,
+}
+
+/// Runs everything until `shutdown`, then drains: open associations and running jobs get their
+/// time. `ready` is told the addresses once associations are accepted.
+pub async fn run(
+    service: Arc<Service>,
+    shutdown: watch::Receiver<bool>,
+    ready: impl FnOnce(Ready),
+) -> Result<(), ServiceError> {
+    let config = &service.loaded.config;
+    let dicom = listen("node", &config.node.listen).await?;
+    let web = listen("web", &config.web.listen).await?;
+    let addresses = Ready { dicom: dicom.1, web: web.1 };
+    let settings = Arc::new(config.node.clone());
+    let peers: Arc<[Peer]> = config.peers.clone().into();
+    let archive = || service.archive.clone();
+
+    let node =
+        crate::node::serve(dicom.0, settings.clone(), peers.clone(), archive(), shutdown.clone());
+    let delivery = crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
+    let web = crate::web::serve(web.0, service.clone(), shutdown.clone());
+    let work = compute(service.clone(), shutdown.clone());
+    ready(addresses);
+    tokio::try_join!(
+        until_told("node", &shutdown, node),
+        until_told("delivery", &shutdown, delivery),
+        until_told("web", &shutdown, web),
+        until_told("intake or a runner", &shutdown, work),
+    )?;
+    Ok(())
+}
+
+/// Intake and the worker slots, each a task of its own.
+async fn compute(service: Arc<Service>, shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+    let mut parts = JoinSet::new();
+    parts.spawn(intake::run(service.clone(), shutdown.clone()));
+    for number in 0..service.loaded.config.compute.workers {
+        parts.spawn(runner::run(service.clone(), number, shutdown.clone()));
+    }
+    while let Some(ended) = parts.join_next().await {
+        ended?;
+        if !*shutdown.borrow() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A part that ends before it was told to takes the node down with it: a restart is cleaner than
+/// a node that answers the scanner and computes nothing.
+async fn until_told(
+    what: &'static str,
+    shutdown: &watch::Receiver<bool>,
+    part: impl Future<Output = std::io::Result<()>>,
+) -> Result<(), ServiceError> {
+    let ended = |source| ServiceError::Ended { what, source };
+    part.await.map_err(ended)?;
+    if *shutdown.borrow() {
+        return Ok(());
+    }
+    Err(ended(std::io::Error::other("it was not told to")))
+}
+
+async fn listen(
+    section: &'static str,
+    address: &str,
+) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    let failed = |source| ServiceError::Listen { section, address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
 }
 
 /// Completes once `shutdown` is true or its sender is gone.
