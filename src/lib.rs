@@ -24,6 +24,7 @@ pub mod biology;
 // ... until the results are written down again and shown.
 pub mod report;
 pub mod pipeline;
+pub mod phantom;
 pub mod web;
 pub mod service;
 pub mod cli;

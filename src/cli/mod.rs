@@ -2,7 +2,7 @@
 //! configuration.
 
 mod check;
-pub mod nuclide;
+mod nuclide;
 pub mod progress;
 mod protocols;
 mod serve;
@@ -29,7 +29,6 @@ Examples:
   grayd check --config config/grayd.yaml    what is wrong with configuration, plans, protocols
   grayd serve --config config/grayd.yaml    run the node; pages on http://127.0.0.1:8042
   grayd status                              courses, waiting series, jobs of a running node
-  grayd nuclide Lu-177                      decay data in use, with their source
   grayd protocols multi-time-point          print a protocol with the source of every constant
 
 Exit status: 0 done, 1 failed, 2 bad usage or bad configuration.";
@@ -39,16 +38,8 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Protocols(protocols::ProtocolsCommand),
+    Nuclide(nuclide::NuclideCommand),
     Status(status::Status),
-    /// Print the decay data in use: half-life, emissions, mean energies, source.
-    #[command(after_help = "Examples:\n  grayd nuclide\n  grayd nuclide Lu-177 --json")]
-    Nuclide {
-        /// `Lu-177`, `177Lu`, `99mTc`; without it all nuclides there are data for
-        name: Option<String>,
-        /// JSON instead of text
-        #[arg(long)]
-        json: bool,
-    },
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
@@ -61,8 +52,8 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Protocols(command) => command.run(),
+            Command::Nuclide(command) => command.run(),
             Command::Status(command) => command.run(),
-            Command::Nuclide { name, json } => print_nuclide(name.as_deref(), json),
             Command::Work => return work::run(),
         };
         match result {
@@ -70,16 +61,6 @@ impl Cli {
             Err(failure) => failure.report(),
         }
     }
-}
-
-fn print_nuclide(name: Option<&str>, json: bool) -> Result<(), Failure> {
-    print_all(&nuclide::run(name, json).map_err(|error| Failure::Usage(error.to_string()))?);
-    Ok(())
-}
-
-/// Prints; a reader that has had enough (`| head`) is no failure.
-fn print_all(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Why a command did not do it.
@@ -112,6 +93,16 @@ impl Failure {
                 ExitCode::from(EXIT_USAGE)
             }
         }
+    }
+}
+
+/// Prints to standard output; a reader that has gone (`| head`) is no fault.
+fn print_all(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

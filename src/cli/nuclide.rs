@@ -1,5 +1,7 @@
 //! `grayd nuclide [NAME] [--json]`: the decay data in use.
 
+use super::{Failure, print_all};
+use clap::Args;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -11,6 +13,25 @@ use crate::quantity::nuclide::{
 
 /// Lines of a text report beyond this many are counted, not printed; `--json` has them all.
 const LINES_SHOWN: usize = 24;
+
+/// Decay data in use: half-life, emissions, mean energies per decay, daughters, source.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grayd nuclide\n  grayd nuclide Lu-177\n  grayd nuclide 177Lu --json")]
+pub struct NuclideCommand {
+    /// `Lu-177`, `177Lu`, `Tc-99m` ...; without it, all nuclides there are data for
+    name: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl NuclideCommand {
+    pub fn run(self) -> Result<(), Failure> {
+        let text = run(self.name.as_deref(), self.json)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        print_all(text.trim_end())
+    }
+}
 
 /// What `grayd nuclide` prints: the data of one nuclide, or the list of all without a name.
 ///

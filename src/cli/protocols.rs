@@ -1,8 +1,9 @@
 //! `grayd protocols`: lists protocols, or prints one with the source of every constant.
 
-use super::{Failure, print_all};
+use super::Failure;
 use crate::config::{NodeConfig, Protocols};
 use clap::Args;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// List protocols, or print one.
@@ -10,9 +11,7 @@ use std::path::PathBuf;
 /// A printed protocol is a file that a site can change and put into its own folder of protocols,
 /// where it replaces the built-in one of the same name.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  grayd protocols\n  grayd protocols single-time-point > mine.yaml"
-)]
+#[command(after_help = "Examples:\n  grayd protocols\n  grayd protocols single-time-point > mine.yaml")]
 pub struct ProtocolsCommand {
     /// Print this one
     name: Option<String>,
@@ -45,7 +44,8 @@ impl ProtocolsCommand {
                 }
             }
         }
-        print_all(&text);
+        // A reader that has had enough (`| head`) is no failure.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
         Ok(())
     }
 }

@@ -1,19 +1,40 @@
-//! `grayd work`: the worker process of one job.
+//! `grayd work`: one job for the node that started this process.
 
+use crate::pipeline::{self, PipelineError};
 use crate::service::job::{Outcome, Progress, WorkError, WorkOrder};
 use crate::service::worker;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run() -> ExitCode {
-    super::serve::start_log(super::serve::Log::Text, "warn");
     worker::work(compute)
 }
 
 fn compute(
-    _order: &WorkOrder,
-    _output: &Path,
-    _progress: &dyn Fn(Progress),
+    order: &WorkOrder,
+    output: &Path,
+    progress: &dyn Fn(Progress),
 ) -> Result<Outcome, WorkError> {
-    Err(WorkError::Failed("this program was built without its pipeline".into()))
+    let inputs = order.files.values().cloned().collect();
+    let request = order.spec.request(inputs, order.predecessor.clone(), order.computed_at);
+    let request = request.map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        WorkError::Parked(faults.join("; "))
+    })?;
+    let tell = |at: pipeline::Progress| {
+        progress(Progress { fraction: at.done, stage: at.stage.to_owned() });
+    };
+    let outcome = pipeline::compute(&request, output, &tell).map_err(|error| match error {
+        PipelineError::Parked(reason) => WorkError::Parked(reason),
+        PipelineError::Failed(reason) => WorkError::Failed(reason),
+    })?;
+    let (objects, json): (Vec<_>, Vec<_>) =
+        outcome.written.iter().partition(|written| written.sop_instance.is_some());
+    let name = |written: &&crate::report::Written| {
+        written.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    };
+    Ok(Outcome {
+        objects: objects.iter().map(name).collect(),
+        results: json.first().map(name).unwrap_or_default(),
+    })
 }

@@ -10,8 +10,8 @@ pub mod protocol;
 pub mod watch;
 pub mod yaml;
 
-pub use node::{CameraSettings, NodeConfig};
-pub use parameters::{Engine, KineticsMethod, Parameters};
+pub use node::{CameraSettings, NodeConfig, SiteSettings, StorageSettings};
+pub use parameters::{Biology, Engine, Kinetics, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{Protocol, Protocols};
 pub use watch::{PlanFolder, Plans};

@@ -3,6 +3,7 @@
 use super::yaml::{Document, Fault, Step, steps};
 use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
+use crate::quantify::DecayReference;
 use crate::quantity::nuclide::Nuclide;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -116,10 +117,16 @@ pub struct CameraSettings {
     pub device: DeviceMatch,
     pub nuclide: String,
     /// Counts per second and MBq of the reconstructed image.
-    pub calibration_cps_per_mbq: f64,
+    /// Absent for a camera that stores Bq/ml and needs only a rule.
+    #[serde(default)]
+    pub calibration_cps_per_mbq: Option<f64>,
     /// Relative standard uncertainty (k = 1) of that factor, where it is known.
     #[serde(default)]
     pub relative_uncertainty: Option<f64>,
+    /// What the decay correction of this camera's images really refers to, where the objects leave
+    /// it open or contradict themselves.
+    #[serde(default)]
+    pub decay_reference: Option<DecayReference>,
     /// Date of the calibration, for the report.
     #[serde(default)]
     pub calibrated_on: Option<jiff::civil::Date>,
@@ -295,8 +302,9 @@ impl NodeConfig {
             if let Err(error) = Nuclide::parse(&camera.nuclide) {
                 faults.push(document.fault_at(&at("nuclide"), error.to_string()));
             }
-            let factor = camera.calibration_cps_per_mbq;
-            if !(factor.is_finite() && factor > 0.0 && factor < 1e5) {
+            if let Some(factor) = camera.calibration_cps_per_mbq
+                && !(factor.is_finite() && factor > 0.0 && factor < 1e5)
+            {
                 faults.push(document.fault_at(
                     &at("calibration_cps_per_mbq"),
                     format!("{factor} cannot be; write counts per second and MBq, above 0"),

@@ -4,8 +4,24 @@
 //! constant and the method. Out: the fitted curve, its integral from administration to infinity,
 //! uncertainty and warnings. Constants are EFFECTIVE (physical + biological) and never below the
 //! physical one. Reference: MIRD pamphlets 16, 21; Glatting 2007 (AICc).
+//!
+//! The error of an activity is relative (multiplicative), so all models are fitted to ln A by
+//! weighted least squares: a mono-exponential is then a straight line with a closed solution.
+//! Every amplitude but that of an uptake phase is positive by construction.
+
+mod constants;
+mod error;
+mod line;
+mod phases;
+mod selection;
+mod solution;
+
+pub use constants::{CONSTANTS, Constant, Constants};
+pub use error::KineticsError;
+pub use selection::{aicc, akaike_weights};
 
 use crate::quantity::{Becquerel, BecquerelSecond, PerSecond, Seconds, Warning};
+use solution::{Data, Solution};
 
 /// One measured point: `time` counts from the administration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,3 +73,61 @@ pub struct Candidate {
     /// Akaike weight among the candidates, 0 to 1.
     pub weight: f64,
 }
+
+/// How a curve becomes an integral.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// a·exp(−λt), two points or more.
+    MonoExponential,
+    /// Two phases, four points or more: two clearances or, where it fits better, uptake and
+    /// clearance from nothing at time 0. Where no second phase shows, the one phase that does.
+    BiExponential,
+    /// The lowest corrected Akaike criterion among mono-exponential, uptake-clearance and
+    /// bi-exponential, each where the number of points defines it; mono-exponential below five.
+    SelectByAicc,
+    /// Amplitude from the points, effective half-life from the plan, an earlier cycle or a
+    /// population (Madsen 2018): one point is enough.
+    SingleTimePoint {
+        effective_half_life: Seconds,
+        /// Relative standard uncertainty of that half-life, where stated.
+        relative_uncertainty: Option<f64>,
+    },
+    /// One point, integral = A(t) · 2t / ln 2: exact for a half-life equal to t or to t/2, −12 % to
+    /// +6 % for half-lives from t/2.5 to t/0.75 (Hänscheid 2018).
+    TwoTimes,
+    /// No biological clearance.
+    PhysicalOnly,
+}
+
+/// Fits the curve and integrates it from the administration to infinity.
+///
+/// # Errors
+/// Whatever makes the curve meaningless (see [`KineticsError`]). A fitted rate below the physical
+/// constant is no error: the physical constant takes its place and a warning says so.
+pub fn fit(curve: &TimeActivityCurve, method: Method) -> Result<Fit, KineticsError> {
+    let data = Data::new(curve)?;
+    let (solution, candidates) = match method {
+        Method::MonoExponential => alone(&data, line::mono_exponential(&data)?),
+        Method::BiExponential => alone(&data, phases::two_phases(&data)?),
+        Method::SelectByAicc => selection::select(&data)?,
+        Method::SingleTimePoint { effective_half_life, relative_uncertainty } => {
+            (line::stated_half_life(&data, effective_half_life, relative_uncertainty)?, Vec::new())
+        }
+        Method::TwoTimes => (line::two_times(&data)?, Vec::new()),
+        Method::PhysicalOnly => alone(&data, line::physical_decay(&data)),
+    };
+    Ok(solution.into_fit(&data, candidates))
+}
+
+/// The only model tried, with its criterion where the number of points defines one.
+fn alone(data: &Data, solution: Solution) -> (Solution, Vec<Candidate>) {
+    let candidates = solution
+        .aicc(data)
+        .map(|aicc| Candidate { model: solution.model, aicc, weight: 1.0 })
+        .into_iter()
+        .collect();
+    (solution, candidates)
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 use super::ae_title::AeTitle;
 use super::send::{Outgoing, SendError, SendOutcome, store_batch};
 use super::settings::{Limits, NodeSettings, Peer};
+use super::stopped;
 use crate::archive::{Archive, ArchiveError, AuditEvent, Delivery, DeliveryEnd};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids;
@@ -71,7 +72,7 @@ pub async fn run(
         }
         tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = stopped(&mut shutdown) => break,
             Some(done) = batches.join_next_with_id() => {
                 let id = done.as_ref().map_or_else(|error| error.id(), |(id, _)| *id);
                 if let Some(peer) = peer_of_task.remove(&id) {

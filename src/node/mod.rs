@@ -25,3 +25,10 @@ pub use serve::serve;
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.281638844692239069988436056457592626524";
 /// Implementation Version Name, at most 16 characters.
 pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("GRAYD_", env!("CARGO_PKG_VERSION"));
+
+/// Resolves when the node is told to stop, or when nobody is left who could tell it.
+async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {
+    // Not `wait_for` in the callers' `select!`: its guard would make their futures stay on one
+    // thread.
+    let _guard_or_sender_gone = shutdown.wait_for(|stop| *stop).await;
+}

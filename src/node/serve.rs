@@ -5,6 +5,7 @@ use super::ae_title::AeTitle;
 use super::association::acceptor::Rejection;
 use super::association::{AssociationError, Proposal, Transport, receive_request};
 use super::settings::{NodeSettings, Peer};
+use super::stopped;
 use super::storage::{Ending, Session};
 use crate::archive::{Archive, AuditEvent};
 use jiff::Timestamp;
@@ -48,7 +49,7 @@ pub async fn serve(
     let mut stopping = shutdown;
     loop {
         tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stopping) => break,
             Some(done) = tasks.join_next() => node.note_failure(done).await,
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
@@ -120,7 +121,7 @@ impl Node {
         let mut shutdown = self.shutdown.clone();
         let request = tokio::select! {
             request = receive_request(stream, &self.settings.limits) => request,
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = stopped(&mut shutdown) => return,
         };
         let ip = from.ip().to_canonical();
         let proposal = match request {

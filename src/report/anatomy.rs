@@ -12,6 +12,13 @@ pub struct RegionCodes {
     pub laterality: Option<Code>,
 }
 
+impl RegionCodes {
+    /// A lesion rather than an organ: its category is the table's `abnormal`.
+    pub fn is_abnormal(&self) -> bool {
+        table().categories.get("abnormal") == Some(&self.category)
+    }
+}
+
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -64,10 +71,10 @@ pub fn codes_of(name: &str, anatomy: Option<&str>) -> RegionCodes {
         .iter()
         .find(|entry| entry.applies_to(&described))
         .or_else(|| table.entries.iter().find(|entry| entry.applies_to(&named)));
-    let (category, code, paired) = entry.map_or(
-        (&table.unknown.category, &table.unknown.code, false),
-        |entry| (&entry.category, &entry.code, entry.paired),
-    );
+    let (category, code, paired) = entry
+        .map_or((&table.unknown.category, &table.unknown.code, false), |entry| {
+            (&entry.category, &entry.code, entry.paired)
+        });
     let says = |sides: [&str; 3]| {
         sides.iter().any(|side| named.contains(*side) || described.contains(*side))
     };

@@ -68,11 +68,9 @@ fn interpolated(dose: &Volume<f32>, ijk: [f64; 3]) -> f64 {
     (0..8usize)
         .map(|n| {
             let step = [n & 1, n >> 1 & 1, n >> 2 & 1];
-            let weight: f64 = (0..3)
-                .map(|a| if step[a] == 1 { part[a] } else { 1.0 - part[a] })
-                .product();
-            let at: [usize; 3] =
-                std::array::from_fn(|a| (low[a] + step[a]).min(shape[2 - a] - 1));
+            let weight: f64 =
+                (0..3).map(|a| if step[a] == 1 { part[a] } else { 1.0 - part[a] }).product();
+            let at: [usize; 3] = std::array::from_fn(|a| (low[a] + step[a]).min(shape[2 - a] - 1));
             weight * f64::from(values[[at[2], at[1], at[0]]])
         })
         .sum()
@@ -107,8 +105,7 @@ mod tests {
     #[test]
     fn a_uniform_oblique_map_stays_uniform_inside() {
         let (s, c) = 0.2f64.sin_cos();
-        let grid =
-            Grid::new([9, 9, 9], [2.0; 3], [0.0; 3], [c, s, 0.0], [-s, c, 0.0]).unwrap();
+        let grid = Grid::new([9, 9, 9], [2.0; 3], [0.0; 3], [c, s, 0.0], [-s, c, 0.0]).unwrap();
         let dose = Volume::new(grid.clone(), Array3::from_elem(grid.dim(), 2.5f32));
         let out = axial(&dose).unwrap();
         let middle = out.grid().lps_to_voxel(grid.voxel_to_lps([4.0; 3])).map(|v| v as usize);

@@ -21,8 +21,7 @@ impl Identity {
         inputs.sort_unstable();
         let cycle = result.cycle.to_string();
         let completeness = format!("{:?}", result.completeness);
-        let administered =
-            format!("{:e} {}", result.administered.value(), result.administered_at);
+        let administered = format!("{:e} {}", result.administered.value(), result.administered_at);
         let predecessor =
             result.predecessor.as_ref().map_or("", |previous| previous.sop_instance.as_str());
         let options_text = format!("{options:?}");
@@ -42,11 +41,8 @@ impl Identity {
         ];
         parts.extend(inputs.iter().map(String::as_str));
         let seed = Uid::derived(&parts);
-        let study = result
-            .study
-            .study
-            .clone()
-            .unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
+        let study =
+            result.study.study.clone().unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
         Self { seed, study, dose_bits: options.dose_bits }
     }
 

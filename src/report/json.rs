@@ -12,11 +12,13 @@ pub fn write(result: &CycleResult) -> Value {
     let inputs: Vec<Value> = result
         .inputs
         .iter()
-        .map(|input| json!({
-            "sop_instance_uid": input.sop_instance, "sop_class_uid": input.sop_class,
-            "series_instance_uid": input.series, "study_instance_uid": input.study,
-            "modality": input.modality, "sha256": input.sha256,
-        }))
+        .map(|input| {
+            json!({
+                "sop_instance_uid": input.sop_instance, "sop_class_uid": input.sop_class,
+                "series_instance_uid": input.series, "study_instance_uid": input.study,
+                "modality": input.modality, "sha256": input.sha256,
+            })
+        })
         .collect();
     json!({
         "research": super::RESEARCH_MARK,
@@ -76,15 +78,19 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         })
         .collect();
     let fit = numbers.fit;
-    let dose = numbers.dose.map(|d| json!({
-        "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
-        "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
-    }));
-    let bed = numbers.bed.map(|b| json!({
-        "alpha_beta_gy": b.alpha_beta,
-        "repair_half_time_h": b.repair_half_time.hours(),
-        "provenance": b.provenance,
-    }));
+    let dose = numbers.dose.map(|d| {
+        json!({
+            "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
+            "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
+        })
+    });
+    let bed = numbers.bed.map(|b| {
+        json!({
+            "alpha_beta_gy": b.alpha_beta,
+            "repair_half_time_h": b.repair_half_time.hours(),
+            "provenance": b.provenance,
+        })
+    });
     let tiac = numbers.tiac_h(result.administered.mbq());
     json!({
         "name": region.name,
@@ -108,10 +114,12 @@ fn fit_value(fit: &Fit) -> Value {
     let terms: Vec<Value> = fit
         .terms
         .iter()
-        .map(|term| json!({
-            "amplitude_mbq": term.amplitude.mbq(),
-            "rate_per_h": term.rate.value() * 3600.0,
-        }))
+        .map(|term| {
+            json!({
+                "amplitude_mbq": term.amplitude.mbq(),
+                "rate_per_h": term.rate.value() * 3600.0,
+            })
+        })
         .collect();
     let candidates: Vec<Value> = fit
         .candidates

@@ -24,11 +24,7 @@ use crate::dicom::Uid;
 use crate::dicom::write::WriteError;
 use crate::dicom::write::segmentation::SegmentationError;
 use dicom_dictionary_std::tags;
-use dicom_object::{FileDicomObject, InMemDicomObject};
 use std::path::{Path, PathBuf};
-
-/// A finished DICOM object.
-pub type DicomFile = FileDicomObject<InMemDicomObject>;
 
 /// Bits of a stored dose value. A few viewers read 16 only; the price is a coarser scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,7 +92,9 @@ pub enum ReportError {
     DoseNotFinite(usize),
     #[error("an RT Dose image has at most 65535 rows and columns; the grid is {0:?} (k, j, i)")]
     TooLarge([usize; 3]),
-    #[error("region numbers must run from 1 without a gap; region `{name}` is number {number} at place {place}")]
+    #[error(
+        "region numbers must run from 1 without a gap; region `{name}` is number {number} at place {place}"
+    )]
     RegionNumbers { name: String, number: u16, place: usize },
     #[error("the segmentation cannot be written: {0}")]
     Segmentation(#[from] SegmentationError),

@@ -129,9 +129,11 @@ fn sop_common(
     // A structure set has dates of its own and no General Image module.
     let content = match kind {
         Kind::StructureSet => DataSet::new(),
-        _ => DataSet::new()
-            .text(tags::CONTENT_DATE, VR::DA, &date(&made))
-            .text(tags::CONTENT_TIME, VR::TM, &time(&made)),
+        _ => DataSet::new().text(tags::CONTENT_DATE, VR::DA, &date(&made)).text(
+            tags::CONTENT_TIME,
+            VR::TM,
+            &time(&made),
+        ),
     };
     content
         .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
@@ -172,11 +174,7 @@ fn processing_equipment(
         .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, software.name)
         .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, &options.device_serial_number)
         .text(tags::SOFTWARE_VERSIONS, VR::LO, software.version)
-        .text(
-            tags::CONTRIBUTION_DATE_TIME,
-            VR::DT,
-            &made.strftime("%Y%m%d%H%M%S%z").to_string(),
-        )
+        .text(tags::CONTRIBUTION_DATE_TIME, VR::DT, &made.strftime("%Y%m%d%H%M%S%z").to_string())
         .text(tags::CONTRIBUTION_DESCRIPTION, VR::ST, &description)
 }
 

@@ -35,9 +35,8 @@ impl<'a> RegionNumbers<'a> {
             }
             all
         };
-        let mut number = |quantity: &str, value: Option<f64>| {
-            value.filter(|&value| finite(quantity, &[value]))
-        };
+        let mut number =
+            |quantity: &str, value: Option<f64>| value.filter(|&value| finite(quantity, &[value]));
         let volume_ml = number("volume", Some(region.volume.value()));
         let mass_g = number("mass", region.mass.map(|m| m.value()));
         let uncertainty = number("uncertainty", region.uncertainty);
@@ -83,8 +82,17 @@ impl<'a> RegionNumbers<'a> {
 }
 
 fn dose_values(dose: &DoseStatistics) -> Vec<f64> {
-    let scalars =
-        [dose.mean, dose.min, dose.max, dose.median, dose.sd, dose.d98, dose.d95, dose.d50, dose.d2];
+    let scalars = [
+        dose.mean,
+        dose.min,
+        dose.max,
+        dose.median,
+        dose.sd,
+        dose.d98,
+        dose.d95,
+        dose.d50,
+        dose.d2,
+    ];
     let curve = dose.dvh.iter().flat_map(|(gray, ml)| [gray.value(), ml.value()]);
     scalars.iter().map(|gray| gray.value()).chain(curve).collect()
 }

@@ -7,10 +7,11 @@
 use super::axial::axial;
 use super::modules;
 use super::{
-    CycleResult, DicomFile, DoseBits, Identity, Kind, RegionResult, ReportError, ReportOptions,
+    CycleResult, DoseBits, Identity, Kind, RegionResult, ReportError, ReportOptions,
     StructureSetReference,
 };
 use crate::dicom::Uid;
+use crate::dicom::write::DicomFile;
 use crate::dicom::write::{
     DataSet, InstanceReference, decimal_string, decimal_string_not_below, geometry,
 };
@@ -53,8 +54,7 @@ fn structure_set_reference(link: &StructureSetReference) -> InstanceReference {
 fn image_plane(grid: &Grid, frame_of_reference: &Uid) -> Result<DataSet, ReportError> {
     let [frames, _, _] = grid.shape();
     let step = grid.spacing_mm()[2];
-    let offsets: Vec<f64> =
-        (0..frames).map(|k| (k as f64 * step * 1e6).round() / 1e6).collect();
+    let offsets: Vec<f64> = (0..frames).map(|k| (k as f64 * step * 1e6).round() / 1e6).collect();
     let size = geometry::rows_and_columns(grid).ok_or(ReportError::TooLarge(grid.shape()))?;
     Ok(DataSet::new()
         .uid(tags::FRAME_OF_REFERENCE_UID, frame_of_reference)
@@ -173,9 +173,11 @@ fn dvh_item(region: &RegionResult, roi: i32) -> Option<DataSet> {
     let curve: Vec<(f64, f64)> =
         dose.dvh.iter().map(|(gray, ml)| (gray.value(), ml.value())).collect();
     let data = dvh_data(&curve)?;
-    let roi_item = DataSet::new()
-        .integer(tags::REFERENCED_ROI_NUMBER, roi.into())
-        .text(tags::DVHROI_CONTRIBUTION_TYPE, VR::CS, "INCLUDED");
+    let roi_item = DataSet::new().integer(tags::REFERENCED_ROI_NUMBER, roi.into()).text(
+        tags::DVHROI_CONTRIBUTION_TYPE,
+        VR::CS,
+        "INCLUDED",
+    );
     Some(
         DataSet::new()
             .sequence(tags::DVH_REFERENCED_ROI_SEQUENCE, vec![roi_item])

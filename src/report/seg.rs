@@ -6,10 +6,9 @@
 
 use super::anatomy::codes_of;
 use super::modules;
-use super::{
-    CycleResult, DicomFile, Identity, Kind, RegionResult, ReportError, ReportOptions,
-};
+use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions};
 use crate::dicom::Uid;
+use crate::dicom::write::DicomFile;
 use crate::dicom::write::segmentation::{Segment, Segmentation};
 use crate::volume::Grid;
 use dicom_core::VR;

@@ -3,9 +3,8 @@
 
 use super::anatomy::codes_of;
 use super::modules;
-use super::{
-    CycleResult, DicomFile, Identity, Kind, RegionResult, ReportError, ReportOptions,
-};
+use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions};
+use crate::dicom::write::DicomFile;
 use crate::dicom::write::outlines;
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
 use crate::volume::Grid;
@@ -26,21 +25,20 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
         images: &modules::reference_images(result),
         rois: &rois,
     };
-    let set = modules::shared(result, options, &identity, Kind::StructureSet)
-        .with(structures.modules());
+    let set =
+        modules::shared(result, options, &identity, Kind::StructureSet).with(structures.modules());
     Ok(set.into_file()?)
 }
 
 fn roi(region: &RegionResult, grid: &Grid) -> Roi {
     let codes = codes_of(&region.name, region.anatomy.as_deref());
-    let abnormal = codes.category.value == "49755003";
     // Hues by the golden angle, so that neighbours in the list stay apart.
     let hue = f64::from(region.number) * 2.399_963_229_728_653;
     let part = |shift: f64| (127.5 + 127.5 * (hue + shift).cos()) as u8;
     Roi {
         number: region.number.into(),
         name: region.name.clone(),
-        interpreted_type: if abnormal { "GTV" } else { "ORGAN" },
+        interpreted_type: if codes.is_abnormal() { "GTV" } else { "ORGAN" },
         algorithm: "SEMIAUTOMATIC",
         colour: [part(0.0), part(2.1), part(4.2)],
         identification: Some(codes.property),

@@ -1,8 +1,12 @@
 //! What a job is, from intake through the queue to the worker process.
 
-use crate::config::{CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols};
+use crate::config::{
+    CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols, SiteSettings,
+};
 use crate::dicom::Uid;
 use crate::intake::Work;
+use crate::pipeline::Request;
+use crate::report::{DoseBits, ReportOptions};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -103,6 +107,30 @@ impl JobSpec {
         let protocol = Protocol::read("protocol", &self.protocol_text, true)?;
         let protocols = Protocols::of(protocol.clone());
         Ok((Plan::read(&self.plan_file, &self.plan_text, &protocols)?, protocol))
+    }
+
+    /// What the pipeline is asked to do.
+    pub fn request(
+        &self,
+        inputs: Vec<PathBuf>,
+        predecessor: Option<Uid>,
+        computed_at: Timestamp,
+    ) -> Result<Request, Vec<Fault>> {
+        let (plan, protocol) = self.plan()?;
+        let dose_bits = if self.dose_bits == 16 { DoseBits::Sixteen } else { DoseBits::ThirtyTwo };
+        Ok(Request {
+            plan,
+            protocol_version: protocol.version,
+            cycle: self.work.cycle,
+            completeness: self.work.completeness,
+            predecessor,
+            inputs,
+            notes: self.work.notes.clone(),
+            cameras: self.cameras.clone(),
+            zone: SiteSettings { time_zone: self.time_zone.clone() }.zone(),
+            report: ReportOptions { dose_bits, ..ReportOptions::default() },
+            computed_at,
+        })
     }
 
     /// Same key, same result: course, cycle, inputs, everything that steers, software. What is

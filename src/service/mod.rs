@@ -15,6 +15,7 @@ use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
 use crate::node::settings::Peer;
 use jiff::Timestamp;
+use crate::node::settings::Peer;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -131,50 +132,23 @@ pub async fn run(
     let peers: Arc<[Peer]> = config.peers.clone().into();
     let archive = || service.archive.clone();
 
-    let node =
+    let mut parts: JoinSet<(&'static str, std::io::Result<()>)> = JoinSet::new();
+    let serving =
         crate::node::serve(dicom.0, settings.clone(), peers.clone(), archive(), shutdown.clone());
-    let delivery = crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
-    let web = crate::web::serve(web.0, service.clone(), shutdown.clone());
-    let work = compute(service.clone(), shutdown.clone());
+    parts.spawn(async { ("node", serving.await) });
+    let delivering =
+        crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
+    parts.spawn(async { ("delivery", delivering.await) });
+    let showing = crate::web::serve(web.0, service.clone(), shutdown.clone());
+    parts.spawn(async { ("web", showing.await) });
+    let looking = intake::run(service.clone(), shutdown.clone());
+    parts.spawn(async { ("intake", { looking.await; Ok(()) }) });
+    for number in 0..config.compute.workers {
+        let running = runner::run(service.clone(), number, shutdown.clone());
+        parts.spawn(async { ("runner", { running.await; Ok(()) }) });
+    }
     ready(addresses);
-    tokio::try_join!(
-        until_told("node", &shutdown, node),
-        until_told("delivery", &shutdown, delivery),
-        until_told("web", &shutdown, web),
-        until_told("intake or a runner", &shutdown, work),
-    )?;
-    Ok(())
-}
-
-/// Intake and the worker slots, each a task of its own.
-async fn compute(service: Arc<Service>, shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
-    let mut parts = JoinSet::new();
-    parts.spawn(intake::run(service.clone(), shutdown.clone()));
-    for number in 0..service.loaded.config.compute.workers {
-        parts.spawn(runner::run(service.clone(), number, shutdown.clone()));
-    }
-    while let Some(ended) = parts.join_next().await {
-        ended?;
-        if !*shutdown.borrow() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// A part that ends before it was told to takes the node down with it: a restart is cleaner than
-/// a node that answers the scanner and computes nothing.
-async fn until_told(
-    what: &'static str,
-    shutdown: &watch::Receiver<bool>,
-    part: impl Future<Output = std::io::Result<()>>,
-) -> Result<(), ServiceError> {
-    let ended = |source| ServiceError::Ended { what, source };
-    part.await.map_err(ended)?;
-    if *shutdown.borrow() {
-        return Ok(());
-    }
-    Err(ended(std::io::Error::other("it was not told to")))
+    supervise(parts, &shutdown).await
 }
 
 async fn listen(
@@ -185,6 +159,26 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
+}
+
+/// A part that ends before it was told to takes the node down with it: a restart is cleaner than
+/// a node that answers the scanner and computes nothing.
+async fn supervise(
+    mut parts: JoinSet<(&'static str, std::io::Result<()>)>,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    while let Some(ended) = parts.join_next().await {
+        let (what, result) = ended.unwrap_or_else(|error| ("a part", Err(error.into())));
+        match result {
+            Err(source) => return Err(ServiceError::Ended { what, source }),
+            Ok(()) if !*shutdown.borrow() => {
+                let source = std::io::Error::other("it was not told to");
+                return Err(ServiceError::Ended { what, source });
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Completes once `shutdown` is true or its sender is gone.

@@ -38,9 +38,8 @@ pub struct Item {
 impl Item {
     fn new(value_type: &str, concept: Option<&Code>) -> Self {
         let data = DataSet::new().text(tags::VALUE_TYPE, VR::CS, value_type);
-        let data = data.with_some(concept, |set, code| {
-            set.code(tags::CONCEPT_NAME_CODE_SEQUENCE, code)
-        });
+        let data =
+            data.with_some(concept, |set, code| set.code(tags::CONCEPT_NAME_CODE_SEQUENCE, code));
         Self { data, children: Vec::new() }
     }
 
@@ -54,9 +53,11 @@ impl Item {
         Self::new("CONTAINER", Some(concept)).set(|set| {
             let set = set.text(tags::CONTINUITY_OF_CONTENT, VR::CS, "SEPARATE");
             set.with_some(template, |set, identifier| {
-                let item = DataSet::new()
-                    .text(tags::MAPPING_RESOURCE, VR::CS, "DCMR")
-                    .text(tags::TEMPLATE_IDENTIFIER, VR::CS, identifier);
+                let item = DataSet::new().text(tags::MAPPING_RESOURCE, VR::CS, "DCMR").text(
+                    tags::TEMPLATE_IDENTIFIER,
+                    VR::CS,
+                    identifier,
+                );
                 set.sequence(tags::CONTENT_TEMPLATE_SEQUENCE, vec![item])
             })
         })

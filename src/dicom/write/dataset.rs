@@ -1,12 +1,12 @@
 //! A data set under construction: every element within the limits of its VR.
 
-use super::{Code, decimal_string};
+use super::{Code, DicomFile, decimal_string};
 use crate::dicom::Uid;
 use dicom_core::value::{C, DataSetSequence, PrimitiveValue, Value};
 use dicom_core::{DataElement, Length, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
 use dicom_object::meta::FileMetaTableBuilder;
-use dicom_object::{FileDicomObject, InMemDicomObject};
 
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +152,7 @@ impl DataSet {
     }
 
     /// The finished object with its file meta information, Explicit VR Little Endian.
-    pub fn into_file(self) -> Result<FileDicomObject<InMemDicomObject>, WriteError> {
+    pub fn into_file(self) -> Result<DicomFile, WriteError> {
         lengths_are_sayable(&self.0)?;
         let meta = FileMetaTableBuilder::new()
             .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
@@ -184,8 +184,18 @@ fn lengths_are_sayable(object: &InMemDicomObject) -> Result<(), WriteError> {
                 let bytes = value.calculate_byte_len();
                 let short = !matches!(
                     element.vr(),
-                    VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::UC | VR::UN
-                        | VR::UR | VR::UT | VR::SV | VR::UV
+                    VR::OB
+                        | VR::OD
+                        | VR::OF
+                        | VR::OL
+                        | VR::OV
+                        | VR::OW
+                        | VR::UC
+                        | VR::UN
+                        | VR::UR
+                        | VR::UT
+                        | VR::SV
+                        | VR::UV
                 );
                 if short && bytes > LONGEST_SHORT_ELEMENT {
                     return Err(WriteError::TooLong { tag: element.header().tag, bytes });
@@ -246,7 +256,9 @@ mod tests {
     fn a_value_too_long_for_its_length_field_is_refused_at_any_depth() {
         let inner = DataSet::new().decimals(tags::CONTOUR_DATA, &vec![1.25; 20_000]);
         let outer = DataSet::new().sequence(tags::CONTOUR_SEQUENCE, vec![inner]);
-        assert!(matches!(outer.into_file(), Err(WriteError::TooLong { bytes, .. }) if bytes > 65_534));
+        assert!(
+            matches!(outer.into_file(), Err(WriteError::TooLong { bytes, .. }) if bytes > 65_534)
+        );
     }
 
     #[test]

@@ -19,9 +19,8 @@ pub fn decimal_string(value: f64) -> Option<String> {
 
 /// The best of all fixed and scientific forms that fit.
 fn nearest_of(value: f64) -> Option<String> {
-    let error = |text: &String| {
-        text.parse::<f64>().map_or(f64::INFINITY, |parsed| (parsed - value).abs())
-    };
+    let error =
+        |text: &String| text.parse::<f64>().map_or(f64::INFINITY, |parsed| (parsed - value).abs());
     (0..LONGEST)
         .flat_map(|digits| [format!("{value:.digits$}"), format!("{value:.digits$e}")])
         .filter(|text| text.len() <= LONGEST)

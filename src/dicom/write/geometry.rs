@@ -7,8 +7,7 @@ use dicom_dictionary_std::tags;
 /// Image Orientation (Patient): directions of a row and of a column.
 pub fn image_orientation(grid: &Grid) -> DataSet {
     let [i, j, _] = grid.direction();
-    DataSet::new()
-        .decimals(tags::IMAGE_ORIENTATION_PATIENT, &[i[0], i[1], i[2], j[0], j[1], j[2]])
+    DataSet::new().decimals(tags::IMAGE_ORIENTATION_PATIENT, &[i[0], i[1], i[2], j[0], j[1], j[2]])
 }
 
 /// Image Position (Patient) of slice `k`.
@@ -20,9 +19,7 @@ pub fn image_position(grid: &Grid, k: usize) -> DataSet {
 /// Pixel Spacing (between rows, between columns) and Slice Thickness.
 pub fn pixel_measures(grid: &Grid) -> DataSet {
     let [x, y, z] = grid.spacing_mm();
-    DataSet::new()
-        .decimals(tags::PIXEL_SPACING, &[y, x])
-        .decimals(tags::SLICE_THICKNESS, &[z])
+    DataSet::new().decimals(tags::PIXEL_SPACING, &[y, x]).decimals(tags::SLICE_THICKNESS, &[z])
 }
 
 /// Rows and Columns; `None` where a grid is larger than an image can be.

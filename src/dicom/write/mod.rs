@@ -20,3 +20,6 @@ pub use dataset::{DataSet, WriteError, implementation_class_uid};
 pub use decimal::{decimal_string, decimal_string_not_below};
 pub use outline::{Outline, outlines};
 pub use reference::InstanceReference;
+
+/// A finished object with its file meta information.
+pub type DicomFile = dicom_object::FileDicomObject<dicom_object::InMemDicomObject>;

@@ -70,7 +70,10 @@ fn trace(edges: &mut BTreeMap<Corner, Vec<(i8, i8)>>, start: Corner) -> Outline 
             polygon.push([at.0 as f64 - 0.5, at.1 as f64 - 0.5]);
         }
         heading = Some(direction);
-        at = (at.0.wrapping_add_signed(direction.0.into()), at.1.wrapping_add_signed(direction.1.into()));
+        at = (
+            at.0.wrapping_add_signed(direction.0.into()),
+            at.1.wrapping_add_signed(direction.1.into()),
+        );
         if at == start {
             break;
         }
@@ -105,9 +108,8 @@ mod tests {
 
     /// Even-odd rule at a pixel centre.
     fn encloses(polygons: &[Outline], x: f64, y: f64) -> bool {
-        let crossings = polygons.iter().flat_map(|p| {
-            (0..p.len()).map(move |n| (p[n], p[(n + 1) % p.len()]))
-        });
+        let crossings =
+            polygons.iter().flat_map(|p| (0..p.len()).map(move |n| (p[n], p[(n + 1) % p.len()])));
         let right = crossings.filter(|([ax, ay], [_, by])| (ay > &y) != (by > &y) && *ax > x);
         right.count() % 2 == 1
     }

@@ -69,8 +69,8 @@ pub fn common_instance_reference(references: &[InstanceReference], own_study: &U
         )
     });
     if !others.is_empty() {
-        module = module
-            .sequence(tags::STUDIES_CONTAINING_OTHER_REFERENCED_INSTANCES_SEQUENCE, others);
+        module =
+            module.sequence(tags::STUDIES_CONTAINING_OTHER_REFERENCED_INSTANCES_SEQUENCE, others);
     }
     module
 }

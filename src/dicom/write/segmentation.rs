@@ -43,7 +43,9 @@ pub struct Segmentation<'a> {
 /// Why no segmentation can be made of it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SegmentationError {
-    #[error("no segment holds a voxel of the grid; check that regions and grid share a frame of reference")]
+    #[error(
+        "no segment holds a voxel of the grid; check that regions and grid share a frame of reference"
+    )]
     Empty,
     #[error("an image has at most 65535 rows, columns, segments; the grid is {0:?} (k, j, i)")]
     TooLarge([usize; 3]),
@@ -174,7 +176,8 @@ impl Segmentation<'_> {
 
     fn frame_groups(&self, frames: &[Frame]) -> Vec<DataSet> {
         let slices: BTreeSet<usize> = frames.iter().map(|f| f.slice).collect();
-        let ordinals: std::collections::BTreeMap<usize, u32> = slices.into_iter().zip(1..).collect();
+        let ordinals: std::collections::BTreeMap<usize, u32> =
+            slices.into_iter().zip(1..).collect();
         let item = |frame: &Frame| {
             let index = [u32::from(frame.segment), ordinals[&frame.slice]];
             let content = DataSet::new().unsigned_long(tags::DIMENSION_INDEX_VALUES, &index);

@@ -70,8 +70,7 @@ impl StructureSet<'_> {
     }
 
     fn reference(&self) -> DataSet {
-        let item =
-            DataSet::new().uid(tags::FRAME_OF_REFERENCE_UID, self.frame_of_reference);
+        let item = DataSet::new().uid(tags::FRAME_OF_REFERENCE_UID, self.frame_of_reference);
         let Some(first) = self.images.first() else { return item };
         let series = DataSet::new().uid(tags::SERIES_INSTANCE_UID, &first.series).sequence(
             tags::CONTOUR_IMAGE_SEQUENCE,
@@ -106,9 +105,11 @@ fn contour_item(roi: &Roi) -> DataSet {
             .decimal_texts(tags::CONTOUR_DATA, coordinates.map(millimetres).collect())
     };
     let colour = roi.colour.map(|part| part.to_string());
-    let item = DataSet::new()
-        .integer(tags::REFERENCED_ROI_NUMBER, roi.number.into())
-        .texts(tags::ROI_DISPLAY_COLOR, VR::IS, &colour.each_ref().map(String::as_str));
+    let item = DataSet::new().integer(tags::REFERENCED_ROI_NUMBER, roi.number.into()).texts(
+        tags::ROI_DISPLAY_COLOR,
+        VR::IS,
+        &colour.each_ref().map(String::as_str),
+    );
     // An ROI without contours is legal: the sequence is then absent (type 3).
     if roi.contours.is_empty() {
         return item;

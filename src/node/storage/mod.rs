@@ -11,6 +11,7 @@ use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::settings::Limits;
+use super::stopped;
 use crate::archive::{Archive, Arrival};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
@@ -177,7 +178,7 @@ impl<S: Transport> Session<S> {
                 let idle = seconds(self.limits.idle_s);
                 tokio::select! {
                     biased;
-                    _ = shutdown.wait_for(|stop| *stop) => return Err(Ending::ShutDown),
+                    () = stopped(shutdown) => return Err(Ending::ShutDown),
                     next = self.association.next(idle) => next?,
                 }
             } else {

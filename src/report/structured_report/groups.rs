@@ -60,10 +60,7 @@ fn opened(
     let software = &result.software;
     let parameters = format!("sha256 {}", software.parameters_sha256);
     Item::container(&c::MEASUREMENT_GROUP, Some("1411"))
-        .child(
-            HasObsContext,
-            Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)),
-        )
+        .child(HasObsContext, Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)))
         .child(HasObsContext, Item::text(&c::TRACKING_IDENTIFIER, &region.name))
         .child(HasObsContext, Item::uid(&c::TRACKING_UID, &tracking_uid(result, region)))
         .child(Contains, Item::code(&c::FINDING_CATEGORY, &codes.category))

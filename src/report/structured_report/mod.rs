@@ -9,10 +9,11 @@ mod groups;
 
 use super::modules;
 use super::{
-    Completeness, CycleResult, DicomFile, Identity, InputInstance, Kind, RESEARCH_MARK,
-    ReportError, ReportOptions,
+    Completeness, CycleResult, Identity, InputInstance, Kind, RESEARCH_MARK, ReportError,
+    ReportOptions,
 };
 use crate::dicom::Uid;
+use crate::dicom::write::DicomFile;
 use crate::dicom::write::content::{Item, Relationship};
 use crate::dicom::write::reference::hierarchical;
 use crate::dicom::write::{DataSet, InstanceReference};
@@ -53,15 +54,16 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
         .sequence(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, vec![])
         .text(tags::COMPLETION_FLAG, VR::CS, completion)
         .text(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED")
-        .text(tags::PRELIMINARY_FLAG, VR::CS, match result.completeness {
-            Completeness::Provisional => "PRELIMINARY",
-            Completeness::Final => "FINAL",
-        })
+        .text(
+            tags::PRELIMINARY_FLAG,
+            VR::CS,
+            match result.completeness {
+                Completeness::Provisional => "PRELIMINARY",
+                Completeness::Final => "FINAL",
+            },
+        )
         .sequence(tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, vec![scheme])
-        .sequence(
-            tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
-            hierarchical(&current),
-        );
+        .sequence(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, hierarchical(&current));
     let set = if other.is_empty() {
         set
     } else {
@@ -91,10 +93,7 @@ fn content(result: &CycleResult, options: &ReportOptions, identity: &Identity) -
     observer(root, result, options)
         .child(HasConceptMod, Item::code(&c::PROCEDURE_REPORTED, procedure))
         .child(Contains, image_library(result, options))
-        .child(
-            Contains,
-            Item::container(&c::IMAGING_MEASUREMENTS, None).children(Contains, groups),
-        )
+        .child(Contains, Item::container(&c::IMAGING_MEASUREMENTS, None).children(Contains, groups))
         .child(Contains, statements(result, options))
 }
 
@@ -162,8 +161,7 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         result.cycle
     );
     let engine = &result.engine;
-    let histories =
-        engine.histories.map(|n| format!(", {n} histories")).unwrap_or_default();
+    let histories = engine.histories.map(|n| format!(", {n} histories")).unwrap_or_default();
     let method = format!(
         "{} ({}); mass from {}; {} keV deposited per decay{histories}",
         engine.name, engine.chosen_because, engine.mass_source, engine.energy_per_decay_kev
@@ -177,10 +175,7 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         Item::text(&c::ENGINE, &method),
         Item::text(&c::ALGORITHM_NAME, software.name),
         Item::text(&c::ALGORITHM_VERSION, software.version),
-        Item::text(
-            &c::ALGORITHM_PARAMETERS,
-            &format!("sha256 {}", software.parameters_sha256),
-        ),
+        Item::text(&c::ALGORITHM_PARAMETERS, &format!("sha256 {}", software.parameters_sha256)),
     ];
     items.extend(result.time_points.iter().map(|point| {
         let text = format!(

@@ -1,12 +1,10 @@
-//! What the results say when others read them: DCMTK, dicom3tools, pydicom, highdicom,
-//! plastimatch, SimpleITK.
+//! The results of one cycle, as others read them.
 
+use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
 use grayd::dicom::{PatientIdentity, Uid};
 use grayd::kinetics::{Candidate, Exponential, Fit};
 use grayd::quantity::nuclide::Nuclide;
-use grayd::quantity::{
-    Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning,
-};
+use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
     RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity, TimePoint,
@@ -25,10 +23,6 @@ const NORMAL_LINES: &[(&str, &str)] = &[
     ("/CodingSchemeUID(0008,010c)[1]> - Unrecognized defined term", "its UID"),
 ];
 
-/// The line that names the IOD which the validator recognised.
-const RECOGNISED: &[&str] =
-    &["RTDose", "Segmentation", "Comprehensive3DSR", "RTStructureSet"];
-
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
 }
@@ -40,7 +34,8 @@ fn grid() -> Grid {
 /// A dose that differs in every voxel.
 fn dose_map(grid: &Grid) -> Volume<f32> {
     let values = ndarray::Array3::from_shape_fn(grid.dim(), |(k, j, i)| {
-        let r2 = [k as f64 - 4.5, j as f64 - 9.5, i as f64 - 8.5].iter().map(|d| d * d).sum::<f64>();
+        let r2 =
+            [k as f64 - 4.5, j as f64 - 9.5, i as f64 - 8.5].iter().map(|d| d * d).sum::<f64>();
         (12.34567 * (-r2 / 30.0).exp() + 1e-3 * (i + 18 * j) as f64) as f32
     });
     Volume::new(grid.clone(), values)
@@ -214,49 +209,6 @@ fn options(bits: DoseBits) -> ReportOptions {
     }
 }
 
-/// The path of a peer, or `None` with one clear line.
-fn peer(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| p.is_file());
-    if found.is_none() {
-        println!("passed over: {name} is not installed (tests/run installs it)");
-    }
-    found
-}
-
-/// A Python that has `module`, or `None` with one clear line.
-fn python_with(module: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("GRAYD_PYTHON")
-        .map(PathBuf::from)
-        .or_else(|| Some(root.join(".peers/bin/python")).filter(|p| p.is_file()))
-        .or_else(|| Some(PathBuf::from("/opt/grayd-peers/bin/python")).filter(|p| p.is_file()))
-        .unwrap_or_else(|| "python3".into());
-    let has = Command::new(&python).args(["-c", &format!("import {module}")]).output();
-    if has.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    println!("passed over: {module} is not installed (tests/run installs it)");
-    None
-}
-
-/// Standard output and error of a command that has to succeed.
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{command:?}: {text}");
-    text
-}
-
-/// Runs `tests/peers/<script>` and takes its JSON.
-fn script(python: &Path, name: &str, arguments: &[&Path]) -> serde_json::Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name);
-    let output = Command::new(python).arg(path).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {errors}");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{name}: {e}: {errors}"))
-}
-
 fn written(kind: Kind, bits: DoseBits, directory: &Path) -> PathBuf {
     let all = write_all(&result(), directory, &options(bits)).unwrap();
     all.into_iter().find(|w| w.kind == kind).unwrap().path
@@ -268,19 +220,9 @@ fn dciodvfy_finds_nothing_but_the_documented_lines() {
     let directory = tempfile::tempdir().unwrap();
     // The validator aborts on 32-bit Pixel Data, so it sees the 16-bit twin.
     let all = write_all(&result(), directory.path(), &options(DoseBits::Sixteen)).unwrap();
-    let mut faults = Vec::new();
-    for object in all.iter().filter(|w| w.sop_class.is_some()) {
-        let output = Command::new(&dciodvfy).arg("-new").arg(&object.path).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let odd = text.lines().filter(|line| {
-            let line = line.trim();
-            let warned = line.starts_with("Warning");
-            let normal = NORMAL_LINES.iter().any(|(normal, _)| line.contains(normal));
-            !(line.is_empty() || RECOGNISED.contains(&line) || warned && normal)
-        });
-        faults.extend(odd.map(|line| format!("{:?}: {line}", object.kind)));
-    }
+    let objects = all.iter().filter(|w| w.sop_class.is_some());
+    let faults: Vec<String> =
+        objects.flat_map(|w| dciodvfy_faults(&dciodvfy, &w.path, NORMAL_LINES)).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

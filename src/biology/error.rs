@@ -1,0 +1,22 @@
+//! Why a statistic or a BED cannot be had.
+
+/// A refusal: the number would mean nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BiologyError {
+    #[error("dose and mass are on different grids")]
+    Grids,
+    #[error("the region occupies no voxel of the dose grid")]
+    EmptyRegion,
+    #[error("the region occupies voxel {0}, which the dose grid does not have")]
+    OutsideGrid(usize),
+    #[error("the region has no mass")]
+    NoMass,
+    #[error("voxel {voxel}: {what} is negative or not a finite number")]
+    NotFinite { voxel: usize, what: &'static str },
+    #[error("the dose-rate curve has no positive integral: no BED")]
+    Curve,
+    #[error("alpha/beta and repair half-time must be positive and finite")]
+    Parameters,
+    #[error("dose must be finite and not negative, not {0} Gy")]
+    Dose(f64),
+}

@@ -1,0 +1,33 @@
+//! The constants of `config/kinetics.yaml`.
+
+use serde::Deserialize;
+use std::sync::LazyLock;
+
+/// One number with where it comes from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Constant {
+    pub value: f64,
+    pub unit: String,
+    /// S, P, D or M.
+    pub provenance: String,
+    pub source: String,
+}
+
+/// See the file for the meaning of each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Constants {
+    pub assumed_relative_uncertainty: Constant,
+    pub halvings_before_first_point: Constant,
+    pub extrapolated_fraction_warn: Constant,
+    pub residual_warn: Constant,
+    pub early_fraction_warn: Constant,
+    pub propagated_uncertainty_max: Constant,
+}
+
+/// Read once; the file is part of the program.
+pub static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
+    serde_saphyr::from_str(include_str!("../../config/kinetics.yaml"))
+        .expect("config/kinetics.yaml is compiled in and a test reads it")
+});

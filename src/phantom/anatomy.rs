@@ -1,0 +1,83 @@
+//! What the digital patient is made of, and which voxel belongs to what.
+
+use super::PhantomError;
+use super::noise::Random;
+use crate::volume::Grid;
+use serde::Deserialize;
+
+/// `config/phantom.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Description {
+    pub variation: f64,
+    pub acquisition_minutes: f64,
+    pub views: u16,
+    /// Hounsfield units outside of the body.
+    pub air_hu: i16,
+    pub body: Shape,
+    pub regions: Vec<Shape>,
+}
+
+/// An ellipsoid with its filling.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shape {
+    pub name: String,
+    pub centre_mm: [f64; 3],
+    pub half_axes_mm: [f64; 3],
+    pub hu: i16,
+    pub density_g_per_ml: f64,
+    pub uptake: f64,
+    pub biological_half_life_h: f64,
+}
+
+impl Description {
+    /// The built-in patient, its kinetics varied by `seed`.
+    pub fn of_seed(seed: u64) -> Result<Self, PhantomError> {
+        let mut description: Self =
+            serde_saphyr::from_str(include_str!("../../config/phantom.yaml"))
+                .map_err(|e| PhantomError::Description(e.to_string()))?;
+        let mut random = Random::new(seed, 1);
+        let part = description.variation;
+        let all = std::iter::once(&mut description.body).chain(&mut description.regions);
+        for shape in all {
+            shape.uptake *= random.around_one(part);
+            shape.biological_half_life_h *= random.around_one(part);
+        }
+        Ok(description)
+    }
+}
+
+impl Shape {
+    fn holds(&self, from_centre_mm: [f64; 3]) -> bool {
+        let part =
+            |axis: usize| (from_centre_mm[axis] - self.centre_mm[axis]) / self.half_axes_mm[axis];
+        (0..3).map(|axis| part(axis).powi(2)).sum::<f64>() <= 1.0
+    }
+}
+
+/// Label of air.
+pub(super) const AIR: u8 = 0;
+/// Label of the body outside of all regions.
+pub(super) const BODY: u8 = 1;
+/// Label of the first region; the others follow.
+pub(super) const FIRST_REGION: u8 = 2;
+
+/// The label of every voxel of the SPECT grid: the first shape that holds the voxel's centre.
+pub(super) fn labels(description: &Description, grid: &Grid) -> Vec<u8> {
+    let [slices, rows, columns] = grid.shape();
+    let spacing = grid.spacing_mm();
+    let centre = [columns, rows, slices].map(|n| (n as f64 - 1.0) / 2.0);
+    let label = |voxel: usize| {
+        let ijk = [voxel % columns, voxel / columns % rows, voxel / columns / rows];
+        let from_centre: [f64; 3] =
+            std::array::from_fn(|axis| (ijk[axis] as f64 - centre[axis]) * spacing[axis]);
+        let region = (FIRST_REGION..).zip(&description.regions).find(|(_, s)| s.holds(from_centre));
+        match region {
+            Some((label, _)) => label,
+            None if description.body.holds(from_centre) => BODY,
+            None => AIR,
+        }
+    };
+    (0..grid.len()).map(label).collect()
+}

@@ -1,0 +1,301 @@
+//! The digital patient: SPECT/CT at several time points with regions, plan and closed-form truth,
+//! all from code and a seed. The demonstration and the tests feed on it.
+//!
+//! Regions are analytic shapes voxelised on the SPECT grid: a voxel belongs to a region as a whole
+//! or not at all, the CT grid divides SPECT voxels exactly, and contours run along voxel edges. So
+//! every region's volume, mass and activity on the SPECT grid is known exactly, and what a
+//! dosimetry program finds there must agree with `truth.json`.
+
+mod anatomy;
+mod ct;
+mod noise;
+mod patient;
+mod regions;
+mod spect;
+mod truth;
+
+pub use truth::RegionTruth;
+
+use crate::dicom::write::segmentation::SegmentationError;
+use crate::dicom::write::{DicomFile, WriteError};
+use crate::quantity::nuclide::{Nuclide, NuclideError};
+use crate::quantity::{Becquerel, KiloElectronvolt, Seconds};
+use crate::volume::{Grid, GridError};
+use anatomy::Description;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use std::path::{Path, PathBuf};
+
+/// How the activity images are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpectStorage {
+    /// NM Image, RECON TOMO, one multi-frame instance, Bq/ml by Real World Value Mapping.
+    #[default]
+    NmReconTomo,
+    /// PET Image, one instance a slice, Bq/ml by a rescale slope of each slice.
+    Pet,
+}
+
+/// In which order slices are stored. The patient is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SliceOrder {
+    /// Feet to head, Spacing Between Slices positive.
+    #[default]
+    Ascending,
+    /// Head to feet, Spacing Between Slices negative (NM) or positions descending.
+    Descending,
+    /// Frames head to feet, but the Slice Vector says so; spacing positive (NM). For PET and CT
+    /// like `Descending`.
+    ReversedVector,
+}
+
+/// Which objects carry the regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RegionObjects {
+    StructureSet,
+    Segmentation,
+    #[default]
+    Both,
+}
+
+/// Decay data where they are not to be looked up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PhantomDecay {
+    pub half_life: Seconds,
+    /// Non-penetrating energy per decay, daughters in equilibrium included.
+    pub energy_per_decay: KiloElectronvolt,
+}
+
+/// What can be chosen about the digital patient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhantomOptions {
+    pub nuclide: Nuclide,
+    /// `None`: from the nuclide's decay data.
+    pub decay: Option<PhantomDecay>,
+    /// Varies uptakes and half-lives, names the UIDs and the patient, drives the noise.
+    pub seed: u64,
+    pub administered: Becquerel,
+    pub administered_at: Timestamp,
+    /// Zone that the scanner and the plan write their times in.
+    pub utc_offset: Offset,
+    /// Beginnings of the acquisitions after the administration. `None`: 4, 24, 96, 168 h, and for
+    /// half-lives below two days the same multiples of the half-life as these are of 177Lu's.
+    pub times: Option<Vec<Seconds>>,
+    pub storage: SpectStorage,
+    pub slice_order: SliceOrder,
+    pub region_objects: RegionObjects,
+    /// SPECT `[k, j, i]`.
+    pub spect_shape: [usize; 3],
+    /// Edge of a cubic SPECT voxel, mm.
+    pub spect_voxel_mm: f64,
+    /// CT voxels along one edge of a SPECT voxel.
+    pub ct_per_spect: usize,
+    /// Poisson noise: counts in the field of view of the first image. `None`: no noise.
+    pub noise_counts: Option<f64>,
+}
+
+impl PhantomOptions {
+    pub fn new(nuclide: Nuclide) -> Self {
+        Self {
+            nuclide,
+            decay: None,
+            seed: 1,
+            administered: Becquerel::from_mbq(7400.0),
+            // 2026-03-02T09:15:00Z
+            administered_at: Timestamp::constant(1_772_442_900, 0),
+            utc_offset: Offset::constant(1),
+            times: None,
+            storage: SpectStorage::default(),
+            slice_order: SliceOrder::default(),
+            region_objects: RegionObjects::default(),
+            spect_shape: [48, 64, 64],
+            spect_voxel_mm: 4.8,
+            ct_per_spect: 2,
+            noise_counts: None,
+        }
+    }
+}
+
+/// Why no digital patient can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PhantomError {
+    #[error(transparent)]
+    Nuclide(#[from] NuclideError),
+    #[error("the description of the phantom cannot be read: {0}")]
+    Description(String),
+    #[error("{what} must be {wanted}")]
+    Option { what: &'static str, wanted: &'static str },
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    #[error(transparent)]
+    Segmentation(#[from] SegmentationError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("cannot write {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// A patient that exists in code only.
+#[derive(Debug)]
+pub struct DigitalPatient {
+    options: PhantomOptions,
+    description: Description,
+    decay: PhantomDecay,
+    times: Vec<Seconds>,
+    spect: Grid,
+    ct: Grid,
+    /// Of every SPECT voxel.
+    labels: Vec<u8>,
+    truth: Vec<RegionTruth>,
+}
+
+impl DigitalPatient {
+    /// Makes the patient; nothing is written.
+    pub fn new(options: &PhantomOptions) -> Result<Self, PhantomError> {
+        check(options)?;
+        let decay = match options.decay {
+            Some(decay) => decay,
+            None => {
+                let data = options.nuclide.decay()?;
+                let energy_per_decay = data.chain_energies.non_penetrating();
+                PhantomDecay { half_life: data.half_life, energy_per_decay }
+            }
+        };
+        let description = Description::of_seed(options.seed)?;
+        let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
+        let (spect, ct) = grids(options)?;
+        let labels = anatomy::labels(&description, &spect);
+        let truth = truth::of(&description, &labels, &spect, &decay, options.administered, &times);
+        let options = options.clone();
+        Ok(Self { options, description, decay, times, spect, ct, labels, truth })
+    }
+
+    /// What is true of each region, the rest of the body last.
+    pub fn truth(&self) -> &[RegionTruth] {
+        &self.truth
+    }
+
+    /// The grid of the SPECT images, feet to head.
+    pub fn spect_grid(&self) -> &Grid {
+        &self.spect
+    }
+
+    /// Beginnings of the acquisitions after the administration.
+    pub fn times(&self) -> &[Seconds] {
+        &self.times
+    }
+
+    /// Writes DICOM files (`spect-N/`, `ct-N/`, `regions/`), `plan.yaml` and `truth.json` below
+    /// `directory`, which is made where it does not exist. Returns every path.
+    pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
+        let mut paths = Vec::new();
+        for session in 0..self.times.len() {
+            let spect = match self.options.storage {
+                SpectStorage::NmReconTomo => vec![spect::recon_tomo(self, session)?],
+                SpectStorage::Pet => spect::pet_slices(self, session)?,
+            };
+            paths.extend(store(&directory.join(format!("spect-{}", session + 1)), &spect)?);
+            let ct = ct::slices(self, session)?;
+            paths.extend(store(&directory.join(format!("ct-{}", session + 1)), &ct)?);
+        }
+        paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
+        let truth = truth::document(&self.options, &self.decay, &self.times, &self.truth);
+        for (name, text) in [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))] {
+            let path = directory.join(name);
+            std::fs::write(&path, text)
+                .map_err(|source| PhantomError::File { path: path.clone(), source })?;
+            paths.push(path);
+        }
+        Ok(paths)
+    }
+
+    /// The treatment plan that the images belong to.
+    pub fn plan(&self) -> String {
+        let at =
+            self.options.administered_at.to_zoned_datetime(self.options.utc_offset.to_time_zone());
+        format!(
+            "# Plan of the digital patient: one cycle, imaged at {count} time points.\n\
+             patient: {{ id: \"{id}\", issuer: \"{issuer}\" }}\n\
+             protocol: multi-time-point\n\
+             radiopharmaceutical: {agent}\n\
+             cycles:\n\
+             \x20 - number: 1\n\
+             \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n",
+            count = self.times.len(),
+            id = patient::patient_id(self),
+            issuer = patient::ISSUER,
+            agent = patient::radiopharmaceutical(self),
+            activity = self.options.administered.mbq(),
+            at = at.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+        )
+    }
+
+    /// When the acquisition of a session began.
+    fn acquired(&self, session: usize) -> Timestamp {
+        let after = jiff::SignedDuration::from_secs(self.times[session].value().round() as i64);
+        self.options.administered_at.saturating_add(after).unwrap_or(self.options.administered_at)
+    }
+}
+
+fn check(options: &PhantomOptions) -> Result<(), PhantomError> {
+    let wrong = |what, wanted| Err(PhantomError::Option { what, wanted });
+    if !(options.administered.is_finite() && options.administered.value() > 0.0) {
+        return wrong("administered activity", "a positive number");
+    }
+    if !(1..=8).contains(&options.ct_per_spect) {
+        return wrong("CT voxels per SPECT voxel", "1 to 8");
+    }
+    if options.spect_shape.iter().any(|n| !(8..=512).contains(n)) {
+        return wrong("SPECT size", "8 to 512 voxels along each axis");
+    }
+    if options.noise_counts.is_some_and(|n| !(n.is_finite() && n > 0.0 && n < 1e10)) {
+        return wrong("noise", "a positive number of counts below 1e10");
+    }
+    let times = options.times.as_deref().unwrap_or(&[]);
+    let legal = |t: &Seconds| t.is_finite() && t.value() > 0.0 && t.value() < 1e8;
+    if options.times.is_some() && (times.is_empty() || !times.iter().all(legal)) {
+        return wrong("time points", "one or more, each after the administration");
+    }
+    Ok(())
+}
+
+fn usual_times(half_life: Seconds) -> Vec<Seconds> {
+    const USUAL_H: [f64; 4] = [4.0, 24.0, 96.0, 168.0];
+    // Half-life of 177Lu, the nuclide that these times are usual for.
+    const LU_177_H: f64 = 159.5;
+    let scale = if half_life.hours() < 48.0 { half_life.hours() / LU_177_H } else { 1.0 };
+    USUAL_H.iter().map(|h| Seconds::new((h * scale * 3600.0).round())).collect()
+}
+
+/// SPECT and CT grids, voxel edges on voxel edges. The place in the scanner is off-centre on
+/// purpose: nothing may depend on an origin of zero.
+fn grids(options: &PhantomOptions) -> Result<(Grid, Grid), PhantomError> {
+    let (edge, parts) = (options.spect_voxel_mm, options.ct_per_spect);
+    let [slices, rows, columns] = options.spect_shape;
+    let half = |n: usize| (n as f64 - 1.0) / 2.0 * edge;
+    let origin = [-half(columns) + 2.4, -half(rows) - 20.0, -half(slices) - 507.6];
+    let spect = Grid::axial(options.spect_shape, [edge; 3], origin)?;
+    let fine = edge / parts as f64;
+    let ct = Grid::axial(
+        options.spect_shape.map(|n| n * parts),
+        [fine; 3],
+        origin.map(|o| o - edge / 2.0 + fine / 2.0),
+    )?;
+    Ok((spect, ct))
+}
+
+/// Writes one series, numbered.
+fn store(directory: &Path, objects: &[DicomFile]) -> Result<Vec<PathBuf>, PhantomError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| PhantomError::File { path: directory.to_owned(), source })?;
+    let mut paths = Vec::with_capacity(objects.len());
+    for (object, number) in objects.iter().zip(1..) {
+        let path = directory.join(format!("{number:04}.dcm"));
+        object.write_to_file(&path).map_err(|source| WriteError::File {
+            path: path.display().to_string(),
+            source: Box::new(source),
+        })?;
+        paths.push(path);
+    }
+    Ok(paths)
+}

@@ -1,1 +1,0 @@
-//! The chain, one stage a line: the only place where stages meet.

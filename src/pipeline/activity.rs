@@ -1,0 +1,98 @@
+//! Every image series as an activity map at the beginning of its acquisition.
+
+use super::inputs::Inputs;
+use super::{PipelineError, Request};
+use crate::config::CameraSettings;
+use crate::dicom::read::{Device, Emission};
+use crate::quantify::{self, ActivityMap, Administration, Calibration, QuantifyParameters};
+use crate::quantity::Seconds;
+use crate::quantity::nuclide::Nuclide;
+
+/// One time point: the map, and when it was.
+#[derive(Debug)]
+pub struct TimePointImage {
+    pub map: ActivityMap,
+    pub after_administration: Seconds,
+}
+
+/// Quantifies every emission series, in their order.
+pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage>, PipelineError> {
+    let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
+        PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
+    })?;
+    let given = &cycle.administered;
+    let mut images = Vec::new();
+    for emission in &inputs.emissions {
+        let what = format!("image series {}", emission.series);
+        // A text that names no nuclide (a local code) says nothing against the plan.
+        let code = emission.radiopharmaceutical.nuclide.as_ref();
+        if let Some(Ok(named)) = code.map(|code| Nuclide::parse(&code.meaning))
+            && named != request.plan.nuclide
+        {
+            return Err(PipelineError::Parked(format!(
+                "{what} says it shows {named}, the plan says {}; correct the plan or narrow its `match`",
+                request.plan.nuclide
+            )));
+        }
+        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide);
+        let parameters = QuantifyParameters {
+            administered: Some(Administration { activity: given.activity, at: given.at }),
+            calibration: camera.and_then(calibration),
+            decay_reference: camera.and_then(|camera| camera.decay_reference),
+            ..QuantifyParameters::new(request.plan.nuclide.decay()?.half_life)
+        };
+        let map = quantify::activity_map(&emission.image, &parameters)
+            .map_err(|error| PipelineError::of_quantify(&what, error))?;
+        let after = (map.at.as_millisecond() - given.at.as_millisecond()) as f64 / 1000.0;
+        if after <= 0.0 {
+            return Err(PipelineError::Parked(format!(
+                "{what} was acquired before the administration of cycle {}; correct `administered: \
+                 at:` in the plan, or the scanner's clock",
+                request.cycle
+            )));
+        }
+        images.push(TimePointImage { map, after_administration: Seconds::new(after) });
+    }
+    check_distinct_times(&images, &inputs.emissions)?;
+    Ok(images)
+}
+
+/// Two series of one moment (corrected and uncorrected, say) are two pictures of one time point.
+fn check_distinct_times(
+    images: &[TimePointImage],
+    emissions: &[Emission],
+) -> Result<(), PipelineError> {
+    for (pair, series) in images.windows(2).zip(emissions.windows(2)) {
+        if pair[0].after_administration == pair[1].after_administration {
+            return Err(PipelineError::Parked(format!(
+                "series {} and {} were acquired at the same time; say in the plan's `match` which one \
+                 is to be used (SeriesDescription, for example)",
+                series[0].series, series[1].series
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The first camera of the configuration that this device and nuclide match.
+fn camera<'a>(
+    cameras: &'a [CameraSettings],
+    device: &Device,
+    nuclide: &Nuclide,
+) -> Option<&'a CameraSettings> {
+    cameras.iter().find(|camera| {
+        Nuclide::parse(&camera.nuclide).as_ref() == Ok(nuclide)
+            && camera.device.matches(
+                device.station_name.as_deref(),
+                device.manufacturer.as_deref(),
+                device.model.as_deref(),
+            )
+    })
+}
+
+fn calibration(camera: &CameraSettings) -> Option<Calibration> {
+    camera.calibration_cps_per_mbq.map(|cps_per_mbq| Calibration {
+        cps_per_mbq,
+        relative_uncertainty: camera.relative_uncertainty,
+    })
+}

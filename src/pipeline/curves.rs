@@ -1,0 +1,94 @@
+//! Activity of every region at every time point, and the curve through it.
+
+use super::activity::TimePointImage;
+use super::placement::Placed;
+use super::{PipelineError, Request};
+use crate::config::{Kinetics, KineticsMethod};
+use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
+use crate::quantity::{Becquerel, Seconds, Warning};
+use crate::volume::{Occupancy, Volume};
+
+/// One region's measured activities and what was made of them.
+#[derive(Debug, Clone)]
+pub struct Curve {
+    /// At the beginning of each acquisition, in the order of the time points.
+    pub activity: Vec<Becquerel>,
+    /// `None` where the region holds no activity to fit; a warning says so.
+    pub fit: Option<Fit>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Σ concentration × occupied volume.
+pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becquerel {
+    let values = bq_per_ml.as_slice();
+    let sum: f64 = occupancy.iter().map(|(n, f)| f64::from(values[n]) * f64::from(f)).sum();
+    Becquerel::new(sum * bq_per_ml.grid().voxel_volume().value())
+}
+
+/// Curves of all regions, in their order.
+///
+/// # Errors
+/// A curve that cannot be fitted parks the job: its voxels would have no dose that can be stood by.
+pub fn fit(
+    images: &[TimePointImage],
+    placed: &Placed,
+    request: &Request,
+) -> Result<Vec<Curve>, PipelineError> {
+    let physical = request.plan.nuclide.decay()?.half_life.half_life_to_rate();
+    placed
+        .regions
+        .iter()
+        .map(|region| {
+            let activity: Vec<Becquerel> = images
+                .iter()
+                .zip(&region.occupancy)
+                .map(|(image, occupancy)| activity_within(&image.map.bq_per_ml, occupancy))
+                .collect();
+            if activity.iter().all(|a| a.value() <= 0.0) {
+                let text = format!("region {} holds no activity in any image", region.name);
+                let warnings = vec![Warning::new("region-without-activity", text)];
+                return Ok(Curve { activity, fit: None, warnings });
+            }
+            let points = images
+                .iter()
+                .zip(&activity)
+                .map(|(image, &activity)| CurvePoint {
+                    time: image.after_administration,
+                    activity,
+                    relative_uncertainty: Some(request.plan.parameters.kinetics.relative_sigma),
+                })
+                .collect();
+            let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
+            let fit = kinetics::fit(&TimeActivityCurve { points, physical }, method)
+                .map_err(|error| PipelineError::of_kinetics(&region.name, error))?;
+            Ok(Curve { activity, fit: Some(fit), warnings: Vec::new() })
+        })
+        .collect()
+}
+
+fn method(region: &str, kinetics: &Kinetics, points: usize) -> Result<Method, PipelineError> {
+    Ok(match kinetics.method {
+        KineticsMethod::SelectByAicc => Method::SelectByAicc,
+        KineticsMethod::MonoExponential => Method::MonoExponential,
+        KineticsMethod::BiExponential => Method::BiExponential,
+        KineticsMethod::PhysicalOnly => Method::PhysicalOnly,
+        KineticsMethod::SingleTimePoint => {
+            if points != 1 {
+                return Err(PipelineError::Parked(format!(
+                    "single-time-point was given {points} images of this cycle; narrow the plan's \
+                     `match`, or use `protocol: multi-time-point`"
+                )));
+            }
+            let hours = kinetics.half_life_h(region).ok_or_else(|| {
+                PipelineError::Parked(format!(
+                    "no effective half-life is stated for region {region}; add `settings: \
+                     kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
+                ))
+            })?;
+            Method::SingleTimePoint {
+                effective_half_life: Seconds::from_hours(hours),
+                relative_uncertainty: kinetics.half_life_relative_uncertainty,
+            }
+        }
+    })
+}

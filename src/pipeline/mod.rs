@@ -1,0 +1,95 @@
+//! The chain, one stage a line: the only place where stages meet.
+//!
+//! In: one cycle's instances on disk, the plan and the site's calibrations. Out: one typed result and its
+//! objects in a folder. The order of the instances does not matter; every refusal says what to supply.
+
+mod activity;
+mod curves;
+mod error;
+mod inputs;
+mod placement;
+mod result;
+mod space;
+mod voxels;
+
+pub use error::PipelineError;
+
+use crate::config::{CameraSettings, Plan};
+use crate::dicom::Uid;
+use crate::quantity::Warning;
+use crate::report::{self, Completeness, ReportOptions, Written};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::path::{Path, PathBuf};
+
+/// What one run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub plan: Plan,
+    /// Version of the plan's protocol, for the report.
+    pub protocol_version: String,
+    pub cycle: u32,
+    pub completeness: Completeness,
+    /// SR that this result supersedes, where it is a revision.
+    pub predecessor: Option<Uid>,
+    /// Part 10 files of the cycle, in any order: emission images, CT, regions, registrations,
+    /// value maps.
+    pub inputs: Vec<PathBuf>,
+    /// What intake has to say about how the inputs were chosen.
+    pub notes: Vec<Warning>,
+    pub cameras: Vec<CameraSettings>,
+    /// Zone of dates and times that have no offset of their own.
+    pub zone: TimeZone,
+    pub report: ReportOptions,
+    /// When the computation is made: goes into dates of the objects, into no number.
+    pub computed_at: Timestamp,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    pub result: report::CycleResult,
+    pub written: Vec<Written>,
+}
+
+/// How far a run is: 0 to 1, and what it does now.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Progress {
+    pub done: f64,
+    pub stage: &'static str,
+}
+
+/// Runs the whole chain and writes the result's objects and `results.json` below `output`.
+///
+/// # Errors
+/// [`PipelineError::Parked`] when a person must supply something; [`PipelineError::Failed`] when
+/// the machine failed.
+pub fn compute(
+    request: &Request,
+    output: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<Outcome, PipelineError> {
+    let at = |done, stage| progress(Progress { done, stage });
+    at(0.0, "reading");
+    let inputs = inputs::read(&request.inputs, &request.zone)?;
+    at(0.3, "quantifying");
+    let images = activity::quantify(&inputs, request)?;
+    at(0.4, "placing regions");
+    let placed = placement::place(&inputs, &images, request)?;
+    at(0.6, "fitting curves");
+    let curves = curves::fit(&images, &placed, request)?;
+    at(0.7, "integrating voxels");
+    let tia = voxels::time_integrated_activity(&images, &placed, &curves);
+    let masses = voxels::masses(&inputs, &images, &placed, request)?;
+    at(0.8, "depositing energy");
+    let dose = voxels::absorbed_dose(&tia, &masses, request)?;
+    let voxels = result::Voxels { tia, masses, dose };
+    let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
+    at(0.9, "writing");
+    // The study's own dates are copied, so ours are written in the zone that they are in.
+    let zone = request.zone.to_offset(images[placed.reference].map.at);
+    let options = ReportOptions { utc_offset: zone, ..request.report.clone() };
+    let written = report::write_all(&result, output, &options)?;
+    at(1.0, "done");
+    Ok(Outcome { result, written })
+}

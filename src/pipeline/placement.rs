@@ -1,0 +1,409 @@
+//! Every region on every time point's grid, and the time point whose grid carries the dose.
+
+use super::activity::TimePointImage;
+use super::error::parked;
+use super::inputs::Inputs;
+use super::space::{self, Space};
+use super::{PipelineError, Request};
+use crate::dicom::Uid;
+use crate::dicom::read::Code;
+use crate::quantity::Warning;
+use crate::segment::{self, Contour};
+use crate::volume::transform::Transform;
+use crate::volume::{Grid, Occupancy, Volume};
+
+/// Name of the region that is everything else.
+pub const REMAINDER: &str = "Remainder of body";
+
+/// One region on all time points.
+#[derive(Debug, Clone)]
+pub struct PlacedRegion {
+    pub name: String,
+    pub anatomy: Option<Code>,
+    /// One for each time point, on that time point's grid.
+    pub occupancy: Vec<Occupancy>,
+    /// (structure set, ROI number) that it was drawn as.
+    pub roi: Option<(usize, u32)>,
+    pub is_remainder: bool,
+    pub warnings: Vec<Warning>,
+}
+
+/// All regions in their places.
+#[derive(Debug)]
+pub struct Placed {
+    /// Index of the time point whose grid the dose is on.
+    pub reference: usize,
+    pub regions: Vec<PlacedRegion>,
+    /// Part of each voxel of the reference grid that belongs to each region, in their order.
+    pub shares: Vec<Occupancy>,
+    /// CT of the reference time point in its space, with what maps its grid's points into the CT's.
+    pub ct: Option<(usize, Transform)>,
+    pub warnings: Vec<Warning>,
+}
+
+/// A region as it was given.
+struct Given<'a> {
+    name: &'a str,
+    anatomy: Option<&'a Code>,
+    space: Space,
+    shape: Shape<'a>,
+    roi: Option<(usize, u32)>,
+}
+
+enum Shape<'a> {
+    Contours(&'a [Contour]),
+    Voxels(&'a Grid, &'a Occupancy),
+}
+
+/// Places every region of every structure set and segmentation.
+pub fn place(
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    request: &Request,
+) -> Result<Placed, PipelineError> {
+    let mut warnings = Vec::new();
+    let spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
+    warn_of_shared_frames(inputs, &mut warnings);
+    let given = given(inputs, request, &mut warnings)?;
+    let reference = reference(inputs, images, &spaces, &given)?;
+    let grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
+    let mut regions = Vec::new();
+    for name in names_in_order(&given, &request.plan.parameters.regions.order) {
+        let same_name: Vec<&Given> = given.iter().filter(|g| g.name == name).collect();
+        regions.push(place_one(inputs, &same_name, &spaces, &grids)?);
+    }
+    if request.plan.parameters.regions.remainder {
+        regions.push(remainder(&regions, &grids));
+    }
+    let shares = shares(&regions, reference, grids[reference]);
+    let ct = ct_of(inputs, &spaces[reference], grids[reference])?;
+    Ok(Placed { reference, regions, shares, ct, warnings })
+}
+
+/// One frame of reference for scans of different days says that they are registered; that is rare
+/// enough to be said (PS3.3 C.7.4.1 asks for a new one when the patient is placed anew).
+fn warn_of_shared_frames(inputs: &Inputs, warnings: &mut Vec<Warning>) {
+    if !inputs.registrations.is_empty() {
+        return;
+    }
+    let shared = inputs.emissions.windows(2).any(|pair| {
+        pair[0].frame_of_reference.is_some()
+            && pair[0].frame_of_reference == pair[1].frame_of_reference
+            && pair[0].study.date != pair[1].study.date
+    });
+    if shared {
+        warnings.push(Warning::new(
+            "shared-frame-of-reference",
+            "scans of different days have the same Frame of Reference UID (0020,0052) and were taken \
+             as registered, as it says; check that the patient did not move",
+        ));
+    }
+}
+
+/// Everything drawn, as given. An ROI without contours is left out with a warning; a name drawn in
+/// both kinds of object for one space is taken from the structure set.
+fn given<'a>(
+    inputs: &'a Inputs,
+    request: &Request,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Given<'a>>, PipelineError> {
+    let mut all: Vec<Given> = Vec::new();
+    for (index, set) in inputs.structure_sets.iter().enumerate() {
+        for roi in &set.rois {
+            if roi.contours.is_empty() {
+                warnings.push(Warning::new(
+                    "empty-region",
+                    format!("ROI {} ({}) has no contour and was left out", roi.number, roi.name),
+                ));
+                continue;
+            }
+            all.push(Given {
+                name: &roi.name,
+                anatomy: roi.anatomy.as_ref(),
+                space: Space {
+                    frame: roi.frame_of_reference.clone(),
+                    series: set.referenced_series.clone(),
+                    images: roi.images.clone(),
+                },
+                shape: Shape::Contours(&roi.contours),
+                roi: Some((index, roi.number)),
+            });
+        }
+    }
+    for seg in &inputs.segmentations {
+        for segment in &seg.segments {
+            let space = Space {
+                frame: seg.frame_of_reference.clone(),
+                series: seg.referenced_series.clone(),
+                images: Vec::new(),
+            };
+            let drawn = all.iter().any(|g| g.roi.is_some() && g.name == segment.label);
+            if drawn || segment.occupancy.is_empty() {
+                let (code, why) = if drawn {
+                    ("region-given-twice", "is drawn in a structure set too, which was used")
+                } else {
+                    ("empty-region", "is empty and was left out")
+                };
+                let text = format!("segment {} ({}) {why}", segment.number, segment.label);
+                warnings.push(Warning::new(code, text));
+                continue;
+            }
+            all.push(Given {
+                name: &segment.label,
+                anatomy: segment.anatomy.as_ref(),
+                space,
+                shape: Shape::Voxels(&seg.grid, &segment.occupancy),
+                roi: None,
+            });
+        }
+    }
+    if all.is_empty() && !request.plan.parameters.regions.remainder {
+        return Err(PipelineError::Parked(
+            "no region is drawn in any structure set or segmentation; send an RTSTRUCT or SEG".into(),
+        ));
+    }
+    check_drawn_once(&all)?;
+    Ok(all)
+}
+
+/// Two drawings of one region in one space leave open which one is meant.
+fn check_drawn_once(all: &[Given]) -> Result<(), PipelineError> {
+    for (n, one) in all.iter().enumerate() {
+        let twice = all[..n].iter().any(|other| {
+            other.name == one.name
+                && other.space.frame == one.space.frame
+                && other.space.series == one.space.series
+        });
+        if twice {
+            return Err(PipelineError::Parked(format!(
+                "region {} is drawn twice in one frame of reference; delete or rename one, or send \
+                 only the structure set that is meant",
+                one.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Each name once: those that the protocol puts in order, then as they are numbered.
+fn names_in_order<'a>(given: &[Given<'a>], order: &[String]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    let first = order.iter().filter_map(|name| given.iter().find(|g| g.name == *name));
+    for one in first.chain(given) {
+        if !names.contains(&one.name) {
+            names.push(one.name);
+        }
+    }
+    names
+}
+
+/// The time point whose grid carries the dose: one whose space the regions were drawn in (so that
+/// their structure set can be referenced), with a CT before one without, and then the one where
+/// activity × time is largest: near the mean life, where a distribution stands for the whole
+/// integral best (Madsen 2018).
+fn reference(
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    spaces: &[Space],
+    given: &[Given],
+) -> Result<usize, PipelineError> {
+    let mut best: Option<(usize, (usize, bool, f64))> = None;
+    for (index, (image, space)) in images.iter().zip(spaces).enumerate() {
+        let mut native = 0;
+        for one in given {
+            let map = space::map(inputs, space, &one.space)?;
+            native += usize::from(map == Some(Transform::Identity));
+        }
+        let ct = ct_of(inputs, space, image.map.bq_per_ml.grid())?;
+        let direct = matches!(ct, Some((_, Transform::Identity)));
+        let weight = image.map.field_of_view.value() * image.after_administration.value();
+        let rank = (native, direct, weight);
+        if best.as_ref().is_none_or(|(_, other)| rank > *other) {
+            best = Some((index, rank));
+        }
+    }
+    best.map(|(index, _)| index)
+        .ok_or_else(|| PipelineError::Parked("no image could be quantified; send one".into()))
+}
+
+/// The CT that covers most of a grid among those in its space (or registered to it); the first by
+/// Series Instance UID where several cover alike.
+fn ct_of(
+    inputs: &Inputs,
+    space: &Space,
+    grid: &Grid,
+) -> Result<Option<(usize, Transform)>, PipelineError> {
+    let mut best: Option<(f64, usize, Transform)> = None;
+    for (index, ct) in inputs.cts.iter().enumerate() {
+        let ct_space = Space {
+            frame: ct.frame_of_reference.clone(),
+            series: vec![ct.series.clone()],
+            images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
+        };
+        let Some(map) = space::map(inputs, space, &ct_space)? else { continue };
+        let direct = f64::from(u8::from(map == Transform::Identity));
+        let covered = direct + coverage(grid, &ct.hu, &map);
+        if covered > direct && best.as_ref().is_none_or(|(other, ..)| covered > *other) {
+            best = Some((covered, index, map));
+        }
+    }
+    Ok(best.map(|(_, index, map)| (index, map)))
+}
+
+/// Part of a coarse raster of the grid that lies within the CT.
+fn coverage(grid: &Grid, hu: &Volume<f32>, map: &Transform) -> f64 {
+    const STEPS: usize = 9;
+    let within = |ijk: [f64; 3]| {
+        map.map(grid.voxel_to_lps(ijk)).is_some_and(|p| {
+            let voxel = hu.grid().lps_to_voxel(p);
+            (0..3).all(|a| voxel[a] >= -0.5 && voxel[a] <= hu.grid().shape()[2 - a] as f64 - 0.5)
+        })
+    };
+    let last: [f64; 3] = std::array::from_fn(|a| (grid.shape()[2 - a] - 1) as f64);
+    let step = |n: usize, a: usize| last[a] * n as f64 / (STEPS - 1) as f64;
+    let inside = (0..STEPS.pow(3))
+        .filter(|n| within([step(n % 9, 0), step(n / 9 % 9, 1), step(n / 81, 2)]))
+        .count();
+    inside as f64 / STEPS.pow(3) as f64
+}
+
+/// One region by name on all grids: drawn for that time point where it was, carried over from where
+/// it was drawn where not.
+fn place_one(
+    inputs: &Inputs,
+    drawn: &[&Given],
+    spaces: &[Space],
+    grids: &[&Grid],
+) -> Result<PlacedRegion, PipelineError> {
+    let name = drawn[0].name;
+    let mut warnings = Vec::new();
+    let mut occupancy = Vec::new();
+    for (space, grid) in spaces.iter().zip(grids) {
+        let maps = drawn
+            .iter()
+            .map(|one| space::map(inputs, space, &one.space))
+            .collect::<Result<Vec<_>, _>>()?;
+        let native = maps.iter().position(|m| *m == Some(Transform::Identity));
+        let chosen = native.or_else(|| maps.iter().position(Option::is_some));
+        let Some(index) = chosen else {
+            return Err(PipelineError::Parked(format!(
+                "nothing says how region {name} lies in image series {}: their frames of reference \
+                 (0020,0052) differ; send a Spatial Registration object, or the region drawn on that \
+                 series",
+                space.series.first().map_or("", Uid::as_str)
+            )));
+        };
+        let map = maps.into_iter().nth(index).flatten().unwrap_or(Transform::Identity);
+        occupancy.push(on_grid(inputs, drawn[index], grid, &map, &mut warnings)?);
+    }
+    warnings.dedup();
+    Ok(PlacedRegion {
+        name: name.to_owned(),
+        anatomy: drawn[0].anatomy.cloned(),
+        occupancy,
+        roi: drawn.iter().find_map(|one| one.roi),
+        is_remainder: false,
+        warnings,
+    })
+}
+
+fn on_grid(
+    inputs: &Inputs,
+    given: &Given,
+    grid: &Grid,
+    map: &Transform,
+    warnings: &mut Vec<Warning>,
+) -> Result<Occupancy, PipelineError> {
+    let contours = match given.shape {
+        Shape::Voxels(own, occupancy) => {
+            return Ok(segment::transfer(occupancy, own, grid, map));
+        }
+        Shape::Contours(contours) => contours,
+    };
+    let mut rasterise = |contours: &[Contour], grid: &Grid| {
+        let done = segment::rasterise(contours, grid)
+            .map_err(|error| PipelineError::of_segment(given.name, error))?;
+        for warning in done.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        Ok(done.occupancy)
+    };
+    if *map == Transform::Identity {
+        return rasterise(contours, grid);
+    }
+    if let Some(affine) = map.as_affine() {
+        let back = affine.inverse();
+        let moved: Vec<Contour> = contours
+            .iter()
+            .map(|contour| Contour {
+                kind: contour.kind,
+                points_lps_mm: contour.points_lps_mm.iter().map(|p| back.map(*p)).collect(),
+            })
+            .collect();
+        return rasterise(&moved, grid);
+    }
+    // A deformation bends planes: fill the voxels of an image in the region's own space, then carry
+    // those over.
+    let own = own_grid(inputs, &given.space)?.ok_or_else(|| {
+        parked(
+            format_args!("region {}", given.name),
+            "it is carried over by a deformable registration, for which an image in its own frame of \
+             reference is needed; send the series that it was drawn on",
+        )
+    })?;
+    Ok(segment::transfer(&rasterise(contours, own)?, own, grid, map))
+}
+
+/// The finest grid of an image in a space.
+fn own_grid<'a>(inputs: &'a Inputs, space: &Space) -> Result<Option<&'a Grid>, PipelineError> {
+    let cts = inputs.cts.iter().map(|ct| {
+        let own = Space { frame: ct.frame_of_reference.clone(), series: vec![ct.series.clone()], images: Vec::new() };
+        (own, ct.hu.grid())
+    });
+    let emissions = inputs.emissions.iter().map(|e| (Space::of(e), e.image.values.grid()));
+    let mut best: Option<&Grid> = None;
+    for (own, grid) in cts.chain(emissions) {
+        if space::map(inputs, &own, space)? == Some(Transform::Identity)
+            && best.is_none_or(|b| grid.voxel_volume().value() < b.voxel_volume().value())
+        {
+            best = Some(grid);
+        }
+    }
+    Ok(best)
+}
+
+fn remainder(regions: &[PlacedRegion], grids: &[&Grid]) -> PlacedRegion {
+    let occupancy = grids
+        .iter()
+        .enumerate()
+        .map(|(n, grid)| {
+            let drawn: Vec<&Occupancy> = regions.iter().map(|r| &r.occupancy[n]).collect();
+            segment::remainder(grid, &drawn)
+        })
+        .collect();
+    PlacedRegion {
+        name: REMAINDER.to_owned(),
+        anatomy: None,
+        occupancy,
+        roi: None,
+        is_remainder: true,
+        warnings: Vec::new(),
+    }
+}
+
+/// Who owns which part of each voxel of the reference grid.
+fn shares(regions: &[PlacedRegion], reference: usize, grid: &Grid) -> Vec<Occupancy> {
+    let drawn: Vec<&Occupancy> = regions
+        .iter()
+        .filter(|region| !region.is_remainder)
+        .map(|region| &region.occupancy[reference])
+        .collect();
+    let assignment = segment::assign(grid, &drawn);
+    let mut shares = assignment.shares;
+    if regions.last().is_some_and(|region| region.is_remainder) {
+        shares.push(assignment.remainder);
+    }
+    shares
+}

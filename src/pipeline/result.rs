@@ -1,0 +1,339 @@
+//! All stages' values as one result.
+
+use super::activity::TimePointImage;
+use super::curves::Curve;
+use super::inputs::Inputs;
+use super::placement::{Placed, PlacedRegion};
+use super::voxels::{VoxelTia, energy_per_decay};
+use super::{PipelineError, Request};
+use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
+use crate::biology::dvh::statistics;
+use crate::dicom::read::Emission;
+use crate::dose::density::VoxelMass;
+use crate::dose::local::{LocalDose, air_below_density};
+use crate::kinetics::Fit;
+use crate::quantity::{Gram, Gray, Seconds, Warning};
+use crate::report::{
+    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software, StructureSetReference,
+    TimePoint,
+};
+use crate::volume::Occupancy;
+use sha2::{Digest, Sha256};
+
+/// What the voxel stages made, for the report.
+pub struct Voxels {
+    pub tia: VoxelTia,
+    pub masses: VoxelMass,
+    pub dose: LocalDose,
+}
+
+pub fn assemble(
+    request: &Request,
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    placed: &Placed,
+    curves: &[Curve],
+    voxels: Voxels,
+) -> Result<CycleResult, PipelineError> {
+    let reference = &inputs.emissions[placed.reference];
+    let frame_of_reference = reference.frame_of_reference.clone().ok_or_else(|| {
+        PipelineError::Parked(format!(
+            "image series {} has no Frame of Reference UID (0020,0052), so a dose could not be placed \
+             on it; send the series with one",
+            reference.series
+        ))
+    })?;
+    let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
+        PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
+    })?;
+    let regions = placed
+        .regions
+        .iter()
+        .zip(curves)
+        .enumerate()
+        .map(|(n, (region, curve))| region_result(n, region, curve, placed, images, &voxels, request))
+        .collect();
+    let warnings = warnings(inputs, images, placed, &voxels, request);
+    let Voxels { masses, dose, .. } = voxels;
+    Ok(CycleResult {
+        software: software(request),
+        protocol: request.plan.protocol.clone(),
+        protocol_version: request.protocol_version.clone(),
+        patient: reference.identity.clone(),
+        predecessor: predecessor(request, reference),
+        study: reference.study.clone(),
+        cycle: request.cycle,
+        completeness: request.completeness,
+        radiopharmaceutical: request.plan.radiopharmaceutical.clone(),
+        nuclide: request.plan.nuclide.clone(),
+        administered: cycle.administered.activity,
+        administered_at: cycle.administered.at,
+        inputs: inputs.instances(),
+        time_points: time_points(inputs, images),
+        frame_of_reference,
+        reference_series: reference.series.clone(),
+        structure_set: structure_set(inputs, placed),
+        engine: EngineReport {
+            name: "local",
+            chosen_because: format!("protocol {} or plan asks for it", request.plan.protocol),
+            mass_source: masses.source,
+            energy_per_decay_kev: energy_per_decay(request)?.value(),
+            histories: None,
+        },
+        dose_gy: dose.dose_gy,
+        regions,
+        warnings,
+        computed_at: request.computed_at,
+    })
+}
+
+/// Revisions stay in the study of what they supersede.
+fn predecessor(request: &Request, reference: &Emission) -> Option<Predecessor> {
+    let (sop_instance, study) = (request.predecessor.clone()?, reference.study.study.clone()?);
+    Some(Predecessor { study, sop_instance })
+}
+
+fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
+    inputs
+        .emissions
+        .iter()
+        .zip(images)
+        .map(|(emission, image)| TimePoint {
+            acquired: image.map.at,
+            after_administration: image.after_administration,
+            series: emission.series.clone(),
+            modality: emission.modality.clone(),
+            field_of_view: image.map.field_of_view,
+            quantification: image.map.quantification.clone(),
+        })
+        .collect()
+}
+
+/// The structure set that most regions were drawn in, where it lies in the dose's frame.
+fn structure_set(inputs: &Inputs, placed: &Placed) -> Option<StructureSetReference> {
+    let frame = inputs.emissions[placed.reference].frame_of_reference.as_ref();
+    let in_frame = |index: &usize| {
+        inputs.structure_sets[*index].rois.iter().any(|r| r.frame_of_reference.as_ref() == frame)
+    };
+    let rois_of = |index: usize| -> Vec<(u16, i32)> {
+        placed
+            .regions
+            .iter()
+            .enumerate()
+            .filter_map(|(n, region)| {
+                let (_, roi) = region.roi.filter(|(set, _)| *set == index)?;
+                Some((n as u16 + 1, i32::try_from(roi).ok()?))
+            })
+            .collect()
+    };
+    let best = (0..inputs.structure_sets.len())
+        .filter(in_frame)
+        .max_by_key(|&index| (rois_of(index).len(), std::cmp::Reverse(index)))?;
+    let roi_numbers = rois_of(best);
+    if roi_numbers.is_empty() {
+        return None;
+    }
+    let set = &inputs.structure_sets[best].source;
+    Some(StructureSetReference {
+        sop_instance: set.sop_instance.clone(),
+        series: set.series.clone(),
+        study: set.study.clone(),
+        roi_numbers,
+    })
+}
+
+fn region_result(
+    index: usize,
+    region: &PlacedRegion,
+    curve: &Curve,
+    placed: &Placed,
+    images: &[TimePointImage],
+    voxels: &Voxels,
+    request: &Request,
+) -> RegionResult {
+    let grid = voxels.dose.dose_gy.grid();
+    let mut warnings = region.warnings.clone();
+    warnings.extend(curve.warnings.iter().cloned());
+    if let Some(fit) = &curve.fit {
+        warnings.extend(fit.warnings.iter().cloned());
+    }
+    let occupancy = if region.is_remainder {
+        tissue(&region.occupancy[placed.reference], voxels)
+    } else {
+        region.occupancy[placed.reference].clone()
+    };
+    // Without a CT nothing says where the body ends: the remainder has activity but no mass.
+    let has_mass = !region.is_remainder || placed.ct.is_some();
+    if !has_mass {
+        warnings.push(Warning::new(
+            "no-body-outline",
+            "without a CT the body's outline is not known: mass and dose of the remainder are not given",
+        ));
+    }
+    let mut dose = None;
+    if has_mass && curve.fit.is_some() {
+        match statistics(&voxels.dose.dose_gy, &voxels.masses.mass_g, &occupancy) {
+            Ok(statistics) => dose = Some(statistics),
+            Err(error) => warnings.push(Warning::new("no-dose", error.to_string())),
+        }
+    }
+    let bed = match (&dose, &curve.fit) {
+        (Some(dose), Some(fit)) if request.plan.parameters.biology.bed => {
+            bed(region, dose, fit, request, &mut warnings)
+        }
+        _ => None,
+    };
+    RegionResult {
+        name: region.name.clone(),
+        number: index as u16 + 1,
+        anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
+        volume: occupancy.volume(grid),
+        mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
+        activity: curve.activity.iter().map(|a| Some(*a)).collect(),
+        uncertainty: uncertainty(curve, images, &mut warnings),
+        fit: curve.fit.clone(),
+        occupancy,
+        dose,
+        bed,
+        warnings,
+    }
+}
+
+/// The part of a region that is not air.
+fn tissue(occupancy: &Occupancy, voxels: &Voxels) -> Occupancy {
+    let grid = voxels.masses.mass_g.grid();
+    let least = (air_below_density().value() * grid.voxel_volume().value()) as f32;
+    let masses = voxels.masses.mass_g.as_slice();
+    Occupancy::new(
+        occupancy.iter().filter(|(n, _)| masses[*n] >= least).map(|(n, f)| (n as u32, f)).collect(),
+    )
+}
+
+fn mass(occupancy: &Occupancy, masses: &VoxelMass) -> Gram {
+    let values = masses.mass_g.as_slice();
+    Gram::new(occupancy.iter().map(|(n, f)| f64::from(values[n]) * f64::from(f)).sum())
+}
+
+/// Of the mean dose: the curve's, and the calibration's that all its points share.
+fn uncertainty(
+    curve: &Curve,
+    images: &[TimePointImage],
+    warnings: &mut Vec<Warning>,
+) -> Option<f64> {
+    let fit = curve.fit.as_ref()?;
+    let scale = images.iter().filter_map(|image| image.map.relative_uncertainty).reduce(f64::max);
+    if scale.is_none() {
+        warnings.push(Warning::new(
+            "calibration-uncertainty-unknown",
+            "the images do not say how well their scale is known: the stated uncertainty is the curve's \
+             alone",
+        ));
+    }
+    if fit.relative_uncertainty.is_none() {
+        warnings.push(Warning::new(
+            "uncertainty-unknown",
+            "the uncertainty of the curve cannot be had from these data (state \
+             half_life_relative_uncertainty where a half-life is stated)",
+        ));
+    }
+    fit.relative_uncertainty.map(|u| u.hypot(scale.unwrap_or(0.0)))
+}
+
+fn warnings(
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    placed: &Placed,
+    voxels: &Voxels,
+    request: &Request,
+) -> Vec<Warning> {
+    let mut all: Vec<Warning> = request.notes.clone();
+    all.extend(images.iter().flat_map(|image| image.map.warnings.clone()));
+    if let Some((index, _)) = placed.ct {
+        all.extend(inputs.cts[index].warnings.clone());
+    }
+    all.extend(placed.warnings.clone());
+    all.extend(voxels.tia.warnings.clone());
+    all.extend(voxels.masses.warnings.clone());
+    all.extend(voxels.dose.warnings.clone());
+    for constant in &request.plan.parameters.unconfirmed {
+        all.push(Warning::new(
+            "unconfirmed-constant",
+            format!("parameter not confirmed: {constant} (provenance M)"),
+        ));
+    }
+    let mut unique: Vec<Warning> = Vec::new();
+    for warning in all {
+        if !unique.contains(&warning) {
+            unique.push(warning);
+        }
+    }
+    unique
+}
+
+/// Hash of everything that steers the numbers beside the inputs themselves.
+fn software(request: &Request) -> Software {
+    let steering = serde_json::json!({
+        "parameters": request.plan.parameters,
+        "nuclide": request.plan.nuclide.to_string(),
+        "administered": request.plan.cycle(request.cycle),
+        "cameras": request.cameras,
+    });
+    let digest = Sha256::digest(steering.to_string());
+    Software {
+        name: "grayd",
+        version: env!("CARGO_PKG_VERSION"),
+        parameters_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+/// BED by the plan's parameters for the region, else by the table's for its anatomy. Where neither
+/// says which tissue it is there is no BED, and a warning.
+fn bed(
+    region: &PlacedRegion,
+    dose: &DoseStatistics,
+    fit: &Fit,
+    request: &Request,
+    warnings: &mut Vec<Warning>,
+) -> Option<Bed> {
+    let stated = request.plan.parameters.biology.bed_parameters.get(&region.name);
+    let of_plan = stated.map(|stated| TissueParameters {
+        tissue: region.name.clone(),
+        alpha_beta: Gray::new(stated.alpha_beta_gy),
+        repair_half_time: Seconds::from_hours(stated.repair_half_time_h),
+        provenance: "stated".into(),
+        source: "the plan or protocol".into(),
+    });
+    let anatomy = region.anatomy.as_ref().map(|code| code.meaning.as_str());
+    let of_table = || {
+        let by_code = anatomy.and_then(TissueParameters::for_anatomy);
+        by_code.or_else(|| TissueParameters::for_anatomy(&region.name)).cloned()
+    };
+    let Some(tissue) = of_plan.or_else(of_table) else {
+        if !region.is_remainder {
+            warnings.push(Warning::new(
+                "no-bed-parameters",
+                "no tissue is known for this region, so it has no BED; state `settings: biology: \
+                 bed_parameters` in the plan",
+            ));
+        }
+        return None;
+    };
+    if tissue.provenance == "M" {
+        warnings.push(Warning::new(
+            "unconfirmed-constant",
+            format!(
+                "parameter not confirmed: alpha/beta {} and repair half-time {} h of {} (provenance M)",
+                tissue.alpha_beta,
+                tissue.repair_half_time.hours(),
+                tissue.tissue
+            ),
+        ));
+    }
+    match biologically_effective_dose(dose.mean, &fit.terms, &tissue) {
+        Ok(bed) => Some(bed),
+        Err(error) => {
+            warnings.push(Warning::new("no-bed", error.to_string()));
+            None
+        }
+    }
+}

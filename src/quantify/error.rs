@@ -1,0 +1,70 @@
+//! Why an image cannot be turned into activity. Each parks the job with what to supply.
+
+/// A typed refusal.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum QuantifyError {
+    #[error(
+        "the image holds counts and no calibration fits its camera and nuclide; add one under \
+         cameras: (calibration_cps_per_mbq)"
+    )]
+    NoCalibration,
+    #[error("a calibration of {0} cps/MBq cannot be; it must be above zero")]
+    Calibration(f64),
+    #[error(
+        "counts need the scan time, and the object has neither Rotation Information nor Actual \
+         Frame Duration; send a series that has"
+    )]
+    NoDuration,
+    #[error(
+        "the image is not decay corrected and does not say how long it took, which matters for a \
+         half-life of {half_life_h:.2} h; send a series with Actual Frame Duration (0018,1242)"
+    )]
+    NoDurationForDecay { half_life_h: f64 },
+    #[error(
+        "Radionuclide Half Life (0018,1075) is {object} s, ours {table} s: another nuclide was \
+         set at the scanner; correct the nuclide there or in the plan and send the series again"
+    )]
+    HalfLife { object: f64, table: f64 },
+    #[error("Decay Factor (0054,1321) is {0}; it must be at least 1")]
+    DecayFactor(f64),
+    #[error(
+        "decay correction to the administration is claimed, yet Decay Factor (0054,1321) is 1: the \
+         two readings differ by a factor of {ratio:.3}; state this camera's decay reference"
+    )]
+    DecayContradiction { ratio: f64 },
+    #[error(
+        "the decay factors of the slices belong to reference times {spread_percent:.1} % apart \
+         in activity; the scanner's half-life or times are wrong, reconstruct the series again"
+    )]
+    DecaySpread { spread_percent: f64 },
+    #[error("Decay Correction (0054,1102) and {other} contradict each other; correct the series")]
+    DecayStatements { other: &'static str },
+    #[error(
+        "values are decay corrected to the administration, whose date and time are in neither \
+         object nor plan; state it in the plan (administered.at)"
+    )]
+    NoAdministration,
+    #[error(
+        "SUV values need the patient's weight and the injected activity with its date and time; \
+         send the series in Bq/ml"
+    )]
+    SuvWithoutInjection,
+    #[error(
+        "one of the activities was typed in mCi: the plan says {plan:.1} MBq, the object \
+         {object:.1} MBq; correct the wrong one"
+    )]
+    Millicurie { plan: f64, object: f64 },
+    #[error(
+        "the acquisition began {hours:.2} h before the administration; correct the plan's \
+         administered.at or the scanner's clock"
+    )]
+    BeforeAdministration { hours: f64 },
+    #[error(
+        "the field of view holds {found_mbq:.1} MBq, {percent:.1} % of the {left_mbq:.1} MBq left \
+         of what was administered; {low:.0} to {high:.0} % is plausible: check unit, calibration \
+         and administered activity"
+    )]
+    Implausible { found_mbq: f64, left_mbq: f64, percent: f64, low: f64, high: f64 },
+    #[error("the activity is not finite; a scale factor of the series is wrong")]
+    NotFinite,
+}

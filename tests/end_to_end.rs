@@ -1,0 +1,144 @@
+//! The whole way: real and simulated series go in over DICOM, results come back to a PACS.
+
+mod site;
+
+use serde_json::Value;
+use site::{Orthanc, Site, http_json, wait_for};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Result of the only course, once it is there.
+fn results(site: &Site) -> Value {
+    wait_for("results", || {
+        let courses = http_json(site.web, "/api/courses")?;
+        let id = courses.as_array()?.first()?["id"].as_str()?.to_owned();
+        http_json(site.web, &format!("/api/courses/{id}/results")).filter(|r| r["regions"].is_array())
+    })
+}
+
+fn region<'a>(results: &'a Value, name: &str) -> &'a Value {
+    let regions = results["regions"].as_array().unwrap();
+    regions.iter().find(|r| r["name"] == name).unwrap_or_else(|| panic!("no region {name}: {results}"))
+}
+
+fn near(what: &str, value: f64, expected: f64, relative: f64) {
+    let off = (value / expected - 1.0).abs();
+    assert!(off <= relative, "{what}: {value} instead of {expected}, off by {off:.2e}");
+}
+
+/// Files below a folder, in an order that is not theirs.
+fn shuffled(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut state = 1u64;
+    for n in (1..files.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        files.swap(n, (state >> 33) as usize % (n + 1));
+    }
+    files
+}
+
+/// Name of the larger lesion in the structure set.
+const LESION_1: &str = "lesion1 liver R lobe";
+
+const MICHIGAN_PLAN: &str = "\
+patient: { id: ANON54121 }
+protocol: single-time-point
+radiopharmaceutical: 177Lu-DOTATATE
+cycles:
+  - { number: 1, administered: { activity_mbq: 7400, at: 2018-11-15T09:22:00-05:00 } }
+settings:
+  kinetics: { effective_half_life_h: { default: 75 } }
+";
+
+#[test]
+fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
+    let Some(data) = site::shared_data() else { return };
+    if !["dcmsend", "Orthanc", "dciodvfy", "dsrdump", "plastimatch"].iter().all(|p| site::have(p))
+        || !site::in_private_network("a_real_lu177_series_comes_back_as_dose_segmentation_and_report")
+    {
+        return;
+    }
+    let scan = data.join("images/lu177_spect_michigan/SCAN_001");
+    let pacs = Orthanc::start();
+    let more = format!(
+        "site: {{ time_zone: America/Detroit }}\nintake: {{ settle_seconds: 2 }}\n{}",
+        Site::peers(Some(pacs.dicom_port))
+    );
+    let site = Site::start(&more);
+    site.plan("michigan.yaml", MICHIGAN_PLAN);
+    let files = shuffled(&scan.join("image"));
+    // Several associations at once, none of which knows the whole series.
+    std::thread::scope(|scope| {
+        for part in files.chunks(files.len().div_ceil(4)) {
+            scope.spawn(|| assert!(site.dcmsend(part)));
+        }
+    });
+    assert!(site.dcmsend(&shuffled(&scan.join("mask"))));
+
+    let results = results(&site);
+    let total: f64 = results["regions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["activity_mbq"][0]["value"].as_f64().unwrap())
+        .sum();
+    near("field of view, MBq", results["time_points"][0]["field_of_view_mbq"].as_f64().unwrap(), 1350.55, 0.005);
+    near("sum of regions, MBq", total, 1350.55, 0.005);
+    let lesion = region(&results, LESION_1);
+    let volume = lesion["volume_ml"].as_f64().unwrap();
+    near("lesion 1, ml", volume, 106.98, 0.005);
+    let activity = lesion["activity_mbq"][0]["value"].as_f64().unwrap();
+    near("lesion 1, kBq/ml", activity * 1000.0 / volume, 1142.7, 0.005);
+    let warned = |value: &Value| value.to_string().contains("decay-factor-contradiction");
+    assert!(warned(&results["warnings"]), "{}", results["warnings"]);
+
+    let modalities = wait_for("three objects in Orthanc", || {
+        Some(pacs.modalities()).filter(|m| m.len() >= 3)
+    });
+    assert_eq!(modalities, ["RTDOSE", "SEG", "SR"]);
+    let folder = tempfile::tempdir().unwrap();
+    let of = |modality| pacs.download(modality, folder.path()).pop().unwrap();
+    let (dose, seg, sr) = (of("RTDOSE"), of("SEG"), of("SR"));
+    read_back(&dose, &seg, &sr, &results);
+}
+
+/// Foreign readers find the same dose at the same place, and validators nothing new.
+fn read_back(dose: &Path, seg: &Path, sr: &Path, results: &Value) {
+    let grid = &results["grid"];
+    let number = |key: &str, n: usize| grid[key][n].as_f64().unwrap();
+    // A voxel inside: 40 % of the way along each axis.
+    let shape: Vec<f64> = (0..3).map(|n| grid["shape"][n].as_f64().unwrap()).collect();
+    let index = [shape[2], shape[1], shape[0]].map(|n| (n * 0.4).floor());
+    let position: Vec<String> = (0..3)
+        .map(|n| (number("origin_lps_mm", n) + index[n] * number("spacing_mm", n)).to_string())
+        .collect();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/read_back.py");
+    let output =
+        Command::new(site::python()).arg(script).args([dose, seg, sr]).args(&position).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["units"], &found["type"]), (&"GY".into(), &"PHYSICAL".into()));
+    assert_eq!(found["summation"], "PLAN_OVERVIEW");
+    for n in 0..3 {
+        let (read, meant) = (found["index"][n].as_f64().unwrap(), index[n]);
+        assert!((read - meant).abs() * number("spacing_mm", n) < 0.01, "axis {n}: {read} for {meant}");
+    }
+    let segments = found["segments"].as_array().unwrap();
+    assert!(segments.contains(&LESION_1.into()), "{segments:?}");
+    assert!(found["sr_text"].as_str().unwrap().contains("DecayFactor"), "{}", found["sr_text"]);
+
+    let stats = Command::new("plastimatch").arg("stats").arg(dose).output().unwrap();
+    let stats = String::from_utf8_lossy(&stats.stdout).into_owned();
+    let maximum = stats
+        .split_whitespace()
+        .skip_while(|word| *word != "MAX")
+        .nth(1)
+        .and_then(|text| text.parse::<f64>().ok())
+        .unwrap_or_else(|| panic!("no maximum in {stats}"));
+    near("plastimatch's maximum", maximum, found["max"].as_f64().unwrap(), 1e-4);
+    let dump = Command::new("dsrdump").arg(sr).output().unwrap();
+    let complaints = String::from_utf8_lossy(&dump.stderr).into_owned();
+    assert!(dump.status.success() && !complaints.contains("E:"), "{complaints}");
+}

@@ -1,0 +1,16 @@
+//! The node against scripted peers that break every rule, and against DCMTK and pynetdicom that
+//! keep them.
+
+// In this binary everything is a test, the scripted peer included.
+#![allow(clippy::unwrap_used)]
+
+mod peer;
+
+#[path = "node/abuse.rs"]
+mod abuse;
+#[path = "node/interop.rs"]
+mod interop;
+#[path = "node/sending.rs"]
+mod sending;
+#[path = "node/storing.rs"]
+mod storing;
