@@ -10,7 +10,7 @@ pub mod protocol;
 pub mod watch;
 pub mod yaml;
 
-pub use node::{CameraSettings, NodeConfig, SiteSettings, StorageSettings};
+pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use parameters::{Biology, Engine, Kinetics, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{Protocol, Protocols};
