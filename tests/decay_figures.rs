@@ -29,9 +29,10 @@ fn beta_figure(names: &[&str]) -> String {
         MARGIN - 12.0
     );
     for (row, (name, colour)) in names.iter().zip(COLOURS).enumerate() {
-        let nuclide = Nuclide::parse(name).unwrap();
-        let spectrum = nuclide.decay().unwrap().beta_spectrum(&nuclide, BetaSign::Minus).unwrap();
-        let top = spectrum.bins.last().unwrap().high.value();
+        let nuclide = Nuclide::parse(name).expect("a nuclide");
+        let data = nuclide.decay().expect("one with data");
+        let spectrum = data.beta_spectrum(&nuclide, BetaSign::Minus).expect("a beta emitter");
+        let top = spectrum.bins.last().expect("bins").high.value();
         let peak = spectrum.bins.iter().map(|b| b.intensity).fold(0.0, f64::max);
         let points: Vec<String> = spectrum
             .bins
@@ -57,9 +58,9 @@ fn beta_figure(names: &[&str]) -> String {
 fn assert_is_on_disk(name: &str, svg: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/methods/figures").join(name);
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, svg).unwrap();
+        std::fs::write(&path, svg).expect("the figures' folder can be written");
     }
-    let stored = std::fs::read_to_string(&path).unwrap();
+    let stored = std::fs::read_to_string(&path).expect("the figure is in the repository");
     assert!(stored == svg, "{name} is not what the code computes now; run with UPDATE=1");
 }
 

@@ -319,7 +319,7 @@ impl NodeConfig {
 
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
         let limits = &self.node.limits;
-        let ranges: [(&[Step<'_>], u64, u64, u64); 20] = [
+        let ranges: [(&[Step<'_>], u64, u64, u64); 21] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -328,7 +328,8 @@ impl NodeConfig {
             (steps!["compute", "attempts"], self.compute.attempts.into(), 1, 10),
             (steps!["compute", "lease_s"], self.compute.lease_s.into(), 10, 3_600),
             (steps!["storage", "reserve_mb"], self.storage.reserve_mb, 1, 1 << 30),
-            (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 1 << 20),
+            (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 16_384),
+            (steps!["storage", "quarantine_days"], self.storage.quarantine_days.into(), 0, 36_500),
             (steps!["node", "limits", "associations"], limits.associations as u64, 1, 4_096),
             (
                 steps!["node", "limits", "max_pdu_bytes"],

@@ -1,8 +1,6 @@
 //! What a job is, from intake through the queue to the worker process.
 
-use crate::config::{
-    CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols, SiteSettings,
-};
+use crate::config::{CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols, SiteSettings};
 use crate::dicom::Uid;
 use crate::intake::Work;
 use crate::pipeline::Request;

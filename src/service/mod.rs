@@ -13,8 +13,8 @@ pub mod worker;
 use crate::archive::Archive;
 use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
-use jiff::Timestamp;
 use crate::node::settings::Peer;
+use jiff::Timestamp;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -135,16 +135,25 @@ pub async fn run(
     let serving =
         crate::node::serve(dicom.0, settings.clone(), peers.clone(), archive(), shutdown.clone());
     parts.spawn(async { ("node", serving.await) });
-    let delivering =
-        crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
+    let delivering = crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
     parts.spawn(async { ("delivery", delivering.await) });
     let showing = crate::web::serve(web.0, service.clone(), shutdown.clone());
     parts.spawn(async { ("web", showing.await) });
     let looking = intake::run(service.clone(), shutdown.clone());
-    parts.spawn(async { ("intake", { looking.await; Ok(()) }) });
+    parts.spawn(async {
+        ("intake", {
+            looking.await;
+            Ok(())
+        })
+    });
     for number in 0..config.compute.workers {
         let running = runner::run(service.clone(), number, shutdown.clone());
-        parts.spawn(async { ("runner", { running.await; Ok(()) }) });
+        parts.spawn(async {
+            ("runner", {
+                running.await;
+                Ok(())
+            })
+        });
     }
     ready(addresses);
     supervise(parts, &shutdown).await

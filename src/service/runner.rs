@@ -149,7 +149,8 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
         Ended::Failed { reason } => JobEnd::Attempt { reason },
         Ended::Done(outcome) => {
             let service = service.clone();
-            tokio::task::spawn_blocking(move || keep(&service, &order, &outcome))
+            let job = job.clone();
+            tokio::task::spawn_blocking(move || keep(&service, &job, &order, &outcome))
                 .await
                 .unwrap_or_else(|error| Err(error.to_string()))
                 .unwrap_or_else(|reason| JobEnd::Attempt { reason })
@@ -193,17 +194,25 @@ fn prepare(service: &Service, job: &Job, output: PathBuf) -> Result<WorkOrder, J
     })
 }
 
+/// Finished jobs of one cycle of a course, newest first.
+fn finished(service: &Service, course: &str, cycle: u32) -> Result<Vec<Job>, ArchiveError> {
+    let mut jobs = service.archive.jobs(LOOK_BACK)?;
+    jobs.retain(|job| {
+        job.course == course
+            && job.state == JobState::Done
+            && serde_json::from_str::<JobSpec>(&job.spec).is_ok_and(|spec| spec.work.cycle == cycle)
+    });
+    Ok(jobs)
+}
+
+/// With several workers a revision may end before what it supersedes.
+fn has_newer_result(service: &Service, job: &Job, cycle: u32) -> Result<bool, ArchiveError> {
+    Ok(finished(service, &job.course, cycle)?.iter().any(|other| other.id > job.id))
+}
+
 /// SR of the newest finished job of the same cycle that was made before this one.
 fn predecessor(service: &Service, job: &Job, cycle: u32) -> Result<Option<Uid>, ArchiveError> {
-    let before = service.archive.jobs(LOOK_BACK)?.into_iter().filter(|other| {
-        other.id < job.id && other.course == job.course && other.state == JobState::Done
-    });
-    for other in before {
-        let same_cycle =
-            serde_json::from_str::<JobSpec>(&other.spec).is_ok_and(|spec| spec.work.cycle == cycle);
-        if !same_cycle {
-            continue;
-        }
+    for other in finished(service, &job.course, cycle)?.iter().filter(|o| o.id < job.id) {
         for uid in service.archive.job_results(other.id)? {
             let filter =
                 InstanceFilter { sop_instance: Some(uid.clone()), ..InstanceFilter::default() };
@@ -217,7 +226,12 @@ fn predecessor(service: &Service, job: &Job, cycle: u32) -> Result<Option<Uid>, 
 }
 
 /// Stores the objects and `results.json`; only then is the job done.
-fn keep(service: &Service, order: &WorkOrder, outcome: &Outcome) -> Result<JobEnd, String> {
+fn keep(
+    service: &Service,
+    job: &Job,
+    order: &WorkOrder,
+    outcome: &Outcome,
+) -> Result<JobEnd, String> {
     let mut results = Vec::new();
     for name in outcome.objects.iter().chain([&outcome.results]) {
         // Names are the worker's own, yet a path must not leave its folder.
@@ -231,9 +245,11 @@ fn keep(service: &Service, order: &WorkOrder, outcome: &Outcome) -> Result<JobEn
     let text = std::fs::read_to_string(order.output.join(&outcome.results))
         .map_err(|error| format!("results.json cannot be read: {error}"))?;
     let work = &order.spec.work;
-    service
-        .archive
-        .put_note(&results_note(&work.course, work.cycle), &text)
-        .map_err(|error| error.to_string())?;
+    if !has_newer_result(service, job, work.cycle).map_err(|error| error.to_string())? {
+        service
+            .archive
+            .put_note(&results_note(&work.course, work.cycle), &text)
+            .map_err(|error| error.to_string())?;
+    }
     Ok(JobEnd::Done { results, deliver_to: service.loaded.config.results.send_to.clone() })
 }

@@ -1,0 +1,387 @@
+//! The node as a whole with workers of our own making: what a crash, a refusal and a success of a
+//! worker become, what pages and API say, and what the command line says of faults.
+
+use grayd::archive::{Archive, Arrival, JobState, LocalArchive};
+use grayd::config;
+use grayd::dicom::Uid;
+use grayd::service::{self, Ready, Service};
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// How long anything may take before a test says that it did not happen.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+const PLAN: &str = "patient: { id: P-1 }\nprotocol: single-time-point\n\
+    radiopharmaceutical: 177Lu-DOTATATE\ncycles:\n  - number: 1\n    administered: \
+    { activity_mbq: 7400, at: 2026-03-02T10:00:00Z }\n\
+    settings: { kinetics: { effective_half_life_h: { default: 75 } } }\n";
+
+/// A node over a temporary folder whose workers run `script`.
+struct Site {
+    folder: tempfile::TempDir,
+    service: Arc<Service>,
+    ready: Ready,
+    shutdown: watch::Sender<bool>,
+    running: Option<std::thread::JoinHandle<Result<(), service::ServiceError>>>,
+}
+
+impl Site {
+    fn start(script: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("plans")).unwrap();
+        let file = folder.path().join("grayd.yaml");
+        let web = if more.contains("web:") { "" } else { "web: { listen: \"127.0.0.1:0\" }\n" };
+        let text = format!(
+            "node: {{ listen: \"127.0.0.1:0\" }}\n{web}\
+             storage: {{ directory: store, reserve_mb: 1 }}\nintake: {{ settle_seconds: 0 }}\n{more}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let loaded = config::load(&file).unwrap();
+        let zone = loaded.config.site.zone();
+        let archive = LocalArchive::open(&loaded.config.storage, zone).unwrap();
+        let worker: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
+        let service = Service::new(loaded, Arc::new(archive), worker).unwrap();
+        let (shutdown, receiver) = watch::channel(false);
+        let (sender, ready) = oneshot::channel();
+        let owned = service.clone();
+        let running = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(service::run(owned, receiver, |ready| {
+                sender.send(ready).unwrap();
+            }))
+        });
+        let ready = ready.blocking_recv().unwrap();
+        Self { folder, service, ready, shutdown, running: Some(running) }
+    }
+
+    fn plan(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join("plans").join(name), text).unwrap();
+    }
+
+    /// A SPECT and an RTSTRUCT drawn on it: what a job wants.
+    fn images(&self) {
+        store(&*self.service.archive, &spect());
+        store(&*self.service.archive, &structure_set());
+    }
+
+    fn job(&self, state: JobState) -> grayd::archive::Job {
+        wait_for("the job's end", || {
+            let jobs = self.service.archive.jobs(10).unwrap();
+            jobs.into_iter().find(|job| job.state == state)
+        })
+    }
+
+    fn stop(mut self) {
+        self.shutdown.send(true).unwrap();
+        self.running.take().unwrap().join().unwrap().unwrap();
+    }
+}
+
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Head and body of one GET.
+fn get(address: SocketAddr, host: &str, path: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end + 4..].to_vec())
+}
+
+fn page(site: &Site, path: &str) -> String {
+    let (head, body) = get(site.ready.web, "localhost", path);
+    assert!(head.starts_with("http/1.0 200"), "{path}: {head}");
+    String::from_utf8(body).unwrap()
+}
+
+fn json(site: &Site, path: &str) -> serde_json::Value {
+    serde_json::from_str(&page(site, path)).unwrap()
+}
+
+/// One element of an explicit little endian data set.
+fn element(group: u16, number: u16, vr: &str, value: &str) -> Vec<u8> {
+    let pad = if vr == "UI" { '\0' } else { ' ' };
+    let mut value = value.to_owned();
+    if value.len() % 2 == 1 {
+        value.push(pad);
+    }
+    let mut bytes = Vec::new();
+    bytes.extend(group.to_le_bytes());
+    bytes.extend(number.to_le_bytes());
+    bytes.extend(vr.as_bytes());
+    bytes.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+    bytes.extend(value.as_bytes());
+    bytes
+}
+
+/// A sequence of one item.
+fn sequence(group: u16, number: u16, item: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(item.len()).unwrap();
+    let mut bytes = Vec::new();
+    bytes.extend(group.to_le_bytes());
+    bytes.extend(number.to_le_bytes());
+    bytes.extend(b"SQ\0\0");
+    bytes.extend((length + 8).to_le_bytes());
+    bytes.extend([0xfe, 0xff, 0x00, 0xe0]);
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(item);
+    bytes
+}
+
+const NM: &str = "1.2.840.10008.5.1.4.1.1.20";
+const RTSTRUCT: &str = "1.2.840.10008.5.1.4.1.1.481.3";
+
+struct Object {
+    class: &'static str,
+    uid: &'static str,
+    bytes: Vec<u8>,
+}
+
+fn spect() -> Object {
+    let bytes = [
+        element(0x0008, 0x0005, "CS", "ISO_IR 192"),
+        element(0x0008, 0x0008, "CS", "ORIGINAL\\PRIMARY\\RECON TOMO\\EMISSION"),
+        element(0x0008, 0x0016, "UI", NM),
+        element(0x0008, 0x0018, "UI", "1.2.3.1"),
+        element(0x0008, 0x0022, "DA", "20260303"),
+        element(0x0008, 0x0032, "TM", "100000"),
+        element(0x0008, 0x0060, "CS", "NM"),
+        element(0x0008, 0x103e, "LO", "<b>SPECT</b>"),
+        element(0x0010, 0x0010, "PN", "CANARY^NAME"),
+        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0020, 0x000d, "UI", "1.2.3"),
+        element(0x0020, 0x000e, "UI", "1.2.3.10"),
+        element(0x0020, 0x0052, "UI", "1.2.3.100"),
+        element(0x0028, 0x0008, "IS", "64"),
+    ];
+    Object { class: NM, uid: "1.2.3.1", bytes: bytes.concat() }
+}
+
+fn structure_set() -> Object {
+    let series = element(0x0020, 0x000e, "UI", "1.2.3.10");
+    let study = sequence(0x3006, 0x0014, &series);
+    let frame = [element(0x0020, 0x0052, "UI", "1.2.3.100"), sequence(0x3006, 0x0012, &study)];
+    let bytes = [
+        element(0x0008, 0x0016, "UI", RTSTRUCT),
+        element(0x0008, 0x0018, "UI", "1.2.3.2"),
+        element(0x0008, 0x0060, "CS", "RTSTRUCT"),
+        element(0x0010, 0x0010, "PN", "CANARY^NAME"),
+        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0020, 0x000d, "UI", "1.2.3"),
+        element(0x0020, 0x000e, "UI", "1.2.3.20"),
+        element(0x0020, 0x0052, "UI", "1.2.3.100"),
+        sequence(0x3006, 0x0010, &frame.concat()),
+    ];
+    Object { class: RTSTRUCT, uid: "1.2.3.2", bytes: bytes.concat() }
+}
+
+fn store(archive: &dyn Archive, object: &Object) {
+    let uid = |text: &str| Uid::parse(text).unwrap();
+    let arrival = Arrival {
+        sop_class: uid(object.class),
+        sop_instance: uid(object.uid),
+        transfer_syntax: uid("1.2.840.10008.1.2.1"),
+        calling_ae: "SPECT1".into(),
+    };
+    let mut incoming = archive.receive(arrival).unwrap();
+    incoming.write(&object.bytes).unwrap();
+    incoming.commit().unwrap();
+}
+
+/// A Part 10 file as a worker leaves it.
+fn write_part10(path: &Path, class: &str, uid: &str) {
+    let meta = [
+        element(0x0002, 0x0002, "UI", class),
+        element(0x0002, 0x0003, "UI", uid),
+        element(0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1"),
+        element(0x0002, 0x0012, "UI", "1.2.3.999"),
+    ]
+    .concat();
+    let mut bytes = vec![0; 128];
+    bytes.extend(b"DICM");
+    bytes.extend([0x02, 0, 0, 0, b'U', b'L', 4, 0]);
+    bytes.extend(u32::try_from(meta.len()).unwrap().to_le_bytes());
+    bytes.extend(meta);
+    for part in [
+        element(0x0008, 0x0016, "UI", class),
+        element(0x0008, 0x0018, "UI", uid),
+        element(0x0008, 0x0060, "CS", "RTDOSE"),
+        element(0x0008, 0x103e, "LO", "Absorbed dose"),
+        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0020, 0x000d, "UI", "1.2.3"),
+        element(0x0020, 0x000e, "UI", "1.2.3.30"),
+    ] {
+        bytes.extend(part);
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A worker that reads its order, copies what the test prepared and says that it is done.
+fn copying_worker(prepared: &Path) -> String {
+    format!(
+        "read order; out=$(printf %s \"$order\" | sed 's/.*\"output\":\"\\([^\"]*\\)\".*/\\1/'); \
+         cp {0}/dose.dcm {0}/results.json \"$out\"; \
+         echo '{{\"progress\":{{\"fraction\":0.5,\"stage\":\"dose\"}}}}'; \
+         echo '{{\"done\":{{\"objects\":[\"dose.dcm\"],\"results\":\"results.json\"}}}}'",
+        prepared.display()
+    )
+}
+
+const RESULTS: &str = r#"{"cycle": 1, "completeness": "final", "protocol": "single-time-point",
+ "nuclide": "Lu-177", "warnings": [{"code": "a-code", "text": "a <script>warning</script>"}],
+ "administered": {"activity_mbq": 7400, "at": "2026-03-02T10:00:00Z"},
+ "regions": [{"name": "Kidney <left>", "volume_ml": 151.2, "mass_g": 158.9,
+  "activity_mbq": [{"hours": 24, "value": 101.5}],
+  "fit": {"model": "single-time-point",
+   "parameters": {"terms": [{"amplitude_mbq": 126.7, "rate_per_h": 0.00924}]}},
+  "tia_mbq_h": 13710.0, "tiac_h": 1.853, "effective_half_life_h": 75,
+  "absorbed_dose_gy": {"mean": 7.362, "min": 1, "max": 12, "median": 7.3, "sd": 1,
+   "d98": 2.1, "d95": 3.2, "d50": 7.3, "d2": 11.1},
+  "bed_gy": 8.9, "uncertainty": 0.14, "warnings": []},
+  {"name": "Empty", "volume_ml": null, "mass_g": null, "activity_mbq": [], "fit": null,
+   "tia_mbq_h": null, "effective_half_life_h": null, "absorbed_dose_gy": null, "bed_gy": null,
+   "uncertainty": null, "warnings": [{"code": "no-dose", "text": "not covered by the image"}]}]}"#;
+
+#[test]
+fn a_series_becomes_a_result_that_pages_and_api_show() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    std::fs::write(prepared.path().join("results.json"), RESULTS).unwrap();
+    let site = Site::start(&copying_worker(prepared.path()), "");
+    site.images();
+    wait_for("the series to wait for a plan", || {
+        let waiting = json(&site, "/api/waiting");
+        (waiting[0]["why"] == "unknown-patient").then_some(())
+    });
+    site.plan("a.yaml", PLAN);
+    let job = site.job(JobState::Done);
+    assert_eq!(site.service.archive.job_results(job.id).unwrap(), [Uid::parse("1.2.3.9").unwrap()]);
+
+    let course = json(&site, "/api/courses")[0]["course"].as_str().unwrap().to_owned();
+    let results = page(&site, &format!("/api/courses/{course}/results"));
+    assert_eq!(results, RESULTS, "verbatim");
+    assert_eq!(json(&site, "/api/jobs")[0]["state"], "done");
+    assert_eq!(json(&site, "/api/waiting"), serde_json::json!([]));
+    assert_eq!(json(&site, "/api/deliveries"), serde_json::json!([]));
+
+    let shown = page(&site, &format!("/courses/{course}"));
+    for text in ["7.362", "13710", "14 %", "not covered by the image", "/objects/1.2.3.9", "<svg"] {
+        assert!(shown.contains(text), "{text} is not in {shown}");
+    }
+    assert!(shown.contains("Kidney &lt;left&gt;") && !shown.contains("<script>"));
+    let home = page(&site, "/");
+    for text in [&shown, &home] {
+        assert!(text.contains(grayd::report::RESEARCH_MARK));
+        assert!(!text.contains("CANARY"), "a patient's name is on a page");
+    }
+    let (head, body) = get(site.ready.web, "localhost", "/objects/1.2.3.9");
+    assert!(head.contains("application/dicom") && &body[128..132] == b"DICM", "{head}");
+    site.stop();
+}
+
+#[test]
+fn a_crashing_worker_costs_attempts_and_a_refusing_one_parks_with_the_reason() {
+    let site =
+        Site::start("read order; echo 'out of luck' >&2; kill -9 $$", "compute: { attempts: 2 }\n");
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let job = site.job(JobState::Failed);
+    let reason = job.reason.unwrap();
+    assert!(reason.contains("signal: 9") && reason.contains("out of luck"), "{reason}");
+    assert_eq!(job.attempts, 2);
+    assert!(page(&site, "/").contains("out of luck"), "the node goes on and says so");
+    site.stop();
+
+    let refuse = "read order; echo '{\"parked\":{\"reason\":\"send the CT\"}}'; exit 3";
+    let site = Site::start(refuse, "");
+    site.plan("a.yaml", PLAN);
+    site.images();
+    assert_eq!(site.job(JobState::Parked).reason.unwrap(), "send the CT");
+    site.stop();
+}
+
+#[test]
+fn pages_are_served_only_under_our_names_and_change_nothing() {
+    let site = Site::start("exit 1", "web: { listen: \"127.0.0.1:0\", hosts: [dose.hospital] }\n");
+    let web = site.ready.web;
+    for host in ["localhost:1", "127.0.0.1", "Dose.Hospital:80"] {
+        let (head, _) = get(web, host, "/");
+        assert!(head.starts_with("http/1.0 200"), "{host}: {head}");
+        assert!(head.contains("content-security-policy: default-src 'self'"));
+    }
+    assert!(get(web, "evil.example", "/api/courses").0.starts_with("http/1.0 421"));
+    for path in ["/objects/../../etc/passwd", "/objects/1.2.3.4", "/courses/x", "/nothing"] {
+        assert!(get(web, "localhost", path).0.starts_with("http/1.0 404"), "{path}");
+    }
+    assert_eq!(page(&site, "/healthz"), "ok\n");
+    wait_for("readiness", || {
+        get(web, "localhost", "/readyz").0.starts_with("http/1.0 200").then_some(())
+    });
+    site.stop();
+}
+
+#[test]
+fn a_broken_plan_is_shown_with_its_place() {
+    let site = Site::start("exit 1", "");
+    site.plan("a.yaml", &PLAN.replace("7400", "0"));
+    let fault = wait_for("the fault", || {
+        let fault = json(&site, "/api/plans")["faults"][0].clone();
+        fault.is_object().then_some(fault)
+    });
+    assert_eq!((fault["line"].as_u64(), fault["column"].as_u64()), (Some(6), Some(35)));
+    assert!(page(&site, "/").contains("a.yaml:6:35: 0 MBq cannot have been given"));
+    site.stop();
+}
+
+fn grayd(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_grayd")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_reports_all_faults_of_all_files_and_ends_with_status_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("grayd.yaml");
+    let path = file.to_str().unwrap();
+    std::fs::create_dir(folder.path().join("plans")).unwrap();
+    std::fs::write(&file, "web: { lisen: x }\n").unwrap();
+    let plan = folder.path().join("plans/a.yaml");
+    std::fs::write(&plan, PLAN.replace("7400", "0")).unwrap();
+    let (status, out, _) = grayd(&["check", "--config", path]);
+    assert_eq!(status, Some(2));
+    assert!(out.contains(&format!("{path}:1:8: unknown key `lisen`")), "{out}");
+    assert!(out.contains(&format!("{}:6:35: 0 MBq", plan.display())), "{out}");
+
+    std::fs::write(&file, "{}\n").unwrap();
+    std::fs::write(&plan, PLAN).unwrap();
+    let (status, out, _) = grayd(&["check", "--config", path]);
+    assert_eq!((status, out.as_str()), (Some(0), "sound: configuration, 2 protocols, 1 plan\n"));
+}
+
+#[test]
+fn the_command_line_keeps_its_statuses() {
+    assert_eq!(grayd(&["protocols", "multi-time-point"]).0, Some(0));
+    assert_eq!(grayd(&["protocols", "nothing"]).0, Some(2));
+    assert_eq!(grayd(&["fly"]).0, Some(2));
+    assert_eq!(grayd(&["status", "--url", "http://127.0.0.1:1"]).0, Some(1));
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grayd.yaml");
+    assert_eq!(grayd(&["check", "--config", manual]).0, Some(0));
+}
