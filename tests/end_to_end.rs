@@ -12,13 +12,17 @@ fn results(site: &Site) -> Value {
     wait_for("results", || {
         let courses = http_json(site.web, "/api/courses")?;
         let id = courses.as_array()?.first()?["id"].as_str()?.to_owned();
-        http_json(site.web, &format!("/api/courses/{id}/results")).filter(|r| r["regions"].is_array())
+        http_json(site.web, &format!("/api/courses/{id}/results"))
+            .filter(|r| r["regions"].is_array())
     })
 }
 
 fn region<'a>(results: &'a Value, name: &str) -> &'a Value {
     let regions = results["regions"].as_array().unwrap();
-    regions.iter().find(|r| r["name"] == name).unwrap_or_else(|| panic!("no region {name}: {results}"))
+    regions
+        .iter()
+        .find(|r| r["name"] == name)
+        .unwrap_or_else(|| panic!("no region {name}: {results}"))
 }
 
 fn near(what: &str, value: f64, expected: f64, relative: f64) {
@@ -56,7 +60,9 @@ settings:
 fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
     let Some(data) = site::shared_data() else { return };
     if !["dcmsend", "Orthanc", "dciodvfy", "dsrdump", "plastimatch"].iter().all(|p| site::have(p))
-        || !site::in_private_network("a_real_lu177_series_comes_back_as_dose_segmentation_and_report")
+        || !site::in_private_network(
+            "a_real_lu177_series_comes_back_as_dose_segmentation_and_report",
+        )
     {
         return;
     }
@@ -84,7 +90,12 @@ fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
         .iter()
         .map(|r| r["activity_mbq"][0]["value"].as_f64().unwrap())
         .sum();
-    near("field of view, MBq", results["time_points"][0]["field_of_view_mbq"].as_f64().unwrap(), 1350.55, 0.005);
+    near(
+        "field of view, MBq",
+        results["time_points"][0]["field_of_view_mbq"].as_f64().unwrap(),
+        1350.55,
+        0.005,
+    );
     near("sum of regions, MBq", total, 1350.55, 0.005);
     let lesion = region(&results, LESION_1);
     let volume = lesion["volume_ml"].as_f64().unwrap();
@@ -94,9 +105,8 @@ fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
     let warned = |value: &Value| value.to_string().contains("decay-factor-contradiction");
     assert!(warned(&results["warnings"]), "{}", results["warnings"]);
 
-    let modalities = wait_for("three objects in Orthanc", || {
-        Some(pacs.modalities()).filter(|m| m.len() >= 3)
-    });
+    let modalities =
+        wait_for("three objects in Orthanc", || Some(pacs.modalities()).filter(|m| m.len() >= 3));
     assert_eq!(modalities, ["RTDOSE", "SEG", "SR"]);
     let folder = tempfile::tempdir().unwrap();
     let of = |modality| pacs.download(modality, folder.path()).pop().unwrap();
@@ -115,15 +125,22 @@ fn read_back(dose: &Path, seg: &Path, sr: &Path, results: &Value) {
         .map(|n| (number("origin_lps_mm", n) + index[n] * number("spacing_mm", n)).to_string())
         .collect();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/read_back.py");
-    let output =
-        Command::new(site::python()).arg(script).args([dose, seg, sr]).args(&position).output().unwrap();
+    let output = Command::new(site::python())
+        .arg(script)
+        .args([dose, seg, sr])
+        .args(&position)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found["units"], &found["type"]), (&"GY".into(), &"PHYSICAL".into()));
     assert_eq!(found["summation"], "PLAN_OVERVIEW");
     for n in 0..3 {
         let (read, meant) = (found["index"][n].as_f64().unwrap(), index[n]);
-        assert!((read - meant).abs() * number("spacing_mm", n) < 0.01, "axis {n}: {read} for {meant}");
+        assert!(
+            (read - meant).abs() * number("spacing_mm", n) < 0.01,
+            "axis {n}: {read} for {meant}"
+        );
     }
     let segments = found["segments"].as_array().unwrap();
     assert!(segments.contains(&LESION_1.into()), "{segments:?}");

@@ -54,20 +54,20 @@ impl Compute {
         plan.parameters.imaging.provisional = true;
         let found = find(&self.input, &config.site.zone())?;
         let work = decide(&found, &plan)?;
-        let protocol = protocols.find(&plan.protocol).ok_or_else(|| {
-            Failure::Usage(format!("there is no protocol `{}`", plan.protocol))
-        })?;
+        let protocol = protocols
+            .find(&plan.protocol)
+            .ok_or_else(|| Failure::Usage(format!("there is no protocol `{}`", plan.protocol)))?;
         let several = work.len() > 1;
         for one in work {
             let folder = match several {
                 true => self.output.join(format!("cycle-{}", one.cycle)),
                 false => self.output.clone(),
             };
-            let inputs = one.inputs.iter().filter_map(|i| found.paths.get(&i.sop_instance).cloned());
+            let inputs =
+                one.inputs.iter().filter_map(|i| found.paths.get(&i.sop_instance).cloned());
             let inputs: Vec<PathBuf> = inputs.collect();
             let spec = JobSpec::new(one, &plan, protocol, &config);
-            let request =
-                spec.request(inputs, None, Timestamp::now()).map_err(Failure::Faults)?;
+            let request = spec.request(inputs, None, Timestamp::now()).map_err(Failure::Faults)?;
             run_one(&request, &folder)?;
         }
         Ok(())
@@ -78,8 +78,7 @@ fn run_one(request: &pipeline::Request, folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)
         .map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
     let display = ProgressDisplay::new();
-    let outcome =
-        pipeline::compute(request, folder, &|at| display.show(at.done, at.stage));
+    let outcome = pipeline::compute(request, folder, &|at| display.show(at.done, at.stage));
     display.finish();
     let outcome = outcome.map_err(|error| Failure::Failed(error.to_string()))?;
     super::print_all(&table::of(&report::json::write(&outcome.result)))?;

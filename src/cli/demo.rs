@@ -88,7 +88,11 @@ async fn demo(folder: &Path, exit: bool) -> Result<(), Failure> {
     for (modality, path) in &arrived {
         print_all(&format!("  {modality:8} {}", path.display()))?;
     }
-    print_all(&format!("\npages         http://{}/\nfolder        {}", ready.web, folder.display()))?;
+    print_all(&format!(
+        "\npages         http://{}/\nfolder        {}",
+        ready.web,
+        folder.display()
+    ))?;
     print_all(crate::report::RESEARCH_MARK)?;
     if !exit {
         print_all("Ctrl-C ends the node; delete the folder when you are done with it.")?;
@@ -181,7 +185,8 @@ async fn push(files: &[PathBuf], ready: Ready, display: &ProgressDisplay) -> Res
             return Err(Failure::Failed(format!("the node did not take {uid}: {outcome:?}")));
         }
         done += series.len();
-        display.show(0.05 + 0.5 * done as f64 / files.len() as f64, "pushing the series by C-STORE");
+        display
+            .show(0.05 + 0.5 * done as f64 / files.len() as f64, "pushing the series by C-STORE");
     }
     Ok(())
 }
@@ -204,7 +209,8 @@ async fn wait_for_results(
                     return Err(Failure::Failed(format!("the job did not end well: {reason}")));
                 }
                 JobState::Done => {
-                    let note = service.archive.note(&results_note(&job.course, 1)).map_err(failed)?;
+                    let note =
+                        service.archive.note(&results_note(&job.course, 1)).map_err(failed)?;
                     let text = note.unwrap_or_default();
                     return serde_json::from_str(&text).map_err(failed);
                 }

@@ -16,7 +16,9 @@ const LINES_SHOWN: usize = 24;
 
 /// Decay data in use: half-life, emissions, mean energies per decay, daughters, source.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grayd nuclide\n  grayd nuclide Lu-177\n  grayd nuclide 177Lu --json")]
+#[command(
+    after_help = "Examples:\n  grayd nuclide\n  grayd nuclide Lu-177\n  grayd nuclide 177Lu --json"
+)]
 pub struct NuclideCommand {
     /// `Lu-177`, `177Lu`, `Tc-99m` ...; without it, all nuclides there are data for
     name: Option<String>,

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 /// A printed protocol is a file that a site can change and put into its own folder of protocols,
 /// where it replaces the built-in one of the same name.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grayd protocols\n  grayd protocols single-time-point > mine.yaml")]
+#[command(
+    after_help = "Examples:\n  grayd protocols\n  grayd protocols single-time-point > mine.yaml"
+)]
 pub struct ProtocolsCommand {
     /// Print this one
     name: Option<String>,

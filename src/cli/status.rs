@@ -8,7 +8,9 @@ use std::time::Duration;
 
 /// Courses, what waits and why, jobs and deliveries of a running node.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grayd status\n  grayd status --url http://127.0.0.1:8042 --json")]
+#[command(
+    after_help = "Examples:\n  grayd status\n  grayd status --url http://127.0.0.1:8042 --json"
+)]
 pub struct Status {
     /// Where the node's pages are
     #[arg(long, default_value = "http://127.0.0.1:8042")]

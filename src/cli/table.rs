@@ -33,30 +33,42 @@ pub fn of(results: &Value) -> String {
         table.add_row(row);
     }
     let mut lines = vec![table.to_string()];
-    let of_regions = results["regions"].as_array().into_iter().flatten().flat_map(|region| {
-        let name = text(&region["name"]);
-        list(&region["warnings"]).map(move |warning| format!("{name}: {warning}"))
-    });
-    let warnings: Vec<String> = list(&results["warnings"]).chain(of_regions).collect();
-    lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(warnings(results));
     lines.join("\n")
+}
+
+/// Each warning once, with the regions that it is about.
+fn warnings(results: &Value) -> Vec<String> {
+    let mut found: Vec<(String, Vec<String>)> =
+        list(&results["warnings"]).map(|warning| (warning, Vec::new())).collect();
+    for region in results["regions"].as_array().into_iter().flatten() {
+        for warning in list(&region["warnings"]) {
+            let name = text(&region["name"]);
+            match found.iter_mut().find(|(known, _)| *known == warning) {
+                Some((_, regions)) => regions.push(name),
+                None => found.push((warning, vec![name])),
+            }
+        }
+    }
+    let of = |(warning, regions): (String, Vec<String>)| match regions.len() {
+        0 => format!("warning: {warning}"),
+        _ => format!("warning: {warning} [{}]", regions.join(", ")),
+    };
+    found.into_iter().map(of).collect()
 }
 
 /// Mean dose beside the truth of a digital patient.
 pub fn beside_truth(results: &Value, truth: &Value) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        "region",
-        "dose Gy",
-        "truth Gy",
-        "off %",
-    ]);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(["region", "dose Gy", "truth Gy", "off %"]);
     for known in truth["regions"].as_array().into_iter().flatten() {
         let regions = results["regions"].as_array().into_iter().flatten();
         let Some(region) = regions.clone().find(|region| region["name"] == known["name"]) else {
             continue;
         };
-        let (dose, true_dose) = (&region["absorbed_dose_gy"]["mean"], &known["absorbed_dose_gy"]);
+        let (dose, true_dose) = (&region["absorbed_dose_gy"]["mean"], &known["mean_dose_gy"]);
         let off = dose.as_f64().zip(true_dose.as_f64()).map(|(d, t)| 100.0 * (d / t - 1.0));
         let off = off.map_or_else(|| "-".to_owned(), |off| format!("{off:+.3}"));
         let right = |text| Cell::new(text).set_alignment(CellAlignment::Right);

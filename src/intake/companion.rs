@@ -82,7 +82,12 @@ fn choose_cts<'s, 'a>(
             .filter(|ct| same_frame(ct) || ct.first().header.study == *study)
             .collect();
         let Some(best) = candidates.iter().copied().min_by_key(|ct| rank(ct)) else { continue };
-        let rivals = candidates.iter().filter(|ct| same_frame(ct) == same_frame(best)).count();
+        // One CT in the image's own study is what everybody would take: nothing to tell.
+        let alike = |ct: &&&Series<'_>| {
+            same_frame(ct) == same_frame(best)
+                && (best.first().header.study != *study || ct.first().header.study == *study)
+        };
+        let rivals = candidates.iter().filter(alike).count();
         if rivals > 1 {
             notes.push(Warning::new(
                 "ct-chosen",

@@ -89,7 +89,8 @@ fn sort_into_series(paths: &[PathBuf], zone: &TimeZone) -> Result<Series, Pipeli
 pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError> {
     let series = sort_into_series(paths, zone)?;
     let of = |role| series.iter().filter(move |((r, _), _)| *r == role);
-    let value_maps: Vec<PathBuf> = of(Role::ValueMap).flat_map(|(_, files)| files.clone()).collect();
+    let value_maps: Vec<PathBuf> =
+        of(Role::ValueMap).flat_map(|(_, files)| files.clone()).collect();
     let context = EmissionContext { rwvm: &value_maps, default_zone: zone.clone() };
     let mut emissions = of(Role::Emission)
         .map(|((_, uid), files)| {
@@ -100,7 +101,8 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
     emissions.sort_by(|a, b| (a.acquired, &a.series).cmp(&(b.acquired, &b.series)));
     let cts = of(Role::Ct)
         .map(|((_, uid), files)| {
-            read::ct(files).map_err(|error| PipelineError::of_read(&format!("CT series {uid}"), error))
+            read::ct(files)
+                .map_err(|error| PipelineError::of_read(&format!("CT series {uid}"), error))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let inputs = Inputs {

@@ -76,7 +76,7 @@ pub fn place(
         regions.push(remainder(&regions, &grids));
     }
     let shares = shares(&regions, reference, grids[reference]);
-    let ct = ct_of(inputs, &spaces[reference], grids[reference])?;
+    let ct = ct_of(inputs, reference, &spaces[reference], grids[reference])?;
     Ok(Placed { reference, regions, shares, ct, warnings })
 }
 
@@ -110,6 +110,18 @@ fn given<'a>(
     let mut all: Vec<Given> = Vec::new();
     for (index, set) in inputs.structure_sets.iter().enumerate() {
         for roi in &set.rois {
+            if !roi.rejected.is_empty() {
+                warnings.push(Warning::new(
+                    "unusable-region",
+                    format!(
+                        "ROI {} ({}) was left out: {}",
+                        roi.number,
+                        roi.name,
+                        roi.rejected.join("; ")
+                    ),
+                ));
+                continue;
+            }
             if roi.contours.is_empty() {
                 warnings.push(Warning::new(
                     "empty-region",
@@ -131,6 +143,7 @@ fn given<'a>(
         }
     }
     for seg in &inputs.segmentations {
+        let mut drawn_too = Vec::new();
         for segment in &seg.segments {
             let space = Space {
                 frame: seg.frame_of_reference.clone(),
@@ -138,14 +151,13 @@ fn given<'a>(
                 images: Vec::new(),
             };
             let drawn = all.iter().any(|g| g.roi.is_some() && g.name == segment.label);
-            if drawn || segment.occupancy.is_empty() {
-                let (code, why) = if drawn {
-                    ("region-given-twice", "is drawn in a structure set too, which was used")
-                } else {
-                    ("empty-region", "is empty and was left out")
-                };
-                let text = format!("segment {} ({}) {why}", segment.number, segment.label);
-                warnings.push(Warning::new(code, text));
+            if drawn {
+                drawn_too.push(segment.label.as_str());
+                continue;
+            }
+            if segment.occupancy.is_empty() {
+                let text = format!("segment {} ({}) is empty", segment.number, segment.label);
+                warnings.push(Warning::new("empty-region", format!("{text} and was left out")));
                 continue;
             }
             all.push(Given {
@@ -156,10 +168,21 @@ fn given<'a>(
                 roi: None,
             });
         }
+        if !drawn_too.is_empty() {
+            warnings.push(Warning::new(
+                "region-given-twice",
+                format!(
+                    "drawn in a structure set and in segmentation {}: {}; the structure set was used",
+                    seg.sop_instance,
+                    drawn_too.join(", ")
+                ),
+            ));
+        }
     }
     if all.is_empty() && !request.plan.parameters.regions.remainder {
         return Err(PipelineError::Parked(
-            "no region is drawn in any structure set or segmentation; send an RTSTRUCT or SEG".into(),
+            "no region is drawn in any structure set or segmentation; send an RTSTRUCT or SEG"
+                .into(),
         ));
     }
     check_drawn_once(&all)?;
@@ -214,7 +237,7 @@ fn reference(
             let map = space::map(inputs, space, &one.space)?;
             native += usize::from(map == Some(Transform::Identity));
         }
-        let ct = ct_of(inputs, space, image.map.bq_per_ml.grid())?;
+        let ct = ct_of(inputs, index, space, image.map.bq_per_ml.grid())?;
         let direct = matches!(ct, Some((_, Transform::Identity)));
         let weight = image.map.field_of_view.value() * image.after_administration.value();
         let rank = (native, direct, weight);
@@ -226,14 +249,16 @@ fn reference(
         .ok_or_else(|| PipelineError::Parked("no image could be quantified; send one".into()))
 }
 
-/// The CT that covers most of a grid among those in its space (or registered to it); the first by
-/// Series Instance UID where several cover alike.
+/// The CT of an image: in its space before registered to it, of its study before another's, then the
+/// one that covers most of its grid; the first by Series Instance UID where several are alike.
 fn ct_of(
     inputs: &Inputs,
+    emission: usize,
     space: &Space,
     grid: &Grid,
 ) -> Result<Option<(usize, Transform)>, PipelineError> {
-    let mut best: Option<(f64, usize, Transform)> = None;
+    let study = &inputs.emissions[emission].study.study;
+    let mut best: Option<((bool, bool, f64), usize, Transform)> = None;
     for (index, ct) in inputs.cts.iter().enumerate() {
         let ct_space = Space {
             frame: ct.frame_of_reference.clone(),
@@ -241,10 +266,10 @@ fn ct_of(
             images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
         };
         let Some(map) = space::map(inputs, space, &ct_space)? else { continue };
-        let direct = f64::from(u8::from(map == Transform::Identity));
-        let covered = direct + coverage(grid, &ct.hu, &map);
-        if covered > direct && best.as_ref().is_none_or(|(other, ..)| covered > *other) {
-            best = Some((covered, index, map));
+        let covered = coverage(grid, &ct.hu, &map);
+        let rank = (map == Transform::Identity, ct.study.study == *study, covered);
+        if covered > 0.0 && best.as_ref().is_none_or(|(other, ..)| rank > *other) {
+            best = Some((rank, index, map));
         }
     }
     Ok(best.map(|(_, index, map)| (index, map)))
@@ -359,7 +384,11 @@ fn on_grid(
 /// The finest grid of an image in a space.
 fn own_grid<'a>(inputs: &'a Inputs, space: &Space) -> Result<Option<&'a Grid>, PipelineError> {
     let cts = inputs.cts.iter().map(|ct| {
-        let own = Space { frame: ct.frame_of_reference.clone(), series: vec![ct.series.clone()], images: Vec::new() };
+        let own = Space {
+            frame: ct.frame_of_reference.clone(),
+            series: vec![ct.series.clone()],
+            images: Vec::new(),
+        };
         (own, ct.hu.grid())
     });
     let emissions = inputs.emissions.iter().map(|e| (Space::of(e), e.image.values.grid()));

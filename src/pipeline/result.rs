@@ -14,8 +14,8 @@ use crate::dose::local::{LocalDose, air_below_density};
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software, StructureSetReference,
-    TimePoint,
+    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software,
+    StructureSetReference, TimePoint,
 };
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};
@@ -51,7 +51,9 @@ pub fn assemble(
         .iter()
         .zip(curves)
         .enumerate()
-        .map(|(n, (region, curve))| region_result(n, region, curve, placed, images, &voxels, request))
+        .map(|(n, (region, curve))| {
+            region_result(n, region, curve, placed, images, &voxels, request)
+        })
         .collect();
     let warnings = warnings(inputs, images, placed, &voxels, request);
     let Voxels { masses, dose, .. } = voxels;
@@ -154,9 +156,6 @@ fn region_result(
     let grid = voxels.dose.dose_gy.grid();
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
-    if let Some(fit) = &curve.fit {
-        warnings.extend(fit.warnings.iter().cloned());
-    }
     let occupancy = if region.is_remainder {
         tissue(&region.occupancy[placed.reference], voxels)
     } else {

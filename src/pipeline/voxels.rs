@@ -52,7 +52,8 @@ pub fn time_integrated_activity(
     }
     let mut warnings = Vec::new();
     if negative > 0 {
-        let text = format!("{negative} voxels of the reference image are negative; their dose is 0");
+        let text =
+            format!("{negative} voxels of the reference image are negative; their dose is 0");
         warnings.push(Warning::new("negative-voxels", text));
     }
     VoxelTia { bq_s: Volume::new(map.grid().clone(), bq_s), warnings }

@@ -6,8 +6,8 @@ use super::attribute::{
 };
 use super::error::ReadError;
 use super::instance::Instance;
-use crate::report::InputInstance;
 use crate::dicom::{PatientIdentity, Uid};
+use crate::report::InputInstance;
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use std::path::Path;
