@@ -12,7 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, context};
+use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
 /// How many jobs and deliveries the first page shows.
@@ -24,6 +24,8 @@ const CURVE_POINTS: u32 = 120;
 /// Templates are part of the program.
 pub(super) fn environment() -> Environment<'static> {
     let mut pages = Environment::new();
+    // A result of another version may lack a part: shown as a dash, not as a broken page.
+    pages.set_undefined_behavior(UndefinedBehavior::Chainable);
     for (name, text) in [
         ("frame.html", include_str!("templates/frame.html")),
         ("home.html", include_str!("templates/home.html")),
