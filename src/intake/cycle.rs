@@ -183,7 +183,7 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         }
         let count = self.points.len();
         let complete = count >= imaging.time_points as usize;
-        if !complete && !(imaging.provisional && count >= imaging.at_least as usize) {
+        if !(complete || imaging.provisional && count >= imaging.at_least as usize) {
             return Err(vec![self.cycle_waits(
                 Why::TimePointsMissing,
                 format!("{count} of {} time points have come", imaging.time_points),
