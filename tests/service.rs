@@ -1,5 +1,6 @@
 //! The node as a whole with workers of our own making: what a crash, a refusal and a success of a
 //! worker become, what pages and API say, and what the command line says of faults.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use grayd::archive::{Archive, Arrival, JobState, LocalArchive};
 use grayd::config;
