@@ -145,7 +145,11 @@ fn read_back(dose: &Path, seg: &Path, sr: &Path, results: &Value) {
     }
     let segments = found["segments"].as_array().unwrap();
     assert!(segments.contains(&LESION_1.into()), "{segments:?}");
-    assert!(found["sr_text"].as_str().unwrap().contains("DecayFactor"), "{}", found["sr_text"]);
+    assert!(
+        found["sr_text"].as_str().unwrap().contains("decay-factor-contradiction"),
+        "{}",
+        found["sr_text"]
+    );
 
     let stats = Command::new("plastimatch").arg("stats").arg(dose).output().unwrap();
     let stats = String::from_utf8_lossy(&stats.stdout).into_owned();
@@ -159,4 +163,76 @@ fn read_back(dose: &Path, seg: &Path, sr: &Path, results: &Value) {
     let dump = Command::new("dsrdump").arg(sr).output().unwrap();
     let complaints = String::from_utf8_lossy(&dump.stderr).into_owned();
     assert!(dump.status.success() && !complaints.contains("E:"), "{complaints}");
+}
+
+/// The digital patient, stored in `order`, sent shuffled over `associations` at once: what came of
+/// it, and the stored values of the dose.
+fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_grayd"))
+        .args(["phantom", "--order", order, "--output"])
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let site = Site::start(&format!("intake: {{ settle_seconds: 3 }}\n{}", Site::peers(None)));
+    site.plan("patient.yaml", &std::fs::read_to_string(folder.path().join("plan.yaml")).unwrap());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(shuffled(&path));
+        }
+    }
+    // Folders mixed with one another, too.
+    files.sort_by_key(|path| path.file_name().map(|name| name.to_owned()));
+    std::thread::scope(|scope| {
+        for part in files.chunks(files.len().div_ceil(associations)) {
+            scope.spawn(|| assert!(site.dcmsend(part)));
+        }
+    });
+    let results = results(&site);
+    let jobs = http_json(site.web, "/api/jobs").unwrap();
+    let objects = jobs[0]["results"].as_array().unwrap();
+    let pixels = objects
+        .iter()
+        .filter_map(|uid| {
+            let bytes = site::http_bytes(site.web, &format!("/objects/{}", uid.as_str().unwrap()));
+            let object = dicom_object::from_reader(bytes.as_slice()).unwrap();
+            let modality =
+                object.element_by_name("Modality").unwrap().to_str().unwrap().into_owned();
+            let pixels = object.element_by_name("PixelData").ok()?.to_bytes().unwrap().into_owned();
+            (modality == "RTDOSE").then_some(pixels)
+        })
+        .next()
+        .unwrap();
+    let truth = std::fs::read_to_string(folder.path().join("truth.json")).unwrap();
+    (results, pixels, serde_json::from_str(&truth).unwrap())
+}
+
+#[test]
+fn the_digital_patient_has_its_closed_form_doses_whatever_the_order_of_storage() {
+    if !site::have("dcmsend") {
+        return;
+    }
+    let (results, pixels, truth) = digital_patient("ascending", 1);
+    for known in truth["regions"].as_array().unwrap() {
+        let name = known["name"].as_str().unwrap();
+        let found = region(&results, name);
+        let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{name}: {found}"));
+        let dose = number(&found["absorbed_dose_gy"]["mean"]);
+        near(&format!("{name}, Gy"), dose, number(&known["mean_dose_gy"]), 0.005);
+        near(
+            &format!("{name}, MBq h"),
+            number(&found["tia_mbq_h"]),
+            number(&known["tia_mbq_h"]),
+            0.005,
+        );
+        near(&format!("{name}, g"), number(&found["mass_g"]), number(&known["mass_g"]), 0.005);
+    }
+    for (order, associations) in [("descending", 4), ("reversed-vector", 3)] {
+        let (other, other_pixels, _) = digital_patient(order, associations);
+        assert_eq!(other["regions"], results["regions"], "{order}");
+        assert!(other_pixels == pixels, "{order}: the dose map differs");
+    }
 }

@@ -228,13 +228,6 @@ fn uncertainty(
              alone",
         ));
     }
-    if fit.relative_uncertainty.is_none() {
-        warnings.push(Warning::new(
-            "uncertainty-unknown",
-            "the uncertainty of the curve cannot be had from these data (state \
-             half_life_relative_uncertainty where a half-life is stated)",
-        ));
-    }
     fit.relative_uncertainty.map(|u| u.hypot(scale.unwrap_or(0.0)))
 }
 

@@ -34,8 +34,17 @@ pub(super) async fn readyz(State(web): State<Shared>) -> Response {
     }
 }
 
-pub(super) async fn courses(State(web): State<Shared>) -> Json<Vec<CourseState>> {
-    Json(web.service.board.get().decision.courses)
+/// A course as `/api/courses` lists it: `id` is what its other addresses are made with.
+#[derive(serde::Serialize)]
+pub(super) struct Course {
+    id: String,
+    #[serde(flatten)]
+    state: CourseState,
+}
+
+pub(super) async fn courses(State(web): State<Shared>) -> Json<Vec<Course>> {
+    let courses = web.service.board.get().decision.courses;
+    Json(courses.into_iter().map(|state| Course { id: state.course.clone(), state }).collect())
 }
 
 pub(super) async fn waiting(State(web): State<Shared>) -> Json<Vec<Waiting>> {
