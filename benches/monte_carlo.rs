@@ -21,7 +21,10 @@ fn main() {
         let phantom = water(&grid);
         let middle = VOXELS / 2;
         let tia = point(&grid, [middle; 3], 1e6);
-        println!("{:8} {:10} {:>12} {:>12} {:>8}  S(000) S(100) S(110) S(111) S(200) mGy/(MBq s)", "nuclide", "accuracy", "decays", "decays/s", "x EGSnrc");
+        println!(
+            "{:8} {:10} {:>12} {:>12} {:>8}  S(000) S(100) S(110) S(111) S(200) mGy/(MBq s)",
+            "nuclide", "accuracy", "decays", "decays/s", "x EGSnrc"
+        );
         for accuracy in [Accuracy::Standard, Accuracy::Reference] {
             for (nuclide, egsnrc) in EGSNRC {
                 let spectrum = spectrum(nuclide);
@@ -37,7 +40,12 @@ fn main() {
                 let dose = run(&phantom, &source, &settings, &[], &|_| Control::Continue)
                     .expect("a valid run");
                 let rate = dose.histories as f64 / start.elapsed().as_secs_f64();
-                print!("{nuclide:8} {:10} {:12} {rate:12.0} {:8.1}  ", format!("{accuracy:?}"), dose.histories, rate / egsnrc);
+                print!(
+                    "{nuclide:8} {:10} {:12} {rate:12.0} {:8.1}  ",
+                    format!("{accuracy:?}"),
+                    dose.histories,
+                    rate / egsnrc
+                );
                 for [a, b, c] in [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 0, 0]] {
                     let at = [middle + c, middle + b, middle + a];
                     let (gy, error) = (dose.gy.values()[at], dose.standard_error_gy.values()[at]);

@@ -1,4 +1,6 @@
 //! Time-integrated activity to absorbed dose.
 
 pub mod atomic;
+pub mod emission;
+pub mod kernel;
 pub mod monte_carlo;

@@ -1,9 +1,9 @@
 //! Particles and the straight lines they fly on. Lengths in cm, axes i, j, k of the grid, origin at
 //! the outer corner of voxel (0, 0, 0).
 
+use super::Physics;
 use super::phantom::PackedVoxel;
 use super::tables::Tables;
-use super::Physics;
 
 /// What flies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub use phantom::Phantom;
 pub use source::Source;
 pub use spectrum::{Continuum, EmissionSpectrum, Line, ParticleSpectrum};
 
-use crate::dose::atomic::{HIGHEST_KEV, LOWEST_KEV, ELECTRON_REST_KEV};
+use crate::dose::atomic::{ELECTRON_REST_KEV, HIGHEST_KEV, LOWEST_KEV};
 use crate::quantity::Warning;
 use crate::volume::{Grid, Occupancy, Volume};
 use ndarray::Array3;
@@ -140,7 +140,11 @@ impl Settings {
             && !(value.is_finite() && value > 0.0 && value < 1.0)
         {
             let expected = "it must lie between 0 and 1";
-            return Err(MonteCarloError::Setting { name: "target_relative_error", value, expected });
+            return Err(MonteCarloError::Setting {
+                name: "target_relative_error",
+                value,
+                expected,
+            });
         }
         if self.max_histories == 0 {
             let expected = "at least one history is needed";
