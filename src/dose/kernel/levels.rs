@@ -8,11 +8,14 @@ use rayon::prelude::*;
 
 /// A level's part of the kernel begins here and is whole there, in sides of its voxels.
 const BEGINS: f64 = 2.0;
-const WHOLE: f64 = 4.0;
+const WHOLE: f64 = 8.0;
 /// A grid of at most this many voxels along each axis is not coarsened further.
-const SMALL: usize = 24;
+const SMALL: usize = 28;
 /// Axes whose voxels are longer than this share of the longest are not coarsened with the others.
 const LONG: f64 = 0.75;
+
+/// Coarse voxels around a coarsened axis, on each side.
+const RIM: usize = 1;
 
 /// One grid of the ladder.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +45,10 @@ pub(super) fn ladder(shape: [usize; 3], side_mm: [f64; 3]) -> Vec<Level> {
             return levels;
         }
         let next = Level {
-            shape: std::array::from_fn(|a| last.shape[a].div_ceil(factor[a])),
+            shape: std::array::from_fn(|a| match factor[a] {
+                1 => last.shape[a],
+                f => last.shape[a].div_ceil(f) + 2 * RIM,
+            }),
             side_mm: std::array::from_fn(|a| last.side_mm[a] * factor[a] as f64),
             factor,
         };
@@ -76,36 +82,30 @@ pub(super) fn reach_mm(levels: &[Level], n: usize) -> Option<f64> {
 }
 
 /// How a fine voxel and the coarse ones around it exchange: its own with weight 1 and the slope of
-/// the two beside it, so that a parabola's voxel means are kept; at the edge the last slope stands.
+/// the two beside it, so that a parabola's voxel means are kept. The rim of the coarse grid holds
+/// the neighbours of the outermost.
 type Share = [(usize, f32); 3];
 
-fn share_of(fine: usize, factor: usize, coarse: usize) -> Share {
-    let here = fine / factor;
-    if factor == 1 || coarse == 1 {
-        return [(here, 1.0), (here, 0.0), (here, 0.0)];
-    }
-    let slope = if fine % 2 == 1 { 0.125 } else { -0.125 };
-    if here == 0 {
-        [(0, 1.0 - 2.0 * slope), (1, 2.0 * slope), (0, 0.0)]
-    } else if here + 1 == coarse {
-        [(here, 1.0 + 2.0 * slope), (here - 1, -2.0 * slope), (here, 0.0)]
-    } else {
+fn shares(fine: usize, factor: usize) -> Vec<Share> {
+    let share = |n: usize| {
+        if factor == 1 {
+            return [(n, 1.0), (n, 0.0), (n, 0.0)];
+        }
+        let here = n / factor + RIM;
+        let slope = if n % 2 == 1 { 0.125 } else { -0.125 };
         [(here, 1.0), (here + 1, slope), (here - 1, -slope)]
-    }
-}
-
-fn shares(fine: usize, factor: usize, coarse: usize) -> Vec<Share> {
-    (0..fine).map(|n| share_of(n, factor, coarse)).collect()
+    };
+    (0..fine).map(share).collect()
 }
 
 /// Brings fine values to the coarse grid, keeping their sum and their centre of gravity.
 pub(super) fn gather(fine: &[f32], from: &Level, to: &Level) -> Vec<f32> {
     let [ni, nj, nk] = from.shape;
     let [ci, cj, ck] = to.shape;
-    let columns = shares(ni, to.factor[0], ci);
-    let rows = shares(nj, to.factor[1], cj);
+    let columns = shares(ni, to.factor[0]);
+    let rows = shares(nj, to.factor[1]);
     let mut depths = vec![Vec::new(); ck];
-    for (k, share) in shares(nk, to.factor[2], ck).into_iter().enumerate() {
+    for (k, share) in shares(nk, to.factor[2]).into_iter().enumerate() {
         for (coarse, weight) in share.into_iter().filter(|s| s.1 != 0.0) {
             depths[coarse].push((k, weight));
         }
@@ -143,10 +143,10 @@ pub(super) fn gather(fine: &[f32], from: &Level, to: &Level) -> Vec<f32> {
 /// Adds a coarse dose to a fine one.
 pub(super) fn spread(coarse: &[f32], from: &Level, fine: &mut [f32], to: &Level) {
     let [ni, nj, nk] = to.shape;
-    let [ci, cj, ck] = from.shape;
-    let columns = shares(ni, from.factor[0], ci);
-    let rows = shares(nj, from.factor[1], cj);
-    let depths = shares(nk, from.factor[2], ck);
+    let [ci, cj, _] = from.shape;
+    let columns = shares(ni, from.factor[0]);
+    let rows = shares(nj, from.factor[1]);
+    let depths = shares(nk, from.factor[2]);
     fine.par_chunks_mut(ni * nj).zip(&depths).for_each(|(plane, along_k)| {
         let mut here = vec![0.0f32; ci * cj];
         for (kk, weight) in along_k.iter().filter(|s| s.1 != 0.0) {
@@ -186,9 +186,9 @@ mod tests {
     #[test]
     fn gathering_keeps_the_sum_and_a_plane_stays_a_plane() {
         let levels = ladder([27, 26, 30], [3.0; 3]);
-        let values = |level: &Level, middle: f64| -> Vec<f32> {
+        let values = |level: &Level, rim: f64| -> Vec<f32> {
             let [ni, nj, nk] = level.shape;
-            let at = |x: usize, a: usize| (x as f64 + 0.5) * level.side_mm[a] + middle;
+            let at = |x: usize, a: usize| (x as f64 + 0.5 - rim) * level.side_mm[a];
             (0..ni * nj * nk)
                 .map(|n| (at(n % ni, 0) + 2.0 * at(n / ni % nj, 1) - at(n / ni / nj, 2)) as f32)
                 .collect()
@@ -196,7 +196,7 @@ mod tests {
         let fine = vec![1.0f32; 27 * 26 * 30];
         let sum: f32 = gather(&fine, &levels[0], &levels[1]).iter().sum();
         assert!((sum - 21060.0).abs() < 0.01, "{sum}");
-        let coarse = values(&levels[1], 0.0);
+        let coarse = values(&levels[1], RIM as f64);
         let mut back = vec![0.0; fine.len()];
         spread(&coarse, &levels[1], &mut back, &levels[0]);
         for (found, expected) in back.iter().zip(values(&levels[0], 0.0)) {

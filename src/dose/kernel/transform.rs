@@ -297,7 +297,7 @@ mod tests {
             (0..shape.iter().product::<usize>()).map(|n| ((n * 37) % 11) as f32).collect();
         let transform = Transform::new(shape, extent.map(|e| e - 1));
         let found = transform.convolve(&transform.forward(&input), &octant);
-        for n in 0..input.len() {
+        for (n, found) in found.iter().enumerate() {
             let at = |n: usize| [n % 9, n / 9 % 6, n / 54];
             let mut expected = 0.0;
             for (m, &v) in input.iter().enumerate() {
@@ -306,7 +306,7 @@ mod tests {
                     expected += w * f64::from(v);
                 }
             }
-            assert!((f64::from(found[n]) - expected).abs() < 2e-4, "{n}: {} {expected}", found[n]);
+            assert!((f64::from(*found) - expected).abs() < 2e-4, "{n}: {found} {expected}");
         }
     }
 

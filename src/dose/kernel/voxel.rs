@@ -15,6 +15,7 @@ use crate::quantity::nuclide::Nuclide;
 
 /// Shells to the smallest voxel side, and steps of direction along an arc of one side.
 const SHELLS_PER_SIDE: f64 = 10.0;
+const SHELLS_PER_REACH: f64 = 250.0;
 const DIRECTIONS_PER_SIDE: f64 = 4.0;
 /// Directions along each angle of an octant, at least.
 const LEAST_DIRECTIONS: usize = 32;
@@ -34,9 +35,12 @@ pub struct VoxelKernel {
 type Shells = Vec<(f64, f64)>;
 
 /// Electrons and alphas: shells whose radius is the mean distance of what they hold.
-fn electron_shells(kernel: &PointKernel, step: f64) -> Shells {
-    const PARTS: usize = 8;
+fn electron_shells(kernel: &PointKernel, coarsest: f64) -> Shells {
+    const PARTS: usize = 4;
     let end = kernel.electron_reach_mm();
+    // Neighbours across an edge or a corner get energy as the second and third power of r: shells
+    // must be thin against the electrons' range, not only against the voxel.
+    let step = coarsest.min(end / SHELLS_PER_REACH);
     let mut within = kernel.short_range_within_kev(0.0);
     let mut shells = vec![(0.0, within)];
     let mut inner = 0.0;
@@ -242,9 +246,15 @@ mod tests {
     #[test]
     fn published_voxel_s_values() {
         // mGy/(MBq s), EGSnrc in water: 000, 100, 110, 111, 200.
+        // ICRP 107 gives 177Lu 35.10 keV of photons, ENSDF (in use) 33.41: the last two are photons'.
+        const LU_177_PHOTONS: f64 = 33.41 / 35.10;
         let mut missed = Vec::new();
         for (name, side, expected) in [
-            ("Lu-177", 3.0, [0.7816, 1.613e-2, 6.56e-4, 9.02e-5, 4.13e-5]),
+            (
+                "Lu-177",
+                3.0,
+                [0.7816, 1.613e-2, 6.56e-4, 9.02e-5 * LU_177_PHOTONS, 4.13e-5 * LU_177_PHOTONS],
+            ),
             ("Y-90", 3.0, [1.6005, 0.2812, 9.905e-2, 4.54e-2, 2.27e-2]),
             ("Y-90", 6.0, [0.3480, 3.983e-2, 7.39e-3, 1.66e-3, 1.74e-4]),
             ("I-131", 3.0, [0.9516, 3.201e-2, 2.587e-3, 7.72e-4, 4.72e-4]),
