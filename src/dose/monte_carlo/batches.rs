@@ -83,14 +83,7 @@ impl<'a> Simulation<'a> {
         emitter: &'a Emitter,
         settings: &'a Settings,
     ) -> Self {
-        let [nk, nj, ni] = phantom.grid().shape();
-        let world = World {
-            voxels: phantom.voxels(),
-            tables,
-            physics,
-            size_cm: phantom.grid().spacing_mm().map(|mm| mm / 10.0),
-            extent: [ni as i32, nj as i32, nk as i32],
-        };
+        let world = World::new(phantom, tables, physics);
         let batch = (phantom.grid().len() as u64 / VOXELS_A_DECAY)
             .clamp(SMALLEST_BATCH, LARGEST_BATCH)
             .min(settings.max_histories.div_ceil(BATCHES_A_ROUND));
@@ -102,8 +95,9 @@ impl<'a> Simulation<'a> {
         regions: &[Occupancy],
         progress: &dyn Fn(Progress) -> Control,
     ) -> Result<Outcome, MonteCarloError> {
-        let voxels = self.world.voxels.len();
+        let voxels = self.world.layout.len();
         let local = self.local_regions(regions);
+        let regions = &self.in_memory(regions);
         let mut sums = Sums {
             voxels: vec![Moments::default(); voxels],
             regions: vec![Moments::default(); regions.len()],
@@ -142,13 +136,20 @@ impl<'a> Simulation<'a> {
         Ok(self.outcome(&sums, regions, &local, stopped_because))
     }
 
+    /// Regions as places in memory and fractions.
+    fn in_memory(&self, regions: &[Occupancy]) -> Vec<Vec<(u32, f32)>> {
+        let places: Vec<usize> = self.world.layout.in_grid_order().collect();
+        let place = |(voxel, f): (usize, f32)| (places[voxel] as u32, f);
+        regions.iter().map(|region| region.iter().map(place).collect()).collect()
+    }
+
     /// Simulates as many batches as there are tallies, and adds them in order.
     fn some_batches(
         &self,
         tallies: &mut [Tally],
         sums: &mut Sums,
         round_ends: u64,
-        regions: &[Occupancy],
+        regions: &[Vec<(u32, f32)>],
     ) {
         let number = (tallies.len() as u64).min(round_ends - sums.batches) as usize;
         let tallies = &mut tallies[..number];
@@ -159,7 +160,8 @@ impl<'a> Simulation<'a> {
         });
         for tally in tallies.iter() {
             for (moments, region) in sums.regions.iter_mut().zip(regions) {
-                moments.add(region.iter().map(|(v, f)| f64::from(f) * tally.kev[v]).sum());
+                let kev = region.iter().map(|&(v, f)| f64::from(f) * tally.kev[v as usize]);
+                moments.add(kev.sum());
             }
             sums.escaped_kev += tally.escaped_kev;
         }
@@ -183,7 +185,7 @@ impl<'a> Simulation<'a> {
         if local == 0.0 {
             return vec![0.0; regions.len()];
         }
-        let mut activity = vec![0.0f64; self.world.voxels.len()];
+        let mut activity = vec![0.0f64; self.phantom.grid().len()];
         self.emitter.activity().for_each(|(voxel, bq_s)| activity[voxel] = bq_s);
         let total = self.emitter.total_bq_s();
         let share = |region: &Occupancy| -> f64 {
@@ -227,7 +229,7 @@ impl<'a> Simulation<'a> {
     fn outcome(
         &self,
         sums: &Sums,
-        regions: &[Occupancy],
+        regions: &[Vec<(u32, f32)>],
         local: &[f64],
         stopped_because: StopReason,
     ) -> Outcome {
@@ -235,16 +237,20 @@ impl<'a> Simulation<'a> {
         let total = self.emitter.total_bq_s();
         // keV per decay to Gy: all decays, joule per keV, gram per kilogram.
         let gy_g_per_kev = total * JOULE_PER_EV * 1e3 * 1e3;
-        let mut local_kev = vec![0.0f64; self.world.voxels.len()];
+        let mut local_kev = vec![0.0f64; self.phantom.grid().len()];
         for (voxel, bq_s) in self.emitter.activity() {
             local_kev[voxel] = self.emitter.local_kev() * bq_s / total;
         }
         let per_decay = 1.0 / self.batch as f64;
-        let (gy, standard_error_gy) = (0..self.world.voxels.len())
-            .map(|voxel| {
-                let (mean, error) = sums.voxels[voxel].mean_and_error(n);
-                let scale = gy_g_per_kev / self.phantom.mass_g(voxel);
-                let gy = (mean * per_decay + local_kev[voxel]) * scale;
+        let volume_ml = self.phantom.grid().voxel_volume().value();
+        let mass = |place: usize| self.world.voxels[place].density() * volume_ml;
+        let places = self.world.layout.in_grid_order();
+        let (gy, standard_error_gy) = places
+            .zip(&local_kev)
+            .map(|(place, local)| {
+                let (mean, error) = sums.voxels[place].mean_and_error(n);
+                let scale = gy_g_per_kev / mass(place);
+                let gy = (mean * per_decay + local) * scale;
                 (gy as f32, (error * per_decay * scale) as f32)
             })
             .unzip();
@@ -252,9 +258,8 @@ impl<'a> Simulation<'a> {
             .iter()
             .zip(self.region_kev(sums, local))
             .map(|(region, (mean, error))| {
-                let mass: f64 =
-                    region.iter().map(|(v, f)| f64::from(f) * self.phantom.mass_g(v)).sum();
-                let scale = gy_g_per_kev / mass;
+                let grams: f64 = region.iter().map(|&(v, f)| f64::from(f) * mass(v as usize)).sum();
+                let scale = gy_g_per_kev / grams;
                 RegionDose { mean_gy: mean * scale, standard_error_gy: error * scale }
             })
             .collect();

@@ -24,7 +24,7 @@ pub struct Phantom {
 
 /// Density (f32 without its last four bits: 10⁻⁶ relative) and material slot in one word, because
 /// a photon's flight is bound by memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PackedVoxel(u32);
 
 impl PackedVoxel {
