@@ -39,6 +39,10 @@ pub(super) struct Outcome {
     pub stopped_because: StopReason,
     pub escaped_kev_per_decay: f64,
     pub deposited_kev_per_decay: f64,
+    /// Share of the decays that happen in air.
+    pub share_in_air: f64,
+    /// Local energy per decay that was not deposited because of it, keV.
+    pub left_out_in_air_kev: f64,
 }
 
 /// Sum and sum of squares over batches.
@@ -96,7 +100,11 @@ impl<'a> Simulation<'a> {
         progress: &dyn Fn(Progress) -> Control,
     ) -> Result<Outcome, MonteCarloError> {
         let voxels = self.world.layout.len();
-        let local = self.local_regions(regions);
+        let local_kev = self.local_kev();
+        let of_region = |region: &Occupancy| -> f64 {
+            region.iter().map(|(v, f)| f64::from(f) * local_kev[v]).sum()
+        };
+        let local: Vec<f64> = regions.iter().map(of_region).collect();
         let regions = &self.in_memory(regions);
         let mut sums = Sums {
             voxels: vec![Moments::default(); voxels],
@@ -133,7 +141,7 @@ impl<'a> Simulation<'a> {
                 break StopReason::HistoryLimit;
             }
         };
-        Ok(self.outcome(&sums, regions, &local, stopped_because))
+        Ok(self.outcome(&sums, regions, &local, &local_kev, stopped_because))
     }
 
     /// Regions as places in memory and fractions.
@@ -179,19 +187,14 @@ impl<'a> Simulation<'a> {
         sums.batches += number as u64;
     }
 
-    /// keV per decay that each region receives from emissions that do not travel.
-    fn local_regions(&self, regions: &[Occupancy]) -> Vec<f64> {
-        let local = self.emitter.local_kev();
-        if local == 0.0 {
-            return vec![0.0; regions.len()];
+    /// keV per decay that each voxel receives from emissions that do not travel in tissue.
+    fn local_kev(&self) -> Vec<f64> {
+        let mut local = vec![0.0f64; self.phantom.grid().len()];
+        let per_bq_s = self.emitter.local_kev() / self.emitter.total_bq_s();
+        for (voxel, bq_s) in self.emitter.activity().filter(|a| !self.phantom.is_air(a.0)) {
+            local[voxel] = per_bq_s * bq_s;
         }
-        let mut activity = vec![0.0f64; self.phantom.grid().len()];
-        self.emitter.activity().for_each(|(voxel, bq_s)| activity[voxel] = bq_s);
-        let total = self.emitter.total_bq_s();
-        let share = |region: &Occupancy| -> f64 {
-            region.iter().map(|(v, f)| f64::from(f) * activity[v] / total).sum()
-        };
-        regions.iter().map(|region| local * share(region)).collect()
+        local
     }
 
     /// Mean energy per decay in each region and its standard error, keV.
@@ -231,22 +234,19 @@ impl<'a> Simulation<'a> {
         sums: &Sums,
         regions: &[Vec<(u32, f32)>],
         local: &[f64],
+        local_kev: &[f64],
         stopped_because: StopReason,
     ) -> Outcome {
         let (n, decays) = (sums.batches as f64, (sums.batches * self.batch) as f64);
         let total = self.emitter.total_bq_s();
         // keV per decay to Gy: all decays, joule per keV, gram per kilogram.
         let gy_g_per_kev = total * JOULE_PER_EV * 1e3 * 1e3;
-        let mut local_kev = vec![0.0f64; self.phantom.grid().len()];
-        for (voxel, bq_s) in self.emitter.activity() {
-            local_kev[voxel] = self.emitter.local_kev() * bq_s / total;
-        }
         let per_decay = 1.0 / self.batch as f64;
         let volume_ml = self.phantom.grid().voxel_volume().value();
         let mass = |place: usize| self.world.voxels[place].density() * volume_ml;
         let places = self.world.layout.in_grid_order();
         let (gy, standard_error_gy) = places
-            .zip(&local_kev)
+            .zip(local_kev)
             .map(|(place, local)| {
                 let (mean, error) = sums.voxels[place].mean_and_error(n);
                 let scale = gy_g_per_kev / mass(place);
@@ -264,14 +264,19 @@ impl<'a> Simulation<'a> {
             })
             .collect();
         let deposited: f64 = sums.voxels.iter().map(|m| m.sum).sum();
+        let in_air = self.emitter.activity().filter(|a| self.phantom.is_air(a.0));
+        let share_in_air = in_air.map(|a| a.1).sum::<f64>() / total;
+        let left_out_in_air_kev = share_in_air * self.emitter.local_kev();
         Outcome {
             gy,
             standard_error_gy,
             regions,
             histories: sums.batches * self.batch,
             stopped_because,
-            escaped_kev_per_decay: sums.escaped_kev / decays,
-            deposited_kev_per_decay: deposited / decays + self.emitter.local_kev(),
+            escaped_kev_per_decay: sums.escaped_kev / decays + left_out_in_air_kev,
+            deposited_kev_per_decay: deposited / decays + local_kev.iter().sum::<f64>(),
+            share_in_air,
+            left_out_in_air_kev,
         }
     }
 }

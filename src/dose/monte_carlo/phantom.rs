@@ -118,6 +118,11 @@ impl Phantom {
         self.voxels[voxel].density() * self.grid.voxel_volume().value()
     }
 
+    /// True where the voxel holds air rather than tissue.
+    pub(super) fn is_air(&self, voxel: usize) -> bool {
+        self.voxels[voxel].density() < super::AIR_DENSITY_G_PER_ML
+    }
+
     /// The tissues that occur, in the order of their slots.
     pub(super) fn materials(&self) -> &[MaterialId] {
         &self.materials
