@@ -3,6 +3,9 @@
 //! Seeds are fixed, so every figure here repeats; tolerances are those of good codes among
 //! themselves, plus twice the run's own standard error where that is not small beside them.
 
+// A test may stop at what cannot be; clippy sees that only inside test functions.
+#![allow(clippy::unwrap_used)]
+
 #[path = "monte_carlo/spectra.rs"]
 mod spectra;
 

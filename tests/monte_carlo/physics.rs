@@ -124,11 +124,9 @@ fn lung_beside_a_90y_voxel_is_dosed_as_published() {
     let (water, lung) = (library.by_name("water").unwrap(), library.by_name("lung").unwrap());
     let tissue = Array3::from_shape_fn(grid.dim(), |(_, _, i)| if i > 10 { lung } else { water });
     let density = Array3::from_shape_fn(grid.dim(), |(_, _, i)| if i > 10 { 0.26 } else { 1.0 });
-    let phantom = Phantom::new(
-        &Volume::new(grid.clone(), tissue),
-        &Volume::new(grid.clone(), density),
-    )
-    .unwrap();
+    let phantom =
+        Phantom::new(&Volume::new(grid.clone(), tissue), &Volume::new(grid.clone(), density))
+            .unwrap();
     let source = point(&grid, [10; 3], 1e6);
     let dose = simulate(&phantom, &source, &spectrum("Y-90"), 1_000_000, &[]);
     let published = [2.23e-2, 0.2806, 1.5886, 0.3206, 6.46e-2, 2.40e-2, 1.09e-2, 5.1e-3];
@@ -266,8 +264,7 @@ fn standard_and_reference_mode_agree() {
     let spectrum = spectrum("Lu-177");
     let source = Source { tia_bq_s: &tia, spectrum: &spectrum };
     let with = |accuracy, max_histories| {
-        let settings =
-            Settings { accuracy, target_relative_error: None, max_histories, seed: 11 };
+        let settings = Settings { accuracy, target_relative_error: None, max_histories, seed: 11 };
         run(&phantom, &source, &settings, &[], &|_| Control::Continue).unwrap()
     };
     let (standard, reference) =

@@ -101,7 +101,8 @@ fn reduced_chi_squared(a: &Dose, b: &Dose, place: Turn) -> f64 {
     let (mut sum, mut number) = (0.0, 0.0);
     for ((k, j, i), &gy) in a.gy.values().indexed_iter() {
         let other = place([k, j, i]);
-        let (ea, eb) = (a.standard_error_gy.values()[[k, j, i]], b.standard_error_gy.values()[other]);
+        let (ea, eb) =
+            (a.standard_error_gy.values()[[k, j, i]], b.standard_error_gy.values()[other]);
         if gy > 0.0 && ea < 0.2 * gy {
             let difference = f64::from(gy - b.gy.values()[other]);
             sum += difference * difference / f64::from(ea).hypot(f64::from(eb)).powi(2);
@@ -260,5 +261,7 @@ fn the_smallest_run_gives_finite_numbers() {
     let grid = cube(1, 3.0);
     let dose = dose_of(&water(&grid), &point(&grid, [0; 3], 1.0), "Y-90", &settings(1));
     assert_eq!(dose.histories, 1);
-    assert!(dose.gy.as_slice().iter().chain(dose.standard_error_gy.as_slice()).all(|v| v.is_finite()));
+    assert!(
+        dose.gy.as_slice().iter().chain(dose.standard_error_gy.as_slice()).all(|v| v.is_finite())
+    );
 }

@@ -65,7 +65,9 @@ impl Bremsstrahlung {
     /// Cross-section (cm²/g) for photons above `cut_kev`.
     pub fn hard(&self, cut_kev: f64) -> f64 {
         self.scale
-            * integrate_log(cut_kev, self.kev, 48, |k| energy_weighted_shape(self.z, self.kev, k) / k)
+            * integrate_log(cut_kev, self.kev, 48, |k| {
+                energy_weighted_shape(self.z, self.kev, k) / k
+            })
     }
 
     /// Radiative stopping power by photons below `cut_kev`, keV cm²/g.
@@ -103,10 +105,11 @@ mod tests {
         let library = MaterialLibrary::embedded();
         let water = library.get(library.by_name("water").unwrap());
         let unit = FINE_STRUCTURE * super::super::CLASSICAL_ELECTRON_RADIUS_CM.powi(2);
-        let born: f64 =
-            water.constituents.iter().map(|c| {
-                unit * c.atoms_per_gram * c.atomic_number * (c.atomic_number + 1.0)
-            }).sum();
+        let born: f64 = water
+            .constituents
+            .iter()
+            .map(|c| unit * c.atoms_per_gram * c.atomic_number * (c.atomic_number + 1.0))
+            .sum();
         for kev in [100.0, 500.0, 1000.0, 2000.0] {
             let ratio = water.bremsstrahlung(kev).scale / born;
             assert!((0.82..1.1).contains(&ratio), "{kev} keV: {ratio}");

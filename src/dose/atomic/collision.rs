@@ -50,7 +50,9 @@ impl Material {
     /// 2πr²mc² × electrons per gram / β², keV cm²/g.
     fn rutherford_scale(&self, kev: f64) -> f64 {
         let (_, beta_squared, _) = kinematics(kev);
-        2.0 * PI * CLASSICAL_ELECTRON_RADIUS_CM.powi(2) * ELECTRON_REST_KEV
+        2.0 * PI
+            * CLASSICAL_ELECTRON_RADIUS_CM.powi(2)
+            * ELECTRON_REST_KEV
             * self.electrons_per_gram
             / beta_squared
     }
@@ -72,8 +74,8 @@ impl Material {
         }
         let (gamma, beta_squared, _) = kinematics(kev);
         let tau = gamma - 1.0;
-        let f_minus = 1.0 - beta_squared
-            + (tau * tau / 8.0 - (2.0 * tau + 1.0) * LN_2) / (gamma * gamma);
+        let f_minus =
+            1.0 - beta_squared + (tau * tau / 8.0 - (2.0 * tau + 1.0) * LN_2) / (gamma * gamma);
         let t2 = tau + 2.0;
         let f_plus = 2.0 * LN_2
             - beta_squared / 12.0 * (23.0 + 14.0 / t2 + 10.0 / (t2 * t2) + 4.0 / (t2 * t2 * t2));
@@ -94,8 +96,7 @@ impl Material {
     /// Below [`LOWEST_KEV`] the stopping power is continued as T^-0.77, its slope there.
     pub fn csda_range(&self, charge: Charge, kev: f64) -> f64 {
         const SLOPE: f64 = 0.77;
-        let total =
-            |t: f64| self.collision_stopping(charge, t) + self.radiative_stopping_power(t);
+        let total = |t: f64| self.collision_stopping(charge, t) + self.radiative_stopping_power(t);
         let start = kev.min(LOWEST_KEV);
         let below = start / (total(LOWEST_KEV) * (LOWEST_KEV / start).powf(SLOPE) * (1.0 + SLOPE));
         below + integrate_log(LOWEST_KEV, kev, 400, |t| 1.0 / total(t))
@@ -132,10 +133,9 @@ mod tests {
     fn moller_shape_is_the_textbook_sum() {
         let (t, w) = (1000.0, 200.0);
         let tau: f64 = t / ELECTRON_REST_KEV;
-        let textbook = 1.0 / (w * w)
-            + 1.0 / ((t - w) * (t - w))
-            + (tau / (tau + 1.0)).powi(2) / (t * t)
-            - (2.0 * tau + 1.0) / (tau + 1.0).powi(2) / (w * (t - w));
+        let textbook =
+            1.0 / (w * w) + 1.0 / ((t - w) * (t - w)) + (tau / (tau + 1.0)).powi(2) / (t * t)
+                - (2.0 * tau + 1.0) / (tau + 1.0).powi(2) / (w * (t - w));
         let ours = shape(Charge::Negative, t, w) / (w * w);
         assert!((ours / textbook - 1.0).abs() < 1e-12, "{ours} {textbook}");
     }

@@ -38,8 +38,7 @@ impl Material {
             let born = (FINE_STRUCTURE * z).powi(2) / beta_squared;
             (1.13 + 3.76 * born) / (2.0 * wave_number * radius).powi(2)
         };
-        let unit =
-            2.0 * PI * (CLASSICAL_ELECTRON_RADIUS_CM / (beta * momentum)).powi(2);
+        let unit = 2.0 * PI * (CLASSICAL_ELECTRON_RADIUS_CM / (beta * momentum)).powi(2);
         let electron_limit = versine_of_loss(kev, cut_kev.min(0.5 * kev));
         // Nodes even in ln(versine + a): the integrand falls from a plateau like 1/versine².
         let a = 2.0 * screening(1.0);
@@ -142,9 +141,7 @@ mod tests {
         for kev in [12.0, 60.0, 300.0, 2000.0] {
             let cumulative = water().deflection(kev, 50.0).cumulative(0.1, &edges);
             let mean: f64 = (1..edges.len())
-                .map(|n| {
-                    0.5 * (edges[n] + edges[n - 1]) * (cumulative[n] - cumulative[n - 1])
-                })
+                .map(|n| 0.5 * (edges[n] + edges[n - 1]) * (cumulative[n] - cumulative[n - 1]))
                 .sum();
             let expected = 1.0 - (-0.1f64).exp();
             assert!((mean / expected - 1.0).abs() < 2e-3, "{kev} keV: {mean} {expected}");

@@ -1,7 +1,7 @@
 //! The tissues: composition, density effect parameters, and the CT number's way to one of them.
 
-use super::table::{Curve, rows};
 use super::AVOGADRO;
+use super::table::{Curve, rows};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

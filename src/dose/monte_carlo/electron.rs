@@ -112,7 +112,8 @@ pub(super) fn follow(
             inverse_direction = inverse(&particle.direction);
             Ahead::new(rng, world.physics.step_strength)
         });
-        let (event, length) = next_event(world, &particle, &inverse_direction, ahead, &row, density);
+        let (event, length) =
+            next_event(world, &particle, &inverse_direction, ahead, &row, density);
         let path = length * density;
         let lost = energy_loss(table(tissue, charge), place, &row, particle.kev, path);
         tally.deposit(index, lost);
@@ -183,16 +184,11 @@ fn next_event(
 
 /// Continuous loss over `path` g/cm² with the stopping power at mid-path.
 #[inline]
-fn energy_loss(
-    table: &ElectronTable,
-    place: Place,
-    row: &ElectronRow,
-    kev: f64,
-    path: f64,
-) -> f64 {
+fn energy_loss(table: &ElectronTable, place: Place, row: &ElectronRow, kev: f64, path: f64) -> f64 {
     let first = path * row.stopping;
     let middle = kev - 0.5 * first;
-    let middle_place = if middle > crate::dose::atomic::LOWEST_KEV { locate(middle) } else { place };
+    let middle_place =
+        if middle > crate::dose::atomic::LOWEST_KEV { locate(middle) } else { place };
     (path * table.stopping(middle_place)).min(kev)
 }
 
@@ -254,9 +250,8 @@ fn radiate(
     if particle.kev <= cut {
         return;
     }
-    let k = bremsstrahlung::sample_energy(tissue.radiating_charge, particle.kev, cut, || {
-        rng.uniform()
-    });
+    let k =
+        bremsstrahlung::sample_energy(tissue.radiating_charge, particle.kev, cut, || rng.uniform());
     let beta = kinematics(particle.kev).1.sqrt();
     let isotropic = 2.0 * rng.uniform() - 1.0;
     let cosine = (isotropic + beta) / (1.0 + beta * isotropic);

@@ -1,9 +1,9 @@
 //! Particles and the straight lines they fly on. Lengths in cm, axes i, j, k of the grid, origin at
 //! the outer corner of voxel (0, 0, 0).
 
+use super::Physics;
 use super::phantom::{PackedVoxel, Phantom};
 use super::tables::Tables;
-use super::Physics;
 
 /// What flies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,10 +124,10 @@ impl<'a> World<'a> {
     #[inline]
     pub fn wall_ahead(&self, at: &Location, inverse: &[f64; 3]) -> (usize, f64) {
         let mut ahead = (0, f64::INFINITY);
-        for axis in 0..3 {
-            let forward = i32::from(inverse[axis] > 0.0);
+        for (axis, &inverse) in inverse.iter().enumerate() {
+            let forward = i32::from(inverse > 0.0);
             let wall = f64::from(at.voxel[axis] + forward) * self.size_cm[axis];
-            let distance = (wall - at.position[axis]) * inverse[axis];
+            let distance = (wall - at.position[axis]) * inverse;
             if distance < ahead.1 {
                 ahead = (axis, distance);
             }
@@ -190,11 +190,11 @@ impl Flight {
             offset: [0; 3],
             flown: 0.0,
         };
-        for axis in 0..3 {
-            let forward = inverse[axis] > 0.0;
+        for (axis, &inverse) in inverse.iter().enumerate() {
+            let forward = inverse > 0.0;
             let wall = f64::from(at.voxel[axis] + i32::from(forward)) * world.size_cm[axis];
-            flight.next[axis] = ((wall - at.position[axis]) * inverse[axis]).max(0.0);
-            flight.delta[axis] = world.size_cm[axis] * inverse[axis].abs();
+            flight.next[axis] = ((wall - at.position[axis]) * inverse).max(0.0);
+            flight.delta[axis] = world.size_cm[axis] * inverse.abs();
             flight.step[axis] = if forward { 1 } else { -1 };
             flight.offset[axis] = world.layout.offsets[axis][at.voxel[axis] as usize];
         }

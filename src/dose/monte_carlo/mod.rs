@@ -23,7 +23,7 @@ pub use phantom::Phantom;
 pub use source::Source;
 pub use spectrum::{Continuum, EmissionSpectrum, Line, ParticleSpectrum};
 
-use crate::dose::atomic::{HIGHEST_KEV, LOWEST_KEV, ELECTRON_REST_KEV};
+use crate::dose::atomic::{ELECTRON_REST_KEV, HIGHEST_KEV, LOWEST_KEV};
 use crate::quantity::Warning;
 use crate::volume::{Grid, Occupancy, Volume};
 use ndarray::Array3;
@@ -144,7 +144,11 @@ impl Settings {
             && !(value.is_finite() && value > 0.0 && value < 1.0)
         {
             let expected = "it must lie between 0 and 1";
-            return Err(MonteCarloError::Setting { name: "target_relative_error", value, expected });
+            return Err(MonteCarloError::Setting {
+                name: "target_relative_error",
+                value,
+                expected,
+            });
         }
         if self.max_histories == 0 {
             let expected = "at least one history is needed";
@@ -231,7 +235,7 @@ pub fn run(
     check_regions(phantom.grid(), regions)?;
     let physics = settings.accuracy.physics();
     let emitter = source::Emitter::new(phantom.grid(), source, &physics)?;
-    let highest = emitter.highest_kev().max(ELECTRON_REST_KEV).min(HIGHEST_KEV);
+    let highest = emitter.highest_kev().clamp(ELECTRON_REST_KEV, HIGHEST_KEV);
     let tables =
         tables::Tables::new(phantom.materials(), &phantom.highest_densities(), highest, &physics);
     let simulation = batches::Simulation::new(phantom, &tables, &physics, &emitter, settings);

@@ -107,8 +107,7 @@ fn compton(
     let after = turn(direction, 1.0 - versine, azimuth);
     let electron_kev = kev - scattered;
     if electron_kev >= world.physics.secondary_electron_kev {
-        let momentum: [f64; 3] =
-            std::array::from_fn(|c| kev * direction[c] - scattered * after[c]);
+        let momentum: [f64; 3] = std::array::from_fn(|c| kev * direction[c] - scattered * after[c]);
         let length = momentum.iter().map(|p| p * p).sum::<f64>().sqrt();
         let direction = momentum.map(|p| p / length);
         stack.push(Particle { kind: Kind::Electron, kev: electron_kev, at: *at, direction });

@@ -88,14 +88,7 @@ impl Emitter {
 
     /// Simulates one batch: `number` decays with the history numbers from `first` on, spread
     /// evenly over the cumulated activity (one in each of `number` equal strata).
-    pub fn batch(
-        &self,
-        world: &World<'_>,
-        tally: &mut Tally,
-        seed: u64,
-        first: u64,
-        number: u64,
-    ) {
+    pub fn batch(&self, world: &World<'_>, tally: &mut Tally, seed: u64, first: u64, number: u64) {
         let mut stack = Vec::with_capacity(64);
         let stratum = self.total_bq_s() / number as f64;
         let mut place = 0;

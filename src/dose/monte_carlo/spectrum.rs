@@ -164,8 +164,7 @@ impl EnergySampler {
         let lines = spectrum.lines.iter().map(|l| {
             (Segment { low_kev: l.energy_kev, width_kev: 0.0, density: [0.0; 2] }, l.per_decay)
         });
-        let continua =
-            spectrum.continua.iter().flat_map(|c| c.segments()).map(|s| (s, s.number()));
+        let continua = spectrum.continua.iter().flat_map(|c| c.segments()).map(|s| (s, s.number()));
         let (segments, weights): (Vec<Segment>, Vec<f64>) =
             lines.chain(continua).filter(|s| s.1 > 0.0).unzip();
         Self { per_decay: weights.iter().sum(), segments, alias: AliasTable::new(&weights) }
@@ -268,10 +267,8 @@ mod tests {
         }
         assert!(EmissionSpectrum::default().check().is_err());
         let mut falling = EmissionSpectrum::default();
-        falling.electrons.continua = vec![Continuum {
-            energy_kev: vec![10.0, 5.0],
-            density_per_kev: vec![1.0, 1.0],
-        }];
+        falling.electrons.continua =
+            vec![Continuum { energy_kev: vec![10.0, 5.0], density_per_kev: vec![1.0, 1.0] }];
         assert!(falling.check().is_err());
     }
 }

@@ -3,8 +3,8 @@
 //! The energy grid takes its rows from the bits of an f32: 32 rows an octave, straight in between,
 //! so that finding a row is a shift and a subtraction.
 
-use super::spectrum::AliasTable;
 use super::Physics;
+use super::spectrum::AliasTable;
 use crate::dose::atomic::collision::Charge;
 use crate::dose::atomic::{LOWEST_KEV, Material, MaterialId, MaterialLibrary};
 use rayon::prelude::*;
@@ -196,7 +196,8 @@ impl ElectronTable {
         for n in 1..energies.len() {
             let (low, high) = (energies[n - 1], energies[n]);
             let middle = 0.5 * (low + high);
-            range += (high - low) / 6.0 * (1.0 / total(low) + 4.0 / total(middle) + 1.0 / total(high));
+            range +=
+                (high - low) / 6.0 * (1.0 / total(low) + 4.0 / total(middle) + 1.0 / total(high));
             photons += 0.5 * (high - low) * (density_before + rows[n][5]);
             density_before = rows[n][5];
             rows[n][4] = range;
@@ -251,8 +252,7 @@ impl AngleTable {
             .into_par_iter()
             .map(|row| {
                 let middle = f32::from_bits((row << ANGLE_SHIFT) + (1 << (ANGLE_SHIFT - 1)));
-                let deflection =
-                    material.deflection(f64::from(middle), physics.hard_collision_kev);
+                let deflection = material.deflection(f64::from(middle), physics.hard_collision_kev);
                 let cumulative = deflection.cumulative(physics.step_strength, &edges[1..]);
                 let mut before = 0.0f64;
                 let weights: Vec<f64> = cumulative
