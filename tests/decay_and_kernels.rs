@@ -142,3 +142,70 @@ fn voxel_s_values_agree_with_the_monte_carlo_engine() {
         }
     }
 }
+
+/// Published voxel S values (marks) on the kernel engine's (lines) against the distance of the
+/// voxel's middle, both on logarithmic scales.
+fn s_value_figure() -> String {
+    let published = [
+        ("Lu-177", [0.7816, 1.613e-2, 6.56e-4, 9.02e-5, 4.13e-5]),
+        ("Y-90", [1.6005, 0.2812, 9.905e-2, 4.54e-2, 2.27e-2]),
+        ("I-131", [0.9516, 3.201e-2, 2.587e-3, 7.72e-4, 4.72e-4]),
+    ];
+    let classes = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 0, 0]];
+    let (w, h) = (WIDTH - 2.0 * MARGIN, HEIGHT - 2.0 * MARGIN);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
+         <path d=\"M{MARGIN} {MARGIN}v{h}h{w}\" fill=\"none\" stroke=\"black\"/>\n\
+         <text x=\"{MARGIN}\" y=\"30\">S, mGy/(MBq s), 3 mm voxels, 1e-5 to 10; lines: kernel engine, \
+         circles: EGSnrc</text>\n"
+    );
+    let place = |n: usize, s: f64| {
+        let x = MARGIN + w * (n as f64 + 0.5) / classes.len() as f64;
+        (x, MARGIN + h * (1.0 - (s.log10() + 5.0) / 6.0))
+    };
+    for (n, [i, j, k]) in classes.iter().enumerate() {
+        let (x, _) = place(n, 1.0);
+        let y = HEIGHT - MARGIN + 18.0;
+        let _ =
+            writeln!(svg, "<text x=\"{x:.0}\" y=\"{y}\" text-anchor=\"middle\">{i}{j}{k}</text>");
+    }
+    for ((name, expected), colour) in published.iter().zip(COLOURS) {
+        let nuclide = Nuclide::parse(name).expect("a nuclide");
+        let ours = s_values(&nuclide, [3.0; 3], 3).expect("one with data");
+        let value = |class: [usize; 3]| {
+            let found = ours.iter().find(|s| [s.i, s.j, s.k] == class);
+            found.expect("in the octant").mgy_per_mbq_s
+        };
+        let points: Vec<String> = (0..classes.len())
+            .map(|n| place(n, value(classes[n])))
+            .map(|(x, y)| format!("{x:.1},{y:.1}"))
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>",
+            points.join(" ")
+        );
+        for (n, s) in expected.iter().enumerate() {
+            let (x, y) = place(n, *s);
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"none\" stroke=\"{colour}\"/>"
+            );
+        }
+        let (x, y) = place(classes.len() - 1, expected[4]);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
+            x + 8.0,
+            y
+        );
+    }
+    svg + "</svg>\n"
+}
+
+#[test]
+fn the_figure_of_voxel_s_values_is_what_the_code_computes() {
+    assert_is_on_disk("voxel-s-values.svg", &s_value_figure());
+}

@@ -2,7 +2,7 @@
 //! phantoms that tests and benchmarks share.
 
 use grayd::dose::atomic::MaterialLibrary;
-use grayd::dose::monte_carlo::{Continuum, EmissionSpectrum, Line, Phantom};
+use grayd::dose::monte_carlo::{Continuum, Dose, EmissionSpectrum, Line, Phantom};
 use grayd::quantity::GramPerMl;
 use grayd::volume::{Grid, Volume};
 use ndarray::Array3;
@@ -58,4 +58,29 @@ pub fn point(grid: &Grid, [k, j, i]: [usize; 3], bq_s: f32) -> Volume<f32> {
     let mut values = Array3::zeros(grid.dim());
     values[[k, j, i]] = bq_s;
     Volume::new(grid.clone(), values)
+}
+
+/// Mean dose (Gy) over all voxels whose distance from `centre` is `class` in some order and sign,
+/// and its standard error as if they were independent.
+pub fn mean_of_class(dose: &Dose, centre: [usize; 3], mut class: [i32; 3]) -> (f64, f64) {
+    class.sort_unstable();
+    let reach = class[2];
+    let (mut sum, mut squares, mut number) = (0.0, 0.0, 0.0);
+    for k in -reach..=reach {
+        for j in -reach..=reach {
+            for i in -reach..=reach {
+                let mut distance = [k.abs(), j.abs(), i.abs()];
+                distance.sort_unstable();
+                if distance != class {
+                    continue;
+                }
+                let at = |c: usize, d: i32| (c as i32 + d) as usize;
+                let at = [at(centre[0], k), at(centre[1], j), at(centre[2], i)];
+                sum += f64::from(dose.gy.values()[at]);
+                squares += f64::from(dose.standard_error_gy.values()[at]).powi(2);
+                number += 1.0;
+            }
+        }
+    }
+    (sum / number, squares.sqrt() / number)
 }

@@ -9,8 +9,8 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::levels::{self, Level};
-use super::transform::{Forward, Transform};
-use super::voxel::{self, VoxelKernel};
+use super::transform::Transform;
+use super::voxel;
 use super::{KernelError, PointKernel, VOXEL_SIDE_MM};
 use crate::quantity::{JOULE_PER_EV, Warning};
 use crate::volume::{Grid, Volume};
@@ -47,48 +47,140 @@ fn electron_scale(density_g_per_ml: f32) -> f32 {
     }
 }
 
+/// Kernels made ready for one nuclide and one grid's shape and spacing; serves any number of maps.
+pub struct KernelPlan {
+    shape: [usize; 3],
+    side_mm: [f64; 3],
+    ladder: Vec<Level>,
+    /// Electrons and alphas on the fine grid, Gy in water per Bq s.
+    electrons: Array3<f64>,
+    /// Photons on each grid of the ladder, Gy in water per Bq s.
+    photons: Vec<Array3<f64>>,
+    /// Of each grid of the ladder.
+    transforms: Vec<Transform>,
+    relative_uncertainty: f64,
+}
+
 /// Dose of `tia_bq_s` (time-integrated activity of each voxel, Bq s), in water or, with a density
 /// (g/ml, same grid), in tissue of the voxels' own masses.
 ///
 /// # Errors
-/// [`KernelError`] for what no map can be: negative or not finite, no activity, impossible density,
-/// grids that differ.
+/// See [`KernelPlan::new`] and [`KernelPlan::dose`].
 pub fn dose(
     kernel: &PointKernel,
     tia_bq_s: &Volume<f32>,
     density_g_per_ml: Option<&Volume<f32>>,
 ) -> Result<KernelDose, KernelError> {
-    check(tia_bq_s, density_g_per_ml)?;
-    let grid = tia_bq_s.grid();
-    let ladder = levels::ladder(shape_ijk(grid), grid.spacing_mm());
-    let mut activity = vec![tia_bq_s.as_slice().to_vec()];
-    for pair in ladder.windows(2) {
-        let finer = &activity[activity.len() - 1];
-        activity.push(levels::gather(finer, &pair[0], &pair[1]));
-    }
-    let mut photons: Option<Vec<f32>> = None;
-    for n in (1..ladder.len()).rev() {
-        let mut here = far_photons(kernel, &ladder, n, &activity[n]);
-        if let Some(coarser) = photons {
-            levels::spread(&coarser, &ladder[n + 1], &mut here, &ladder[n]);
+    KernelPlan::new(kernel, tia_bq_s.grid())?.dose(tia_bq_s, density_g_per_ml)
+}
+
+impl KernelPlan {
+    /// Integrates the kernel for the voxels of `grid`.
+    ///
+    /// # Errors
+    /// [`KernelError::VoxelSide`] for voxels that no kernel is made for.
+    pub fn new(kernel: &PointKernel, grid: &Grid) -> Result<Self, KernelError> {
+        let side_mm = grid.spacing_mm();
+        if let Some(&wrong) = side_mm.iter().find(|s| !VOXEL_SIDE_MM.contains(*s)) {
+            return Err(KernelError::VoxelSide(wrong));
         }
-        photons = Some(here);
+        let ladder = levels::ladder(shape_ijk(grid), side_mm);
+        let mut photons = Vec::new();
+        let mut transforms = Vec::new();
+        let mut electrons = Array3::zeros((1, 1, 1));
+        for (n, level) in ladder.iter().enumerate() {
+            let mut reach = levels::reach_mm(&ladder, n);
+            if n == 0 {
+                reach = reach.map(|r| r.max(kernel.electron_reach_mm()));
+            }
+            let extent = extent(level, reach);
+            let window = |r: f64| levels::window(&ladder, n, r);
+            let scale = gy_per_kev(level);
+            photons.push(voxel::photons(kernel, level.side_mm, extent, &window) * scale);
+            if n == 0 {
+                electrons = voxel::electrons(kernel, level.side_mm, extent) * scale;
+            }
+            transforms.push(Transform::new(level.shape, extent.map(|e| e - 1)));
+        }
+        let (u_electron, u_photon) = kernel.relative_uncertainties();
+        let (electron, photon) = (kernel.short_range_kev(), kernel.photon_kev());
+        Ok(Self {
+            shape: grid.shape(),
+            side_mm,
+            ladder,
+            electrons,
+            photons,
+            transforms,
+            relative_uncertainty: (electron * u_electron).hypot(photon * u_photon)
+                / (electron + photon),
+        })
     }
-    let mut gy = near(kernel, &ladder, &activity[0], density_g_per_ml);
-    if let Some(coarser) = photons {
-        levels::spread(&coarser, &ladder[1], &mut gy, &ladder[0]);
+
+    /// Dose of `tia_bq_s` on the plan's grid; see [`dose`].
+    ///
+    /// # Errors
+    /// [`KernelError`] for what no map can be: negative or not finite, no activity, impossible
+    /// density, grids that differ.
+    pub fn dose(
+        &self,
+        tia_bq_s: &Volume<f32>,
+        density_g_per_ml: Option<&Volume<f32>>,
+    ) -> Result<KernelDose, KernelError> {
+        let grid = tia_bq_s.grid();
+        if grid.shape() != self.shape || grid.spacing_mm() != self.side_mm {
+            return Err(KernelError::GridsDiffer);
+        }
+        check(tia_bq_s, density_g_per_ml)?;
+        let far = self.far_photons(tia_bq_s.as_slice());
+        let mut gy = self.near(tia_bq_s.as_slice(), density_g_per_ml);
+        if let Some(coarse) = far {
+            levels::spread(&coarse, &self.ladder[1], &mut gy, &self.ladder[0]);
+        }
+        // Rounding leaves values around 0 where there is no dose.
+        gy.par_iter_mut().for_each(|v| *v = v.max(0.0));
+        let array = Array3::from_shape_vec(grid.dim(), gy).expect("one value per voxel");
+        Ok(KernelDose {
+            gy: Volume::new(grid.clone(), array),
+            relative_uncertainty: self.relative_uncertainty,
+            warnings: warnings(density_g_per_ml),
+        })
     }
-    // Rounding leaves values around 0 where there is no dose.
-    gy.par_iter_mut().for_each(|v| *v = v.max(0.0));
-    let array = Array3::from_shape_vec(grid.dim(), gy).expect("one value per voxel");
-    let (u_electron, u_photon) = kernel.relative_uncertainties();
-    let (electron, photon) = (kernel.short_range_kev(), kernel.photon_kev());
-    Ok(KernelDose {
-        gy: Volume::new(grid.clone(), array),
-        relative_uncertainty: (electron * u_electron).hypot(photon * u_photon)
-            / (electron + photon),
-        warnings: warnings(density_g_per_ml),
-    })
+
+    /// Photon dose in water of all the coarser grids, on the second.
+    fn far_photons(&self, fine: &[f32]) -> Option<Vec<f32>> {
+        let mut activity: Vec<Vec<f32>> = Vec::new();
+        for pair in self.ladder.windows(2) {
+            let finer = activity.last().map_or(fine, Vec::as_slice);
+            activity.push(levels::gather(finer, &pair[0], &pair[1]));
+        }
+        let mut coarser: Option<Vec<f32>> = None;
+        for n in (1..self.ladder.len()).rev() {
+            let transform = &self.transforms[n];
+            let mut here =
+                transform.convolve(&transform.forward(&activity[n - 1]), &self.photons[n]);
+            if let Some(coarse) = coarser {
+                levels::spread(&coarse, &self.ladder[n + 1], &mut here, &self.ladder[n]);
+            }
+            coarser = Some(here);
+        }
+        coarser
+    }
+
+    /// The fine grid: electrons and near photons.
+    fn near(&self, activity: &[f32], density: Option<&Volume<f32>>) -> Vec<f32> {
+        let transform = &self.transforms[0];
+        let forward = transform.forward(activity);
+        let Some(density) = density else {
+            return transform.convolve(&forward, &(&self.electrons + &self.photons[0]));
+        };
+        let mut photons = transform.convolve(&forward, &self.photons[0]);
+        let electrons = transform.convolve(&forward, &self.electrons);
+        photons
+            .par_iter_mut()
+            .zip(electrons.par_iter().zip(density.as_slice()))
+            .for_each(|(gy, (electron, &density))| *gy += electron * electron_scale(density));
+        photons
+    }
 }
 
 /// Voxels along i, j, k.
@@ -98,9 +190,6 @@ fn shape_ijk(grid: &Grid) -> [usize; 3] {
 }
 
 fn check(tia: &Volume<f32>, density: Option<&Volume<f32>>) -> Result<(), KernelError> {
-    if let Some(&wrong) = tia.grid().spacing_mm().iter().find(|s| !VOXEL_SIDE_MM.contains(*s)) {
-        return Err(KernelError::VoxelSide(wrong));
-    }
     let values = tia.as_slice();
     if let Some(voxel) = values.par_iter().position_first(|v| !(v.is_finite() && *v >= 0.0)) {
         return Err(KernelError::Activity { voxel, bq_s: values[voxel] });
@@ -147,49 +236,6 @@ fn extent(level: &Level, reach_mm: Option<f64>) -> [usize; 3] {
         let whole = level.shape[a];
         reach_mm.map_or(whole, |r| ((r / level.side_mm[a]).ceil() as usize + 1).min(whole))
     })
-}
-
-fn transform(level: &Level, extent: [usize; 3], activity: &[f32]) -> (Transform, Forward) {
-    let transform = Transform::new(level.shape, extent.map(|e| e - 1));
-    let forward = transform.forward(activity);
-    (transform, forward)
-}
-
-/// The photons' dose (Gy in water) that level `n` is responsible for.
-fn far_photons(kernel: &PointKernel, ladder: &[Level], n: usize, activity: &[f32]) -> Vec<f32> {
-    let level = &ladder[n];
-    let extent = extent(level, levels::reach_mm(ladder, n));
-    let window = |r: f64| levels::window(ladder, n, r);
-    let octant = voxel::photons(kernel, level.side_mm, extent, &window) * gy_per_kev(level);
-    let (transform, forward) = transform(level, extent, activity);
-    transform.convolve(&forward, &octant)
-}
-
-/// The fine level: electrons and near photons.
-fn near(
-    kernel: &PointKernel,
-    ladder: &[Level],
-    activity: &[f32],
-    density: Option<&Volume<f32>>,
-) -> Vec<f32> {
-    let level = &ladder[0];
-    let reach = levels::reach_mm(ladder, 0).map(|r| r.max(kernel.electron_reach_mm()));
-    let extent = extent(level, reach);
-    let window = |r: f64| levels::window(ladder, 0, r);
-    let VoxelKernel { electron_kev, photon_kev } =
-        voxel::windowed(kernel, level.side_mm, extent, &window);
-    let (transform, forward) = transform(level, extent, activity);
-    let scale = gy_per_kev(level);
-    let Some(density) = density else {
-        return transform.convolve(&forward, &((electron_kev + photon_kev) * scale));
-    };
-    let mut photons = transform.convolve(&forward, &(photon_kev * scale));
-    let electrons = transform.convolve(&forward, &(electron_kev * scale));
-    photons
-        .par_iter_mut()
-        .zip(electrons.par_iter().zip(density.as_slice()))
-        .for_each(|(gy, (electron, &density))| *gy += electron * electron_scale(density));
-    photons
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ mod point;
 mod transform;
 mod voxel;
 
-pub use convolve::{KernelDose, dose};
+pub use convolve::{KernelDose, KernelPlan, dose};
 pub use point::PointKernel;
-pub use voxel::{SValue, VoxelKernel, s_values};
+pub use voxel::{SValue, s_values};
 
 use crate::quantity::nuclide::NuclideError;
 
@@ -36,7 +36,7 @@ pub enum KernelError {
     Activity { voxel: usize, bq_s: f32 },
     #[error("voxel {voxel} has a density of {density_g_per_ml} g/ml; give 0.0001 to 20")]
     Density { voxel: usize, density_g_per_ml: f32 },
-    #[error("the grids of time-integrated activity and density differ; resample them to one grid")]
+    #[error("the grids of kernel, time-integrated activity and density differ; resample to one grid")]
     GridsDiffer,
     #[error("there is no activity in the grid")]
     NoActivity,

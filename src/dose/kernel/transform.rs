@@ -152,6 +152,7 @@ impl Transform {
         let scratch_length =
             self.depth.get_inplace_scratch_len().max(self.depth_back.get_inplace_scratch_len());
         let mut scratch = vec![C32::default(); scratch_length];
+        let mut spectrum = vec![0.0f32; BLOCK * (length / 2 + 1)];
         for start in (0..self.row).step_by(BLOCK) {
             let width = BLOCK.min(self.row - start);
             block.fill(C32::default());
@@ -163,15 +164,11 @@ impl Transform {
             }
             let block = &mut block[..width * length];
             self.depth.process_with_scratch(block, &mut scratch);
-            for k in 0..=length / 2 {
-                let spectrum =
-                    kernel.at(self.row, folded, start, width, &cosines[k * kernel.reach..]);
-                for (c, value) in spectrum[..width].iter().enumerate() {
-                    block[c * length + k] *= *value;
-                    if k > 0 && k < length - k {
-                        block[c * length + length - k] *= *value;
-                    }
-                }
+            kernel.spectra(self.row, folded, start, width, cosines, &mut spectrum);
+            for (column, real) in block.chunks_mut(length).zip(spectrum.chunks(length / 2 + 1)) {
+                let (first, second) = column.split_at_mut(length / 2 + 1);
+                first.iter_mut().zip(real).for_each(|(v, r)| *v *= *r);
+                second.iter_mut().rev().zip(&real[1..]).for_each(|(v, r)| *v *= *r);
             }
             self.depth_back.process_with_scratch(block, &mut scratch);
             for (k, row) in out.chunks_mut(self.row).enumerate() {
@@ -248,23 +245,27 @@ impl Transform {
 }
 
 impl HalfKernel {
-    /// The spectrum of a block of columns at one k', from its cosines.
-    fn at(
+    /// The spectra along k of a block of columns, one after the other, to the middle frequency.
+    fn spectra(
         &self,
         row: usize,
         j: usize,
         start: usize,
         width: usize,
         cosines: &[f32],
-    ) -> [f32; BLOCK] {
-        let mut sum = [0.0f32; BLOCK];
-        for (c, cosine) in cosines[..self.reach].iter().enumerate() {
-            let values = &self.values[(c * self.half + j) * row + start..][..width];
-            for (s, value) in sum.iter_mut().zip(values) {
-                *s += cosine * value;
+        out: &mut [f32],
+    ) {
+        let frequencies = cosines.len() / self.reach;
+        for (k, weights) in cosines.chunks(self.reach).enumerate() {
+            let mut sum = [0.0f32; BLOCK];
+            for (c, weight) in weights.iter().enumerate() {
+                let values = &self.values[(c * self.half + j) * row + start..][..width];
+                sum.iter_mut().zip(values).for_each(|(s, v)| *s += weight * v);
+            }
+            for (c, value) in sum[..width].iter().enumerate() {
+                out[c * frequencies + k] = *value;
             }
         }
-        sum
     }
 }
 

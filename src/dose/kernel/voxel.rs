@@ -14,22 +14,15 @@ use crate::quantity::JOULE_PER_EV;
 use crate::quantity::nuclide::Nuclide;
 
 /// Shells to the smallest voxel side, and steps of direction along an arc of one side.
-const SHELLS_PER_SIDE: f64 = 10.0;
+const SHELLS_PER_SIDE: f64 = 5.0;
 const SHELLS_PER_REACH: f64 = 250.0;
-const DIRECTIONS_PER_SIDE: f64 = 4.0;
+const DIRECTIONS_PER_SIDE: f64 = 2.5;
 /// Directions along each angle of an octant, at least.
 const LEAST_DIRECTIONS: usize = 32;
 /// Largest octant that is printed.
 const LARGEST_OCTANT: usize = 64;
 /// mGy/(MBq s) for 1 Gy/(Bq s).
 const MGY_PER_MBQ_S: f64 = 1e9;
-
-/// Energy per decay into each offset of the first octant, `[k, j, i]`, centre first, keV.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VoxelKernel {
-    pub electron_kev: Array3<f64>,
-    pub photon_kev: Array3<f64>,
-}
 
 /// Energy of a point kernel in thin shells: mean radius (mm) and energy (keV).
 type Shells = Vec<(f64, f64)>;
@@ -174,18 +167,13 @@ pub(super) fn photons(
     spread(&photon_shells(kernel, step_mm(side_mm), end, window), side_mm, extent)
 }
 
-/// Electrons whole, photons as far as `window` takes them.
-pub(super) fn windowed(
+/// The electrons' and alphas' part, whole; keV per decay.
+pub(super) fn electrons(
     kernel: &PointKernel,
     side_mm: [f64; 3],
     extent: [usize; 3],
-    window: &dyn Fn(f64) -> f64,
-) -> VoxelKernel {
-    let electrons = electron_shells(kernel, step_mm(side_mm));
-    VoxelKernel {
-        electron_kev: spread(&electrons, side_mm, extent),
-        photon_kev: photons(kernel, side_mm, extent, window),
-    }
+) -> Array3<f64> {
+    spread(&electron_shells(kernel, step_mm(side_mm)), side_mm, extent)
 }
 
 /// A voxel S value in water.
@@ -217,12 +205,13 @@ pub fn s_values(
         return Err(KernelError::Size(size, LARGEST_OCTANT));
     }
     let point = PointKernel::of(nuclide)?;
-    let kernel = windowed(&point, side_mm, [size; 3], &|_| 1.0);
+    let electron_kev = electrons(&point, side_mm, [size; 3]);
+    let photon_kev = photons(&point, side_mm, [size; 3], &|_| 1.0);
     let gram = side_mm.iter().product::<f64>() * 1e-3;
     let per_kev = 1e3 * JOULE_PER_EV / (gram * 1e-3) * MGY_PER_MBQ_S;
     let (u_electron, u_photon) = point.relative_uncertainties();
-    let values = kernel.electron_kev.indexed_iter().map(|((k, j, i), &electron)| {
-        let photon = kernel.photon_kev[[k, j, i]];
+    let values = electron_kev.indexed_iter().map(|((k, j, i), &electron)| {
+        let photon = photon_kev[[k, j, i]];
         let both = electron + photon;
         SValue {
             i,
@@ -280,9 +269,9 @@ mod tests {
         let point = PointKernel::of(&nuclide).unwrap();
         for side in [[1.0, 1.0, 1.0], [4.0, 4.0, 3.0], [2.0, 2.0, 8.0], [9.0, 5.0, 2.5]] {
             let extent = side.map(|s| (14.0 / s) as usize + 3);
-            let kernel = windowed(&point, side, extent, &|_| 1.0);
+            let kernel = electrons(&point, side, extent);
             let mut sum = 0.0;
-            for ((k, j, i), e) in kernel.electron_kev.indexed_iter() {
+            for ((k, j, i), e) in kernel.indexed_iter() {
                 let copies = [i, j, k].iter().filter(|&&x| x > 0).count();
                 sum += e * f64::from(1u32 << copies);
             }
@@ -295,18 +284,16 @@ mod tests {
     fn small_voxels_add_up_to_large_ones() {
         let nuclide = Nuclide::parse("Y-90").unwrap();
         let point = PointKernel::of(&nuclide).unwrap();
-        let fine = windowed(&point, [2.0; 3], [10; 3], &|_| 1.0);
-        let coarse = windowed(&point, [4.0; 3], [4; 3], &|_| 1.0);
+        let fine = electrons(&point, [2.0; 3], [10; 3]);
+        let coarse = electrons(&point, [4.0; 3], [4; 3]);
         // Energy from a block of 2x2x2 to the block beside it, from the fine kernel.
         let at = |x: i32| x.unsigned_abs() as usize;
-        for (block, expected) in
-            [(0, coarse.electron_kev[[0, 0, 0]]), (1, coarse.electron_kev[[0, 0, 1]])]
-        {
+        for (block, expected) in [(0, coarse[[0, 0, 0]]), (1, coarse[[0, 0, 1]])] {
             let mut sum = 0.0;
             for n in 0..64 {
                 let bit = |b: i32| (n >> b) & 1;
                 let (di, dj, dk) = (2 * block + bit(0) - bit(3), bit(1) - bit(4), bit(2) - bit(5));
-                sum += fine.electron_kev[[at(dk), at(dj), at(di)]] / 8.0;
+                sum += fine[[at(dk), at(dj), at(di)]] / 8.0;
             }
             assert!((sum / expected - 1.0).abs() < 2e-3, "{block}: {sum} against {expected}");
         }

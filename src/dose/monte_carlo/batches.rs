@@ -39,6 +39,10 @@ pub(super) struct Outcome {
     pub stopped_because: StopReason,
     pub escaped_kev_per_decay: f64,
     pub deposited_kev_per_decay: f64,
+    /// Share of the decays that happen in air.
+    pub share_in_air: f64,
+    /// Local energy per decay that was not deposited because of it, keV.
+    pub left_out_in_air_kev: f64,
 }
 
 /// Sum and sum of squares over batches.
@@ -83,14 +87,7 @@ impl<'a> Simulation<'a> {
         emitter: &'a Emitter,
         settings: &'a Settings,
     ) -> Self {
-        let [nk, nj, ni] = phantom.grid().shape();
-        let world = World {
-            voxels: phantom.voxels(),
-            tables,
-            physics,
-            size_cm: phantom.grid().spacing_mm().map(|mm| mm / 10.0),
-            extent: [ni as i32, nj as i32, nk as i32],
-        };
+        let world = World::new(phantom, tables, physics);
         let batch = (phantom.grid().len() as u64 / VOXELS_A_DECAY)
             .clamp(SMALLEST_BATCH, LARGEST_BATCH)
             .min(settings.max_histories.div_ceil(BATCHES_A_ROUND));
@@ -102,8 +99,13 @@ impl<'a> Simulation<'a> {
         regions: &[Occupancy],
         progress: &dyn Fn(Progress) -> Control,
     ) -> Result<Outcome, MonteCarloError> {
-        let voxels = self.world.voxels.len();
-        let local = self.local_regions(regions);
+        let voxels = self.world.layout.len();
+        let local_kev = self.local_kev();
+        let of_region = |region: &Occupancy| -> f64 {
+            region.iter().map(|(v, f)| f64::from(f) * local_kev[v]).sum()
+        };
+        let local: Vec<f64> = regions.iter().map(of_region).collect();
+        let regions = &self.in_memory(regions);
         let mut sums = Sums {
             voxels: vec![Moments::default(); voxels],
             regions: vec![Moments::default(); regions.len()],
@@ -139,7 +141,14 @@ impl<'a> Simulation<'a> {
                 break StopReason::HistoryLimit;
             }
         };
-        Ok(self.outcome(&sums, regions, &local, stopped_because))
+        Ok(self.outcome(&sums, regions, &local, &local_kev, stopped_because))
+    }
+
+    /// Regions as places in memory and fractions.
+    fn in_memory(&self, regions: &[Occupancy]) -> Vec<Vec<(u32, f32)>> {
+        let places: Vec<usize> = self.world.layout.in_grid_order().collect();
+        let place = |(voxel, f): (usize, f32)| (places[voxel] as u32, f);
+        regions.iter().map(|region| region.iter().map(place).collect()).collect()
     }
 
     /// Simulates as many batches as there are tallies, and adds them in order.
@@ -148,7 +157,7 @@ impl<'a> Simulation<'a> {
         tallies: &mut [Tally],
         sums: &mut Sums,
         round_ends: u64,
-        regions: &[Occupancy],
+        regions: &[Vec<(u32, f32)>],
     ) {
         let number = (tallies.len() as u64).min(round_ends - sums.batches) as usize;
         let tallies = &mut tallies[..number];
@@ -159,7 +168,8 @@ impl<'a> Simulation<'a> {
         });
         for tally in tallies.iter() {
             for (moments, region) in sums.regions.iter_mut().zip(regions) {
-                moments.add(region.iter().map(|(v, f)| f64::from(f) * tally.kev[v]).sum());
+                let kev = region.iter().map(|&(v, f)| f64::from(f) * tally.kev[v as usize]);
+                moments.add(kev.sum());
             }
             sums.escaped_kev += tally.escaped_kev;
         }
@@ -177,19 +187,14 @@ impl<'a> Simulation<'a> {
         sums.batches += number as u64;
     }
 
-    /// keV per decay that each region receives from emissions that do not travel.
-    fn local_regions(&self, regions: &[Occupancy]) -> Vec<f64> {
-        let local = self.emitter.local_kev();
-        if local == 0.0 {
-            return vec![0.0; regions.len()];
+    /// keV per decay that each voxel receives from emissions that do not travel in tissue.
+    fn local_kev(&self) -> Vec<f64> {
+        let mut local = vec![0.0f64; self.phantom.grid().len()];
+        let per_bq_s = self.emitter.local_kev() / self.emitter.total_bq_s();
+        for (voxel, bq_s) in self.emitter.activity().filter(|a| !self.phantom.is_air(a.0)) {
+            local[voxel] = per_bq_s * bq_s;
         }
-        let mut activity = vec![0.0f64; self.world.voxels.len()];
-        self.emitter.activity().for_each(|(voxel, bq_s)| activity[voxel] = bq_s);
-        let total = self.emitter.total_bq_s();
-        let share = |region: &Occupancy| -> f64 {
-            region.iter().map(|(v, f)| f64::from(f) * activity[v] / total).sum()
-        };
-        regions.iter().map(|region| local * share(region)).collect()
+        local
     }
 
     /// Mean energy per decay in each region and its standard error, keV.
@@ -227,24 +232,25 @@ impl<'a> Simulation<'a> {
     fn outcome(
         &self,
         sums: &Sums,
-        regions: &[Occupancy],
+        regions: &[Vec<(u32, f32)>],
         local: &[f64],
+        local_kev: &[f64],
         stopped_because: StopReason,
     ) -> Outcome {
         let (n, decays) = (sums.batches as f64, (sums.batches * self.batch) as f64);
         let total = self.emitter.total_bq_s();
         // keV per decay to Gy: all decays, joule per keV, gram per kilogram.
         let gy_g_per_kev = total * JOULE_PER_EV * 1e3 * 1e3;
-        let mut local_kev = vec![0.0f64; self.world.voxels.len()];
-        for (voxel, bq_s) in self.emitter.activity() {
-            local_kev[voxel] = self.emitter.local_kev() * bq_s / total;
-        }
         let per_decay = 1.0 / self.batch as f64;
-        let (gy, standard_error_gy) = (0..self.world.voxels.len())
-            .map(|voxel| {
-                let (mean, error) = sums.voxels[voxel].mean_and_error(n);
-                let scale = gy_g_per_kev / self.phantom.mass_g(voxel);
-                let gy = (mean * per_decay + local_kev[voxel]) * scale;
+        let volume_ml = self.phantom.grid().voxel_volume().value();
+        let mass = |place: usize| self.world.voxels[place].density() * volume_ml;
+        let places = self.world.layout.in_grid_order();
+        let (gy, standard_error_gy) = places
+            .zip(local_kev)
+            .map(|(place, local)| {
+                let (mean, error) = sums.voxels[place].mean_and_error(n);
+                let scale = gy_g_per_kev / mass(place);
+                let gy = (mean * per_decay + local) * scale;
                 (gy as f32, (error * per_decay * scale) as f32)
             })
             .unzip();
@@ -252,21 +258,25 @@ impl<'a> Simulation<'a> {
             .iter()
             .zip(self.region_kev(sums, local))
             .map(|(region, (mean, error))| {
-                let mass: f64 =
-                    region.iter().map(|(v, f)| f64::from(f) * self.phantom.mass_g(v)).sum();
-                let scale = gy_g_per_kev / mass;
+                let grams: f64 = region.iter().map(|&(v, f)| f64::from(f) * mass(v as usize)).sum();
+                let scale = gy_g_per_kev / grams;
                 RegionDose { mean_gy: mean * scale, standard_error_gy: error * scale }
             })
             .collect();
         let deposited: f64 = sums.voxels.iter().map(|m| m.sum).sum();
+        let in_air = self.emitter.activity().filter(|a| self.phantom.is_air(a.0));
+        let share_in_air = in_air.map(|a| a.1).sum::<f64>() / total;
+        let left_out_in_air_kev = share_in_air * self.emitter.local_kev();
         Outcome {
             gy,
             standard_error_gy,
             regions,
             histories: sums.batches * self.batch,
             stopped_because,
-            escaped_kev_per_decay: sums.escaped_kev / decays,
-            deposited_kev_per_decay: deposited / decays + self.emitter.local_kev(),
+            escaped_kev_per_decay: sums.escaped_kev / decays + left_out_in_air_kev,
+            deposited_kev_per_decay: deposited / decays + local_kev.iter().sum::<f64>(),
+            share_in_air,
+            left_out_in_air_kev,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! whose range ends inside its voxel is deposited there, after giving off what bremsstrahlung
 //! it still would.
 
-use super::geometry::{Kind, Particle, Tally, World, inverse};
+use super::geometry::{Kind, Location, Particle, Tally, World, inverse};
 use super::philox::{Philox, deflect, turn};
 use super::tables::{ElectronRow, ElectronTable, Place, TissueTables, locate};
 use crate::dose::atomic::bremsstrahlung;
@@ -51,6 +51,37 @@ fn table(tissue: &TissueTables, charge: Charge) -> &ElectronTable {
     }
 }
 
+/// True where an electron or positron of `kev` born at `at` ends in its voxel, which is then done:
+/// most electrons of a soft emitter are, and need not even be given a direction.
+#[inline]
+pub(super) fn stays(
+    world: &World<'_>,
+    tally: &mut Tally,
+    rng: &mut Philox,
+    stack: &mut Vec<Particle>,
+    kind: Kind,
+    kev: f64,
+    at: &Location,
+) -> bool {
+    let voxel = world.voxels[world.index(at.voxel)];
+    let mut particle = Particle { kind, kev, at: *at, direction: [0.0; 3] };
+    if kev > world.physics.electron_cutoff_kev {
+        let tissue = &world.tables.tissues[voxel.slot()];
+        let charge = charge_of(kind);
+        let row = table(tissue, charge).at(locate(kev));
+        if row.range >= voxel.density() * world.nearest_wall(at) {
+            return false;
+        }
+        radiate_while_stopping(world, rng, stack, &mut particle, tissue, charge, &row);
+    }
+    stop(world, tally, rng, stack, &particle);
+    true
+}
+
+fn charge_of(kind: Kind) -> Charge {
+    if kind == Kind::Positron { Charge::Positive } else { Charge::Negative }
+}
+
 /// Follows one electron or positron until it stops or leaves the grid.
 pub(super) fn follow(
     world: &World<'_>,
@@ -59,7 +90,7 @@ pub(super) fn follow(
     stack: &mut Vec<Particle>,
     mut particle: Particle,
 ) {
-    let charge = if particle.kind == Kind::Positron { Charge::Positive } else { Charge::Negative };
+    let charge = charge_of(particle.kind);
     let mut ahead: Option<Ahead> = None;
     let mut inverse_direction = [0.0; 3];
     loop {

@@ -2,7 +2,7 @@
 //! the outer corner of voxel (0, 0, 0).
 
 use super::Physics;
-use super::phantom::PackedVoxel;
+use super::phantom::{PackedVoxel, Phantom};
 use super::tables::Tables;
 
 /// What flies.
@@ -28,9 +28,60 @@ pub(super) struct Location {
     pub voxel: [i32; 3],
 }
 
+/// Voxels of a memory block along each axis.
+const BLOCK: usize = 4;
+
+/// The order in which voxels lie in memory: blocks of 4 x 4 x 4, each in Morton order, so that 2 x 2
+/// x 2 tallies share a cache line and a photon meets few lines whatever its direction. The sum of
+/// three look-ups gives the place.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    offsets: [Vec<u32>; 3],
+    length: usize,
+}
+
+impl Layout {
+    /// For extents along i, j, k; lengths are rounded up to whole blocks.
+    pub fn new(extent: [usize; 3]) -> Self {
+        let blocks = extent.map(|n| n.div_ceil(BLOCK));
+        let volume = BLOCK * BLOCK * BLOCK;
+        let strides = [volume, volume * blocks[0], volume * blocks[0] * blocks[1]];
+        let offsets = std::array::from_fn(|axis| {
+            let place = |n: usize| {
+                let within = n % BLOCK;
+                let morton = (within & 1) << axis | (within >> 1) << (axis + 3);
+                (n / BLOCK * strides[axis] + morton) as u32
+            };
+            (0..extent[axis]).map(place).collect()
+        });
+        Self { offsets, length: strides[2] * blocks[2] }
+    }
+
+    /// Places in memory, those of the padding included.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    pub fn index(&self, [i, j, k]: [i32; 3]) -> usize {
+        let of = |axis: usize, n: i32| self.offsets[axis][n as usize] as usize;
+        of(0, i) + of(1, j) + of(2, k)
+    }
+
+    /// Places in memory of all voxels in the grid's own order (i fastest).
+    pub fn in_grid_order(&self) -> impl Iterator<Item = usize> + '_ {
+        let [is, js, ks] = &self.offsets;
+        ks.iter().flat_map(move |k| {
+            js.iter().flat_map(move |j| is.iter().map(move |i| (i + j + k) as usize))
+        })
+    }
+}
+
 /// The phantom as the inner loops see it.
 pub(super) struct World<'a> {
-    pub voxels: &'a [PackedVoxel],
+    /// In the layout's order.
+    pub voxels: Vec<PackedVoxel>,
+    pub layout: Layout,
     pub tables: &'a Tables,
     pub physics: &'a Physics,
     /// Voxel size along i, j, k.
@@ -39,10 +90,22 @@ pub(super) struct World<'a> {
     pub extent: [i32; 3],
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    pub fn new(phantom: &Phantom, tables: &'a Tables, physics: &'a Physics) -> Self {
+        let [nk, nj, ni] = phantom.grid().shape();
+        let layout = Layout::new([ni, nj, nk]);
+        let mut voxels = vec![PackedVoxel::default(); layout.len()];
+        for (place, &voxel) in layout.in_grid_order().zip(phantom.voxels()) {
+            voxels[place] = voxel;
+        }
+        let size_cm = phantom.grid().spacing_mm().map(|mm| mm / 10.0);
+        let extent = [ni, nj, nk].map(|n| n as i32);
+        Self { voxels, layout, tables, physics, size_cm, extent }
+    }
+
     #[inline]
-    pub fn index(&self, [i, j, k]: [i32; 3]) -> usize {
-        ((k * self.extent[1] + j) * self.extent[0] + i) as usize
+    pub fn index(&self, voxel: [i32; 3]) -> usize {
+        self.layout.index(voxel)
     }
 
     /// Distance to the nearest wall of the voxel.
@@ -61,10 +124,10 @@ impl World<'_> {
     #[inline]
     pub fn wall_ahead(&self, at: &Location, inverse: &[f64; 3]) -> (usize, f64) {
         let mut ahead = (0, f64::INFINITY);
-        for axis in 0..3 {
-            let forward = i32::from(inverse[axis] > 0.0);
+        for (axis, &inverse) in inverse.iter().enumerate() {
+            let forward = i32::from(inverse > 0.0);
             let wall = f64::from(at.voxel[axis] + forward) * self.size_cm[axis];
-            let distance = (wall - at.position[axis]) * inverse[axis];
+            let distance = (wall - at.position[axis]) * inverse;
             if distance < ahead.1 {
                 ahead = (axis, distance);
             }
@@ -108,10 +171,10 @@ impl Tally {
 pub(super) struct Flight {
     next: [f64; 3],
     delta: [f64; 3],
-    stride: [isize; 3],
     step: [i32; 3],
     voxel: [i32; 3],
-    index: usize,
+    /// The three parts of the place in memory.
+    offset: [u32; 3],
     flown: f64,
 }
 
@@ -119,24 +182,21 @@ impl Flight {
     #[inline]
     pub fn new(world: &World<'_>, at: &Location, direction: &[f64; 3]) -> Self {
         let inverse = inverse(direction);
-        let strides =
-            [1, world.extent[0] as isize, world.extent[0] as isize * world.extent[1] as isize];
         let mut flight = Self {
             next: [0.0; 3],
             delta: [0.0; 3],
-            stride: [0; 3],
             step: [0; 3],
             voxel: at.voxel,
-            index: world.index(at.voxel),
+            offset: [0; 3],
             flown: 0.0,
         };
-        for axis in 0..3 {
-            let forward = inverse[axis] > 0.0;
+        for (axis, &inverse) in inverse.iter().enumerate() {
+            let forward = inverse > 0.0;
             let wall = f64::from(at.voxel[axis] + i32::from(forward)) * world.size_cm[axis];
-            flight.next[axis] = ((wall - at.position[axis]) * inverse[axis]).max(0.0);
-            flight.delta[axis] = world.size_cm[axis] * inverse[axis].abs();
+            flight.next[axis] = ((wall - at.position[axis]) * inverse).max(0.0);
+            flight.delta[axis] = world.size_cm[axis] * inverse.abs();
             flight.step[axis] = if forward { 1 } else { -1 };
-            flight.stride[axis] = if forward { strides[axis] } else { -strides[axis] };
+            flight.offset[axis] = world.layout.offsets[axis][at.voxel[axis] as usize];
         }
         flight
     }
@@ -161,24 +221,25 @@ impl Flight {
             };
             let wall = self.next[axis];
             if wall >= end {
-                visit(self.index, end - self.flown);
+                visit(self.index(), end - self.flown);
                 self.flown = end;
                 return true;
             }
-            visit(self.index, wall - self.flown);
+            visit(self.index(), wall - self.flown);
             self.flown = wall;
             self.voxel[axis] += self.step[axis];
-            if self.voxel[axis] as u32 >= world.extent[axis] as u32 {
-                return false;
+            // A negative index becomes a large one: both ends of the grid in one look-up.
+            match world.layout.offsets[axis].get(self.voxel[axis] as usize) {
+                Some(&offset) => self.offset[axis] = offset,
+                None => return false,
             }
-            self.index = self.index.wrapping_add_signed(self.stride[axis]);
             self.next[axis] += self.delta[axis];
         }
     }
 
     #[inline]
     pub fn index(&self) -> usize {
-        self.index
+        (self.offset[0] + self.offset[1] + self.offset[2]) as usize
     }
 
     /// Where the flight that began at `start` has come to.
@@ -190,5 +251,22 @@ impl Flight {
                 .clamp(low, low + world.size_cm[axis])
         });
         Location { position, voxel: self.voxel }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_voxel_has_its_own_place() {
+        let layout = Layout::new([5, 3, 9]);
+        let mut places: Vec<usize> = layout.in_grid_order().collect();
+        assert_eq!(places.len(), 5 * 3 * 9);
+        assert_eq!(places[(2 * 3 + 1) * 5 + 4], layout.index([4, 1, 2]));
+        assert!(places.iter().all(|&p| p < layout.len()));
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), 5 * 3 * 9);
     }
 }

@@ -24,7 +24,7 @@ pub struct Phantom {
 
 /// Density (f32 without its last four bits: 10⁻⁶ relative) and material slot in one word, because
 /// a photon's flight is bound by memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PackedVoxel(u32);
 
 impl PackedVoxel {
@@ -116,6 +116,11 @@ impl Phantom {
     /// Mass of each voxel in g.
     pub fn mass_g(&self, voxel: usize) -> f64 {
         self.voxels[voxel].density() * self.grid.voxel_volume().value()
+    }
+
+    /// True where the voxel holds air rather than tissue.
+    pub(super) fn is_air(&self, voxel: usize) -> bool {
+        self.voxels[voxel].density() < super::AIR_DENSITY_G_PER_ML
     }
 
     /// The tissues that occur, in the order of their slots.

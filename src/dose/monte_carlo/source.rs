@@ -125,16 +125,15 @@ impl Emitter {
         ] {
             for _ in 0..sampler.number(rng) {
                 let kev = sampler.energy(rng);
-                let direction = rng.isotropic();
-                let mut particle = Particle { kind, kev, at, direction };
-                loop {
+                if kind == Kind::Photon
+                    || !electron::stays(world, tally, rng, stack, kind, kev, &at)
+                {
+                    stack.push(Particle { kind, kev, at, direction: rng.isotropic() });
+                }
+                while let Some(particle) = stack.pop() {
                     match particle.kind {
                         Kind::Photon => photon::follow(world, tally, rng, stack, particle),
                         _ => electron::follow(world, tally, rng, stack, particle),
-                    }
-                    match stack.pop() {
-                        Some(next) => particle = next,
-                        None => break,
                     }
                 }
             }

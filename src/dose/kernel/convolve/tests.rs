@@ -36,9 +36,10 @@ fn patient(shape: [usize; 3], side: [f64; 3]) -> Volume<f32> {
 fn without_ladder(kernel: &PointKernel, tia: &Volume<f32>) -> Vec<f32> {
     let grid = tia.grid();
     let level = levels::ladder(shape_ijk(grid), grid.spacing_mm()).swap_remove(0);
-    let both = voxel::windowed(kernel, level.side_mm, level.shape, &|_| 1.0);
-    let (transform, forward) = transform(&level, level.shape, tia.as_slice());
-    transform.convolve(&forward, &((both.electron_kev + both.photon_kev) * gy_per_kev(&level)))
+    let both = voxel::electrons(kernel, level.side_mm, level.shape)
+        + voxel::photons(kernel, level.side_mm, level.shape, &|_| 1.0);
+    let transform = Transform::new(level.shape, level.shape.map(|n| n - 1));
+    transform.convolve(&transform.forward(tia.as_slice()), &(both * gy_per_kev(&level)))
 }
 
 #[test]
