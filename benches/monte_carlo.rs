@@ -1,12 +1,15 @@
 //! Decays per CPU second and core of the Monte Carlo engine, against EGSnrc on a like machine.
 //!
-//! `cargo bench --bench monte_carlo [-- NUCLIDE ... | patient]`: one thread; the CPU time is the
+//! `cargo bench --bench monte_carlo [-- NUCLIDE ... | patient | organs]`: one thread; the CPU time is the
 //! kernel's. `patient` is 177Lu in a torso of 128³ voxels of 3 mm until every region knows its
-//! mean dose to 1 %, on all cores.
+//! mean dose to 1 %, on all cores. `organs` is the efficiency 1/(variance x CPU time) of organ means
+//! in the ICRP 110 male.
 
 // Fixtures shared with the tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../tests/monte_carlo/icrp_male.rs"]
+mod icrp_male;
 #[path = "../tests/monte_carlo/spectra.rs"]
 mod spectra;
 
@@ -109,10 +112,40 @@ fn patient() {
     }
 }
 
+/// Self-dose of organs of the ICRP male: relative variance of the mean, times CPU seconds.
+fn organs() {
+    let Some(male) = icrp_male::IcrpMale::load() else { return };
+    for organ in ["Kidney", "Liver", "Spleen"] {
+        let (region, tia) = male.organ(organ);
+        let region = [region];
+        for (nuclide, _) in EGSNRC {
+            let spectrum = spectrum(nuclide);
+            let source = Source { tia_bq_s: &tia, spectrum: &spectrum };
+            let settings = Settings {
+                target_relative_error: None,
+                max_histories: 640_000,
+                ..Settings::default()
+            };
+            let start = cpu_seconds();
+            let dose = run(&male.phantom, &source, &settings, &region, &|_| Control::Continue)
+                .expect("a valid run");
+            let (seconds, error) = (cpu_seconds() - start, dose.regions[0].relative_error());
+            println!(
+                "ICRP male {organ} {nuclide}: ± {:.3} % in {seconds:.2} s CPU, efficiency {:.2e}/s",
+                100.0 * error,
+                1.0 / (error * error * seconds)
+            );
+        }
+    }
+}
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     if wanted.is_empty() || wanted.iter().any(|w| w == "patient") {
         patient();
+    }
+    if wanted.is_empty() || wanted.iter().any(|w| w == "organs") {
+        organs();
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
     let grid = cube(VOXELS, 3.0);

@@ -45,7 +45,9 @@ def deviations(name, title, rows, span):
         parts.append(line(x(percent - error), y, x(percent + error), y, OURS, 2))
         parts.append(f'<circle cx="{x(percent):.1f}" cy="{y:.1f}" r="4" fill="{OURS}"/>')
     bottom = top + len(rows) * step
-    ticks = range(-int(span), int(span) + 1, 5 if span > 8 else 1)
+    every = 5 if span > 8 else 1
+    outer = int(span) // every * every
+    ticks = range(-outer, outer + 1, every)
     for tick in ticks:
         parts.append(line(x(tick), top, x(tick), bottom, INK if tick == 0 else GRID, 1 if tick == 0 else 0.6))
         parts.append(text(x(tick), bottom + 16, f"{tick:+d}" if tick else "0", "middle"))
@@ -95,6 +97,8 @@ def speed(rows):
 
 def main(tests, bench):
     tests, bench = pathlib.Path(tests).read_text(), pathlib.Path(bench).read_text()
+    # The first line that a test prints follows its name.
+    tests = re.sub(r"^test \S+ \.\.\. ", "", tests, flags=re.M)
     tolerance = {"000": 1.5, "100": 3, "110": 4, "111": 10, "200": 10}
     s_values = []
     for m in re.finditer(r"^(\S+) (\S+) mm S\[(\d), (\d), (\d)\] \S+ ± (\S+) % EGSnrc \S+ (\S+) %", tests, re.M):

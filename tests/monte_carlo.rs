@@ -6,6 +6,8 @@
 // A test may stop at what cannot be; clippy sees that only inside test functions.
 #![allow(clippy::unwrap_used)]
 
+#[path = "monte_carlo/icrp_male.rs"]
+mod icrp_male;
 #[path = "monte_carlo/spectra.rs"]
 mod spectra;
 

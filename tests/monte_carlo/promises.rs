@@ -230,7 +230,7 @@ fn impossible_runs_are_refused() {
     };
     let good = point(&grid, [2; 3], 1e6);
     let normal = settings(1000);
-    for bad in [f32::NAN, -1.0, f32::INFINITY] {
+    for bad in [f32::NAN, -1.0, f32::INFINITY, 1e30] {
         let error = attempt(&point(&grid, [2; 3], bad), &normal, &[]);
         assert!(matches!(error, MonteCarloError::Activity { .. }), "{error}");
     }
@@ -242,6 +242,8 @@ fn impossible_runs_are_refused() {
     assert_eq!(empty, MonteCarloError::EmptyRegion(0));
     let outside = attempt(&good, &normal, &[Occupancy::new(vec![(125, 1.0)])]);
     assert!(matches!(outside, MonteCarloError::Region { voxel: 125, .. }));
+    let aimless = attempt(&good, &Settings::default(), &[]);
+    assert_eq!(aimless, MonteCarloError::TargetWithoutRegion);
     for value in [0.0, -0.1, 1.0, f64::NAN] {
         let settings = Settings { target_relative_error: Some(value), ..normal };
         assert!(matches!(attempt(&good, &settings, &[]), MonteCarloError::Setting { .. }));

@@ -1,107 +1,27 @@
-//! Organ self-doses in the ICRP 110 adult male against the RADAR table. Needs `../shared/data` and a
-//! Python with numpy to unpack the phantom.
+//! Organ self-doses in the ICRP 110 adult male against the RADAR table.
 
+use crate::icrp_male::IcrpMale;
 use crate::spectra::spectrum;
-use grayd::dose::atomic::MaterialLibrary;
-use grayd::dose::monte_carlo::{Control, Phantom, Settings, Source, run};
-use grayd::volume::{Grid, Occupancy, Volume};
-use ndarray::Array3;
-use std::path::{Path, PathBuf};
-
-/// Slices 136..172, all rows, columns 50..206: abdomen with 6 cm to spare above and below.
-const CROP: ([usize; 3], [usize; 3]) = ([136, 0, 50], [172, 127, 206]);
-const EXPORT: &str = "import sys, numpy; v = numpy.load(sys.argv[1])['vol'][136:172, :, 50:206]; \
-                      sys.stdout.buffer.write(numpy.ascontiguousarray(v).tobytes())";
-
-fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::env::var_os("GRAYD_PYTHON")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([
-            root.join(".peers/bin/python"),
-            PathBuf::from("/opt/grayd-peers/bin/python"),
-            PathBuf::from("python3"),
-        ])
-        .find(|p| {
-            let mut probe = std::process::Command::new(p);
-            probe.args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success())
-        })
-}
-
-/// Name and density (g/ml) of each organ id.
-type Organs = Vec<(String, f32)>;
-
-/// Organ ids of the crop, and the organs.
-fn load() -> Option<(Array3<u8>, Organs)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/phantoms/icrp110_AM");
-    let Ok(json) = std::fs::read_to_string(root.join("AM.json")) else {
-        println!("passed over: ../shared/data/phantoms is not here");
-        return None;
-    };
-    let Some(python) = python() else {
-        println!("passed over: numpy is not installed (tests/run installs it)");
-        return None;
-    };
-    let output = std::process::Command::new(python)
-        .args(["-c", EXPORT])
-        .arg(root.join("AM.npz"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let shape: [usize; 3] = std::array::from_fn(|n| CROP.1[n] - CROP.0[n]);
-    let ids = Array3::from_shape_vec(shape, output.stdout).unwrap();
-    let table: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let mut organs = vec![("outside".to_owned(), 0.0012); 256];
-    for (id, entry) in table["organs"].as_object().unwrap() {
-        let name = entry[0].as_str().unwrap().to_owned();
-        organs[id.parse::<usize>().unwrap()] = (name, entry[2].as_f64().unwrap() as f32);
-    }
-    Some((ids, organs))
-}
-
-fn tissue_of(name: &str, density: f32) -> &'static str {
-    match density {
-        d if d < 0.1 => "air",
-        d if d < 0.6 => "lung",
-        d if d < 0.97 => "adipose",
-        d if d > 1.5 => "cortical-bone",
-        _ if name.contains("spongiosa") => "spongiosa",
-        _ => "muscle",
-    }
-}
+use grayd::dose::monte_carlo::{Control, Settings, Source, run};
 
 /// RADAR (OLINDA 2) male self-doses, mGy/(MBq s), and the organ masses behind them (g).
 #[test]
 fn organ_self_doses_of_the_reference_male_are_radars() {
-    let Some((ids, organs)) = load() else { return };
-    let library = MaterialLibrary::embedded();
-    let shape = [ids.dim().0, ids.dim().1, ids.dim().2];
-    let grid = Grid::axial(shape, [2.137, 2.137, 8.0], [0.0; 3]).unwrap();
-    let tissue = ids.mapv(|id| {
-        let (name, density) = &organs[usize::from(id)];
-        library.by_name(tissue_of(name, *density)).unwrap()
-    });
-    let density = ids.mapv(|id| organs[usize::from(id)].1.max(0.0012));
-    let phantom =
-        Phantom::new(&Volume::new(grid.clone(), tissue), &Volume::new(grid.clone(), density))
-            .unwrap();
+    let Some(male) = IcrpMale::load() else { return };
     for (organ, radar_mass, radar) in [
         ("Kidney", 310.0, [7.76e-5, 4.52e-4, 1.14e-4]),
         ("Liver", 1800.0, [1.37e-5, 8.05e-5, 2.28e-5]),
         ("Spleen", 150.0, [1.60e-4, 9.26e-4, 2.32e-4]),
     ] {
-        let inside = |id: u8| organs[usize::from(id)].0.starts_with(organ);
-        let voxels = ids.iter().enumerate().filter(|(_, id)| inside(**id));
-        let region = [Occupancy::new(voxels.map(|(n, _)| (n as u32, 1.0)).collect())];
-        let mass: f64 = region[0].iter().map(|(n, _)| phantom.mass_g(n)).sum();
-        let each = (1e6 / region[0].len() as f64) as f32;
-        let tia = Volume::new(grid.clone(), ids.mapv(|id| if inside(id) { each } else { 0.0 }));
+        let (region, tia) = male.organ(organ);
+        let region = [region];
+        let mass: f64 = region[0].iter().map(|(n, _)| male.phantom.mass_g(n)).sum();
         for (nuclide, radar) in ["Lu-177", "Y-90", "I-131"].into_iter().zip(radar) {
             let spectrum = spectrum(nuclide);
             let source = Source { tia_bq_s: &tia, spectrum: &spectrum };
             let settings = Settings { max_histories: 64_000, ..Settings::default() };
-            let dose = run(&phantom, &source, &settings, &region, &|_| Control::Continue).unwrap();
+            let dose =
+                run(&male.phantom, &source, &settings, &region, &|_| Control::Continue).unwrap();
             let ours = 1e3 * dose.regions[0].mean_gy * mass / radar_mass;
             let percent = 100.0 * (ours / radar - 1.0);
             println!(

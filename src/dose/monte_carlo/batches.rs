@@ -15,7 +15,7 @@ const BATCHES_A_ROUND: u64 = 32;
 /// Decays of a batch: enough that summing the voxels costs little beside simulating.
 const SMALLEST_BATCH: u64 = 10_000;
 const LARGEST_BATCH: u64 = 200_000;
-const VOXELS_A_DECAY: u64 = 16;
+const VOXELS_A_DECAY: u64 = 64;
 /// Memory for the tallies of the batches that are under way at one time.
 const TALLY_BYTES: usize = 640 << 20;
 /// Voxels a task sums at a time.

@@ -31,6 +31,12 @@ use ndarray::Array3;
 /// Two grids whose corners are nearer than this are one grid.
 const GRID_TOLERANCE_MM: f64 = 0.01;
 const PERCENT: f64 = 100.0;
+/// Smallest voxel of the standard accuracy: the range of the 500 keV electrons it takes as kerma.
+const STANDARD_VOXEL_MM: f64 = 1.8;
+/// Most voxels of a phantom: the tallies of 512³ voxels take 3 GB.
+const MOST_VOXELS: usize = 1 << 27;
+/// Most decays of a voxel, Bq s: a terabecquerel for eleven days. Keeps every dose finite.
+const MOST_BQ_S: f32 = 1e18;
 /// Below this density (g/ml, a fifth of inflated lung's lowest) a voxel holds air. What does not
 /// travel in tissue does travel there (an alpha of 6 MeV flies 5 cm), so such energy is not
 /// deposited in the voxel's few milligrams: it counts as escaped, and a warning says so.
@@ -47,7 +53,7 @@ pub enum MonteCarloError {
     Density { voxel: usize, density_g_per_ml: f32 },
     #[error("voxel {voxel} of the CT is no number; does the CT cover the dose grid?")]
     CtNumber { voxel: usize },
-    #[error("voxel {voxel} of the time-integrated activity is {bq_s} Bq s; it must be 0 or more")]
+    #[error("voxel {voxel} of the time-integrated activity is {bq_s} Bq s; it must be 0 to 1e18")]
     Activity { voxel: usize, bq_s: f32 },
     #[error("there is no activity in the grid")]
     NoActivity,
@@ -55,6 +61,10 @@ pub enum MonteCarloError {
     Spectrum(String),
     #[error("setting {name} is {value}; {expected}")]
     Setting { name: &'static str, value: f64, expected: &'static str },
+    #[error("{0} voxels are more than this engine takes (2^27); use a coarser grid")]
+    TooManyVoxels(usize),
+    #[error("a target error needs a region to hold for; give regions, or only max_histories")]
+    TargetWithoutRegion,
     #[error("region {region} reaches voxel {voxel}, but the grid has {voxels}")]
     Region { region: usize, voxel: usize, voxels: usize },
     #[error("region {0} is empty; leave it out or draw it on the dose grid")]
@@ -66,7 +76,7 @@ pub enum MonteCarloError {
 /// How closely electrons are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Accuracy {
-    /// Voxels of 2 mm and more: electrons to 15 keV (a lower cutoff costs nothing beside range
+    /// Voxels of 1.8 mm and more: electrons to 15 keV (a lower cutoff costs nothing beside range
     /// rejection), single collisions above 50 keV, secondaries of photons below 500 keV as kerma.
     #[default]
     Standard,
@@ -233,6 +243,9 @@ pub fn run(
 ) -> Result<Dose, MonteCarloError> {
     settings.check()?;
     check_regions(phantom.grid(), regions)?;
+    if regions.is_empty() && settings.target_relative_error.is_some() {
+        return Err(MonteCarloError::TargetWithoutRegion);
+    }
     let physics = settings.accuracy.physics();
     let emitter = source::Emitter::new(phantom.grid(), source, &physics)?;
     let highest = emitter.highest_kev().clamp(ELECTRON_REST_KEV, HIGHEST_KEV);
@@ -255,8 +268,16 @@ fn check_regions(grid: &Grid, regions: &[Occupancy]) -> Result<(), MonteCarloErr
     Ok(())
 }
 
-fn warnings(settings: &Settings, outcome: &batches::Outcome) -> Vec<Warning> {
+fn warnings(grid: &Grid, settings: &Settings, outcome: &batches::Outcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let smallest = grid.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
+    if settings.accuracy == Accuracy::Standard && smallest < STANDARD_VOXEL_MM {
+        let text = format!(
+            "voxels of {smallest:.2} mm are smaller than the {STANDARD_VOXEL_MM} mm that kerma by \
+             photons is good for; use the reference accuracy where photons matter"
+        );
+        warnings.push(Warning::new("monte-carlo-small-voxels", text));
+    }
     if outcome.share_in_air > 0.0 {
         let text = format!(
             "{:.3} % of the decays lie in voxels of air (below {AIR_DENSITY_G_PER_ML} g/ml); \
@@ -295,7 +316,7 @@ fn to_dose(phantom: &Phantom, settings: &Settings, outcome: batches::Outcome) ->
         let array = Array3::from_shape_vec(grid.dim(), values).expect("one value per voxel");
         Volume::new(grid.clone(), array)
     };
-    let warnings = warnings(settings, &outcome);
+    let warnings = warnings(&grid, settings, &outcome);
     Dose {
         gy: volume(outcome.gy),
         standard_error_gy: volume(outcome.standard_error_gy),

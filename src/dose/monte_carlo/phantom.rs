@@ -45,7 +45,7 @@ impl Phantom {
     /// A phantom of tissues and densities (g/ml) on one grid.
     ///
     /// # Errors
-    /// Grids that differ, and densities that no matter has (not finite, 0, above 20 g/ml).
+    /// Grids that differ or are too large, and densities that no matter has (not finite, 0, above 20 g/ml).
     pub fn new(
         material: &Volume<MaterialId>,
         density_g_per_ml: &Volume<f32>,
@@ -53,6 +53,9 @@ impl Phantom {
         let grid = material.grid().clone();
         if !grid.coincides(density_g_per_ml.grid(), super::GRID_TOLERANCE_MM) {
             return Err(MonteCarloError::GridsDiffer("tissue and density"));
+        }
+        if grid.len() > super::MOST_VOXELS {
+            return Err(MonteCarloError::TooManyVoxels(grid.len()));
         }
         let mut materials: Vec<MaterialId> = Vec::new();
         let mut voxels = Vec::with_capacity(grid.len());

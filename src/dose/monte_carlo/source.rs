@@ -3,7 +3,7 @@
 use super::geometry::{Kind, Location, Particle, Tally, World};
 use super::philox::Philox;
 use super::spectrum::{EmissionSpectrum, EnergySampler};
-use super::{GRID_TOLERANCE_MM, MonteCarloError, Physics, electron, photon};
+use super::{GRID_TOLERANCE_MM, MOST_BQ_S, MonteCarloError, Physics, electron, photon};
 use crate::volume::{Grid, Volume};
 
 /// Decays and their emissions.
@@ -38,7 +38,7 @@ impl Emitter {
         let mut active = Vec::new();
         let mut total = 0.0;
         for (voxel, &bq_s) in source.tia_bq_s.as_slice().iter().enumerate() {
-            if !(bq_s.is_finite() && bq_s >= 0.0) {
+            if !(0.0..=MOST_BQ_S).contains(&bq_s) {
                 return Err(MonteCarloError::Activity { voxel, bq_s });
             }
             if bq_s > 0.0 {
