@@ -36,7 +36,9 @@ pub enum KernelError {
     Activity { voxel: usize, bq_s: f32 },
     #[error("voxel {voxel} has a density of {density_g_per_ml} g/ml; give 0.0001 to 20")]
     Density { voxel: usize, density_g_per_ml: f32 },
-    #[error("the grids of kernel, time-integrated activity and density differ; resample to one grid")]
+    #[error(
+        "the grids of kernel, time-integrated activity and density differ; resample to one grid"
+    )]
     GridsDiffer,
     #[error("there is no activity in the grid")]
     NoActivity,

@@ -153,12 +153,16 @@ impl Transform {
             self.depth.get_inplace_scratch_len().max(self.depth_back.get_inplace_scratch_len());
         let mut scratch = vec![C32::default(); scratch_length];
         let mut spectrum = vec![0.0f32; BLOCK * (length / 2 + 1)];
+        // Whole rows first: memory likes long runs, the cache takes the blocks.
+        let mut slab = Vec::with_capacity(forward.0.len() * self.row);
+        for plane in &forward.0 {
+            slab.extend_from_slice(&plane[j * self.row..][..self.row]);
+        }
         for start in (0..self.row).step_by(BLOCK) {
             let width = BLOCK.min(self.row - start);
             block.fill(C32::default());
-            for (k, plane) in forward.0.iter().enumerate() {
-                let row = &plane[j * self.row + start..][..width];
-                for (c, value) in row.iter().enumerate() {
+            for (k, row) in slab.chunks(self.row).enumerate() {
+                for (c, value) in row[start..start + width].iter().enumerate() {
                     block[c * length + k] = *value;
                 }
             }
@@ -186,11 +190,14 @@ impl Transform {
         let mut plane = vec![C32::default(); nj * self.row];
         let mut block = vec![C32::default(); BLOCK * length];
         let mut scratch = vec![C32::default(); self.columns_back.get_inplace_scratch_len()];
+        let mut slab = Vec::with_capacity(length * self.row);
+        for j in 0..length {
+            slab.extend_from_slice(&middle[(j * nk + k) * self.row..][..self.row]);
+        }
         for start in (0..self.row).step_by(BLOCK) {
             let width = BLOCK.min(self.row - start);
-            for j in 0..length {
-                let row = &middle[(j * nk + k) * self.row + start..][..width];
-                for (c, value) in row.iter().enumerate() {
+            for (j, row) in slab.chunks(self.row).enumerate() {
+                for (c, value) in row[start..start + width].iter().enumerate() {
                     block[c * length + j] = *value;
                 }
             }
