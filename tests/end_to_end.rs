@@ -236,3 +236,42 @@ fn the_digital_patient_has_its_closed_form_doses_whatever_the_order_of_storage()
         assert!(other_pixels == pixels, "{order}: the dose map differs");
     }
 }
+
+/// `grayd compute` of the digital patient by one engine.
+fn computed(engine: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let patient = folder.path().join("patient");
+    let grayd = |arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_grayd")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    grayd(&["phantom".as_ref(), "--output".as_ref(), patient.as_ref()]);
+    let plan = patient.join("plan.yaml");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    std::fs::write(&plan, format!("{text}  dose: {{ engine: {engine} }}\n")).unwrap();
+    let results = folder.path().join("results");
+    grayd(&[
+        "compute".as_ref(),
+        "--plan".as_ref(),
+        plan.as_ref(),
+        "--input".as_ref(),
+        patient.as_ref(),
+        "--output".as_ref(),
+        results.as_ref(),
+    ]);
+    serde_json::from_str(&std::fs::read_to_string(results.join("results.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn kernel_and_monte_carlo_agree_on_the_digital_patient() {
+    let (kernel, simulated) = (computed("kernel"), computed("monte-carlo"));
+    assert_eq!(kernel["engine"]["name"], "kernel");
+    assert!(simulated["engine"]["histories"].as_u64().unwrap() > 10_000);
+    for name in ["Liver", "Spleen", "Kidney Left", "Kidney Right"] {
+        let dose = |results| region(results, name)["absorbed_dose_gy"]["mean"].as_f64().unwrap();
+        // Soft tissue in soft tissue: what separates the two is density at borders, and statistics.
+        near(&format!("{name}, Gy"), dose(&kernel), dose(&simulated), 0.03);
+        let uncertainty = region(&simulated, name)["uncertainty"].as_f64().unwrap();
+        assert!(uncertainty < 0.2, "{name}: {uncertainty}");
+    }
+}

@@ -4,6 +4,7 @@
 mod check;
 mod compute;
 mod demo;
+mod kernel;
 mod nuclide;
 mod phantom;
 pub mod progress;
@@ -47,6 +48,7 @@ enum Command {
     Check(check::Check),
     Protocols(protocols::ProtocolsCommand),
     Nuclide(nuclide::NuclideCommand),
+    Kernel(kernel::KernelCommand),
     Status(status::Status),
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
@@ -64,6 +66,7 @@ impl Cli {
             Command::Check(command) => command.run(),
             Command::Protocols(command) => command.run(),
             Command::Nuclide(command) => command.run(),
+            Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Work => return work::run(),
         };

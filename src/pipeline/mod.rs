@@ -5,6 +5,7 @@
 
 mod activity;
 mod curves;
+mod engine;
 mod error;
 mod inputs;
 mod placement;
@@ -81,8 +82,8 @@ pub fn compute(
     at(0.7, "integrating voxels");
     let tia = voxels::time_integrated_activity(&images, &placed, &curves);
     let masses = voxels::masses(&inputs, &images, &placed, request)?;
-    at(0.8, "depositing energy");
-    let dose = voxels::absorbed_dose(&tia, &masses, request)?;
+    at(0.75, "depositing energy");
+    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request)?;
     let voxels = result::Voxels { tia, masses, dose };
     let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.9, "writing");

@@ -2,15 +2,16 @@
 
 use super::activity::TimePointImage;
 use super::curves::Curve;
+use super::engine::EngineDose;
 use super::inputs::Inputs;
 use super::placement::{Placed, PlacedRegion};
-use super::voxels::{VoxelTia, energy_per_decay};
+use super::voxels::VoxelTia;
 use super::{PipelineError, Request};
 use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
 use crate::biology::dvh::statistics;
 use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
-use crate::dose::local::{LocalDose, air_below_density};
+use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Seconds, Warning};
 use crate::report::{
@@ -24,7 +25,7 @@ use sha2::{Digest, Sha256};
 pub struct Voxels {
     pub tia: VoxelTia,
     pub masses: VoxelMass,
-    pub dose: LocalDose,
+    pub dose: EngineDose,
 }
 
 pub fn assemble(
@@ -76,13 +77,13 @@ pub fn assemble(
         reference_series: reference.series.clone(),
         structure_set: structure_set(inputs, placed),
         engine: EngineReport {
-            name: "local",
+            name: dose.name,
             chosen_because: format!("protocol {} or plan asks for it", request.plan.protocol),
             mass_source: masses.source,
-            energy_per_decay_kev: energy_per_decay(request)?.value(),
-            histories: None,
+            energy_per_decay_kev: dose.energy_per_decay_kev,
+            histories: dose.histories,
         },
-        dose_gy: dose.dose_gy,
+        dose_gy: dose.gy,
         regions,
         warnings,
         computed_at: request.computed_at,
@@ -153,7 +154,7 @@ fn region_result(
     voxels: &Voxels,
     request: &Request,
 ) -> RegionResult {
-    let grid = voxels.dose.dose_gy.grid();
+    let grid = voxels.dose.gy.grid();
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
     let occupancy = if region.is_remainder {
@@ -171,7 +172,7 @@ fn region_result(
     }
     let mut dose = None;
     if has_mass && curve.fit.is_some() {
-        match statistics(&voxels.dose.dose_gy, &voxels.masses.mass_g, &occupancy) {
+        match statistics(&voxels.dose.gy, &voxels.masses.mass_g, &occupancy) {
             Ok(statistics) => dose = Some(statistics),
             Err(error) => warnings.push(Warning::new("no-dose", error.to_string())),
         }
@@ -189,7 +190,12 @@ fn region_result(
         volume: occupancy.volume(grid),
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
         activity: curve.activity.iter().map(|a| Some(*a)).collect(),
-        uncertainty: uncertainty(curve, images, &mut warnings),
+        uncertainty: uncertainty(
+            curve,
+            images,
+            voxels.dose.relative_uncertainty[index],
+            &mut warnings,
+        ),
         fit: curve.fit.clone(),
         occupancy,
         dose,
@@ -213,10 +219,11 @@ fn mass(occupancy: &Occupancy, masses: &VoxelMass) -> Gram {
     Gram::new(occupancy.iter().map(|(n, f)| f64::from(values[n]) * f64::from(f)).sum())
 }
 
-/// Of the mean dose: the curve's, and the calibration's that all its points share.
+/// Of the mean dose: the curve's, the calibration's that all its points share, and the engine's own.
 fn uncertainty(
     curve: &Curve,
     images: &[TimePointImage],
+    engine: Option<f64>,
     warnings: &mut Vec<Warning>,
 ) -> Option<f64> {
     let fit = curve.fit.as_ref()?;
@@ -228,7 +235,8 @@ fn uncertainty(
              alone",
         ));
     }
-    fit.relative_uncertainty.map(|u| u.hypot(scale.unwrap_or(0.0)))
+    let own = scale.unwrap_or(0.0).hypot(engine.unwrap_or(0.0));
+    fit.relative_uncertainty.map(|u| u.hypot(own))
 }
 
 fn warnings(

@@ -1,4 +1,4 @@
-//! From the regions' curves to every voxel: time-integrated activity, mass, absorbed dose.
+//! From the regions' curves to every voxel: time-integrated activity and mass.
 
 use super::activity::TimePointImage;
 use super::curves::{Curve, activity_within};
@@ -6,10 +6,8 @@ use super::error::parked;
 use super::inputs::Inputs;
 use super::placement::Placed;
 use super::{PipelineError, Request};
-use crate::config::Engine;
 use crate::dose::density::{DensityCurve, DensitySource, VoxelMass, voxel_mass};
-use crate::dose::local::{LocalDose, air_below_density, deposit};
-use crate::quantity::{GramPerMl, KiloElectronvolt, Warning};
+use crate::quantity::{GramPerMl, Warning};
 use crate::volume::Volume;
 use ndarray::Array3;
 
@@ -88,26 +86,4 @@ pub fn masses(
         ));
     }
     Ok(masses)
-}
-
-/// Absorbed dose by the engine that protocol and plan ask for.
-pub fn absorbed_dose(
-    tia: &VoxelTia,
-    masses: &VoxelMass,
-    request: &Request,
-) -> Result<LocalDose, PipelineError> {
-    match request.plan.parameters.dose.engine {
-        Engine::Local => {
-            deposit(&tia.bq_s, &masses.mass_g, energy_per_decay(request)?, air_below_density())
-                .map_err(|error| parked("absorbed dose", error))
-        }
-        engine @ (Engine::Kernel | Engine::MonteCarlo) => Err(PipelineError::Parked(format!(
-            "engine {engine:?} is not built into this version; write `dose: {{ engine: local }}`"
-        ))),
-    }
-}
-
-/// Everything but photons, with the daughters in equilibrium.
-pub fn energy_per_decay(request: &Request) -> Result<KiloElectronvolt, PipelineError> {
-    Ok(request.plan.nuclide.decay()?.chain_energies.non_penetrating())
 }
