@@ -4,10 +4,10 @@
 //!     cargo bench --bench receive            # or -- ROUNDS (default 3)
 //!
 //! Programs take turns within each round and every run starts with an empty store, so that noise
-//! of the machine falls on all alike; medians are printed, and ratios to storescp. The senders are
-//! DCMTK's storescu; start-up of its processes is part of the time for everybody. Beside it: what
-//! the disk itself allows, and grayd with an archive that keeps nothing, which tells the cost of
-//! the protocol from the cost of durability.
+//! of the machine falls on all alike; medians are printed, with ratios to storescp and Orthanc. The
+//! senders are DCMTK's storescu; start-up of its processes is part of the time for everybody. Beside
+//! it: what the disk itself allows, and grayd with an archive that keeps nothing, which tells the
+//! cost of the protocol from the cost of durability.
 //!
 //! storescp and Orthanc listen on all addresses: everything runs in a network namespace of its own.
 
@@ -98,7 +98,12 @@ fn main() {
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
         .expect("a directory on the disk under test");
     let folders = write_slices(work.path());
-    println!("\n{SLICES} CT slices of 512 x 512 x 16 bits; images/s, median of {rounds} rounds\n");
+    println!(
+        "\n{} UTC, load {}\n{SLICES} CT slices of 512 x 512 x 16 bits; images/s, median of {rounds} \
+         rounds; in brackets times storescp --fork and times Orthanc\n",
+        jiff::Timestamp::now().strftime("%F %H:%M"),
+        load()
+    );
     for writers in SENDERS {
         let rate = median((0..rounds).map(|_| disk_limit(work.path(), writers)).collect());
         println!(
@@ -139,18 +144,39 @@ fn compare(label: &str, nodelay: bool, rounds: usize, work: &Path, folders: &[Pa
             }
         }
     }
-    println!("\n{label}\n{:<28} {:>17} {:>17}", "", "1 sender", "4 senders");
+    println!("\n{label}\n{:<28} {:>22} {:>22}", "", "1 sender", "4 senders");
     let medians: Vec<[f64; 2]> = rates.into_iter().map(|columns| columns.map(median)).collect();
-    let reference = installed.iter().position(|server| *server == Server::Storescp);
+    let rate_of = |wanted: Server, column: usize| {
+        let index = installed.iter().position(|server| *server == wanted)?;
+        Some(medians[index][column])
+    };
     for (server, row) in installed.iter().zip(&medians) {
-        let cell = |column: usize| match reference {
-            Some(index) => {
-                format!("{:.0} ({:.2} x)", row[column], row[column] / medians[index][column])
-            }
-            None => format!("{:.0}", row[column]),
+        let cell = |column: usize| {
+            let ratios: Vec<String> = [Server::Storescp, Server::Orthanc]
+                .into_iter()
+                .map(|other| match rate_of(other, column) {
+                    Some(rate) => format!("{:.2}", row[column] / rate),
+                    None => "-".to_owned(),
+                })
+                .collect();
+            format!("{:.0} ({})", row[column], ratios.join(", "))
         };
-        println!("{:<28} {:>17} {:>17}", server.name(), cell(0), cell(1));
+        println!("{:<28} {:>22} {:>22}", server.name(), cell(0), cell(1));
     }
+    for (column, senders) in SENDERS.into_iter().enumerate() {
+        let kept = rate_of(Server::Grayd, column).zip(rate_of(Server::GraydDiscarding, column));
+        if let Some((durable, discarding)) = kept {
+            let cost_ms = 1e3 * (1.0 / durable - 1.0 / discarding);
+            println!("durability costs {cost_ms:.2} ms an image with {senders} sender(s)");
+        }
+    }
+    println!("load {}", load());
+}
+
+/// Who else is running: processes that wanted to run, over 1, 5 and 15 minutes.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// One run: an empty server, all senders at once, images per second until the last has its answer.

@@ -1,10 +1,8 @@
-//! The archive from outside: hostile data sets, kills, a disk that is full or read-only, real data.
+//! The archive from outside: hostile data sets, a disk that is full or read-only, real data.
 
 // Clippy's allowance for tests does not reach the functions that they share.
 #![allow(clippy::unwrap_used)]
 
-#[path = "archive/crash.rs"]
-mod crash;
 #[path = "archive/hostile.rs"]
 mod hostile;
 

@@ -6,9 +6,10 @@ mod site;
 
 use grayd::archive::{Archive, InstanceFilter, LocalArchive};
 use site::Site;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// The sender of `peers/acknowledged.py`: a foreign DICOM implementation that notes each promise.
@@ -21,8 +22,8 @@ struct Sender {
 }
 
 impl Sender {
-    /// `None`, with one clear line, where pynetdicom is not installed.
-    fn start() -> Option<Self> {
+    /// `None`, with one clear line, where pynetdicom is not installed. Its instances bear its name.
+    fn start(name: &str) -> Option<Self> {
         let usable = Command::new(site::python())
             .args(["-c", "import pynetdicom"])
             .stderr(Stdio::null())
@@ -34,7 +35,7 @@ impl Sender {
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/acknowledged.py");
         let mut child = Command::new(site::python())
-            .arg(script)
+            .args([script, name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -67,9 +68,13 @@ impl Sender {
     /// Every promise against what the folder holds after a start that repairs.
     fn check(&self, site: &Site) {
         let archive = open(site);
-        let held: BTreeMap<String, String> = archive
-            .instances(&InstanceFilter::default())
+        let instances = archive.instances(&InstanceFilter::default()).unwrap();
+        let objects = std::fs::read_dir(site.store().join("objects"))
             .unwrap()
+            .map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap().count());
+        assert_eq!(objects.sum::<usize>(), instances.len(), "objects without a row after a start");
+        assert!(archive.audit_is_intact().unwrap());
+        let held: BTreeMap<String, String> = instances
             .into_iter()
             .map(|instance| (instance.header.sop_instance.to_string(), instance.sha256))
             .collect();
@@ -108,106 +113,222 @@ fn moments(seed: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn what_was_acknowledged_survives_sigkill_at_200_random_moments() {
-    let Some(mut sender) = Sender::start() else { return };
+    // Two at once, so that commits are shared.
+    let senders = [Sender::start("first"), Sender::start("second")];
+    let [Some(mut first), Some(mut second)] = senders else { return };
     let seed = 20_261_123;
     println!("seed {seed}");
     let mut site = Site::start(&Site::peers(None));
     for delay in moments(seed).take(200).map(|n| n % 250) {
-        sender.send(site.dicom.port(), 10_000);
+        first.send(site.dicom.port(), 10_000);
+        second.send(site.dicom.port(), 10_000);
         std::thread::sleep(Duration::from_millis(delay));
         site.kill();
-        sender.collect();
-        site.restart(&[]);
+        first.collect();
+        second.collect();
+        site.restart();
     }
     site.kill();
-    sender.check(&site);
-    println!("200 kills, {} acknowledged, 0 lost", sender.acknowledged.len());
-    assert!(sender.acknowledged.len() > 200, "too few were acknowledged to mean anything");
+    first.check(&site);
+    second.check(&site);
+    let acknowledged = first.acknowledged.len() + second.acknowledged.len();
+    println!("200 kills at random moments: {acknowledged} acknowledged, 0 lost");
+    assert!(acknowledged > 200, "too few were acknowledged to mean anything");
+}
+
+/// Watches a running node from its next system call on.
+struct Tracer {
+    child: Child,
+    log: PathBuf,
+    /// Held open: strace says there which threads it attaches to.
+    _said: BufReader<ChildStderr>,
+}
+
+impl Tracer {
+    /// `None`, with one clear line, where strace is missing or may not trace.
+    fn attach(site: &Site, options: &[&str]) -> Option<Self> {
+        if !site::have("strace") {
+            return None;
+        }
+        let log = site.folder.path().join("trace");
+        let mut child = Command::new("strace")
+            .args(["-f", "-y", "-e", CALLS, "-o"])
+            .arg(&log)
+            .args(options)
+            .args(["-p", &site.pid().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        if !line.contains(" attached") {
+            println!("passed over: strace may not attach here: {}", line.trim());
+            child.wait().unwrap();
+            return None;
+        }
+        Some(Self { child, log, _said: said })
+    }
+
+    /// What was seen up to the node's end.
+    fn finish(mut self) -> Vec<Call> {
+        self.child.wait().unwrap();
+        calls(&std::fs::read_to_string(&self.log).unwrap())
+    }
+}
+
+/// The calls that receiving consists of.
+const CALLS: &str = "trace=openat,write,fsync,fdatasync,/^rename,pwrite64,sendto";
+
+/// One system call of the trace; lines are the trace's moments.
+#[derive(Debug)]
+struct Call {
+    text: String,
+    began: usize,
+    /// `None`: the node died in it.
+    ended: Option<usize>,
+}
+
+/// Puts the two halves of calls together that other threads' calls came between.
+fn calls(trace: &str) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut unfinished: BTreeMap<&str, usize> = BTreeMap::new();
+    for (moment, line) in trace.lines().enumerate() {
+        let Some((thread, text)) = line.split_once(' ') else { continue };
+        let text = text.trim_start();
+        let ends = !text.ends_with("= ?") && !text.contains("<unfinished ...>");
+        if text.starts_with("<... ") {
+            if let Some(call) = unfinished.remove(thread).filter(|_| ends) {
+                calls[call].ended = Some(moment);
+            }
+        } else if !text.starts_with("+++") && !text.starts_with("---") {
+            unfinished.insert(thread, calls.len());
+            let ended = ends.then_some(moment);
+            calls.push(Call { text: text.to_owned(), began: moment, ended });
+        }
+    }
+    calls
+}
+
+/// The steps of receiving, in order.
+const STEPS: [&str; 8] = [
+    "file made",
+    "bytes written",
+    "file synced",
+    "renamed",
+    "directory synced",
+    "row written",
+    "index synced",
+    "answered",
+];
+
+/// Which step of [`STEPS`] a call is, if any.
+fn step(call: &str) -> Option<&'static str> {
+    let (name, arguments) = call.split_once('(')?;
+    let sync = name == "fsync" || name == "fdatasync";
+    let found = match name {
+        "openat" if arguments.contains(".part\"") => 0,
+        "write" if arguments.contains(".part>") => 1,
+        _ if sync && arguments.contains(".part>") => 2,
+        _ if name.starts_with("rename") && arguments.contains(".part") => 3,
+        _ if sync && arguments.contains("/objects/") => 4,
+        "pwrite64" if arguments.contains("-wal>") => 5,
+        _ if sync && arguments.contains("-wal>") => 6,
+        "sendto" => 7,
+        _ => return None,
+    };
+    Some(STEPS[found])
 }
 
 #[test]
 fn what_was_acknowledged_survives_sigkill_at_every_step_of_receiving() {
-    if !site::have("strace") {
-        return;
-    }
-    let Some(mut sender) = Sender::start() else { return };
+    let Some(mut sender) = Sender::start("steps") else { return };
     let mut site = Site::start(&Site::peers(None));
-    let mut killed = 0;
-    for call in
-        ["openat", "write", "fdatasync", "fsync", "rename", "renameat2", "pwrite64", "sendto"]
-    {
-        // `when` counts each thread's own calls; the first ones of some threads are the start-up's,
-        // which is a moment like any other.
-        for when in 1..=4 {
-            let first = if call == "openat" { when + 40 } else { when };
-            let inject = format!("inject={call}:signal=SIGKILL:when={first}");
-            let Some(()) =
-                site.try_restart(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject])
+    let mut hit: BTreeSet<&str> = BTreeSet::new();
+    let mut kills = 0;
+    let objects = site.store().join("objects");
+    let directories: Vec<String> =
+        (0..=255).flat_map(|n| ["-P".into(), format!("{}/{n:02x}", objects.display())]).collect();
+    // strace counts each thread's own calls from here on. The index syncs with fsync as well, and
+    // first for the association's audit line: objects' directories are told apart by their paths.
+    let sweep: [(&str, &[String], &[u32]); 8] = [
+        ("openat", &[], &[1, 2]),
+        ("write", &[], &[1, 2, 3]),
+        ("fdatasync", &[], &[1, 2]),
+        ("/^rename", &[], &[1, 2]),
+        ("fsync", &directories, &[1, 2]),
+        ("pwrite64", &[], &[12, 20, 40]),
+        ("fsync", &[], &[2, 3]),
+        ("sendto", &[], &[2, 3]),
+    ];
+    for (name, paths, moments) in sweep {
+        for when in moments {
+            site.restart();
+            let inject = format!("inject={name}:signal=SIGKILL:when={when}");
+            let mut options = vec!["-e", &inject];
+            options.extend(paths.iter().map(String::as_str));
+            let Some(tracer) = Tracer::attach(&site, &options) else { return };
+            sender.send(site.dicom.port(), 20);
+            sender.collect();
+            site.kill();
+            let calls = tracer.finish();
+            let step_of = |call: &Call| Some((call.began, step(&call.text)?));
+            let Some((died, at)) = calls.iter().filter(|c| c.ended.is_none()).find_map(step_of)
             else {
-                killed += 1;
                 continue;
             };
-            sender.send(site.dicom.port(), 10);
-            sender.collect();
-            killed += usize::from(site.has_ended());
+            kills += 1;
+            // Index and answer are steps of receiving only after a rename that was not answered.
+            let last = |wanted: &str| {
+                let earlier = calls.iter().filter(|call| call.began < died);
+                earlier.filter(|call| step(&call.text) == Some(wanted)).map(|call| call.began).max()
+            };
+            if STEPS[..5].contains(&at) || last("renamed") > last("answered") {
+                hit.insert(at);
+            }
         }
     }
-    site.restart(&[]);
+    site.restart();
     site.kill();
     sender.check(&site);
-    println!("{killed} kills at a step, {} acknowledged, 0 lost", sender.acknowledged.len());
-    assert!(killed >= 8, "hardly any injected kill took place: {killed}");
+    let acknowledged = sender.acknowledged.len();
+    println!("{kills} kills at a step: {hit:?}; {acknowledged} acknowledged, 0 lost");
+    assert_eq!(hit, BTreeSet::from(STEPS), "a step was never killed at");
 }
 
 #[test]
 fn the_answer_comes_after_file_directory_and_index_are_on_disk() {
-    if !site::have("strace") {
-        return;
-    }
-    let Some(mut sender) = Sender::start() else { return };
+    const COUNT: usize = 5;
+    let Some(mut sender) = Sender::start("order") else { return };
     let mut site = Site::start(&Site::peers(None));
-    let trace = site.folder.path().join("trace");
-    let calls = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto,write,writev";
-    let trace_text = trace.to_str().unwrap().to_owned();
-    site.restart(&["strace", "-f", "-y", "-qq", "-o", &trace_text, "-e", calls]);
-    sender.send(site.dicom.port(), 3);
+    let Some(tracer) = Tracer::attach(&site, &[]) else { return };
+    sender.send(site.dicom.port(), COUNT);
     sender.collect();
+    assert_eq!(sender.acknowledged.len(), COUNT);
     site.kill();
     sender.check(&site);
-    let text = std::fs::read_to_string(trace).unwrap();
-    let order = order_of_steps(&text);
-    println!("{}", order.join(" < "));
-    let received = ["file synced", "renamed", "directory synced", "index synced", "answered"];
-    let expected: Vec<&str> = received.iter().copied().cycle().take(15).collect();
-    assert_eq!(order, expected, "{text}");
-}
-
-/// The steps of receiving as they stand in the trace, once each in a row.
-fn order_of_steps(trace: &str) -> Vec<&'static str> {
-    let mut steps: Vec<&'static str> = Vec::new();
-    let mut receiving = false;
-    for line in trace.lines() {
-        let sync = line.contains("fsync(") || line.contains("fdatasync(");
-        let step = if sync && line.contains(".part>") {
-            receiving = true;
-            "file synced"
-        } else if line.contains("rename") && line.contains(".part") {
-            "renamed"
-        } else if sync && line.contains("/objects") {
-            "directory synced"
-        } else if sync && line.contains("-wal>") {
-            "index synced"
-        } else if receiving && line.contains("TCP:") && !line.contains("fsync") {
-            "answered"
-        } else {
-            continue;
+    let calls = tracer.finish();
+    let of = |wanted: &'static str| calls.iter().filter(move |c| step(&c.text) == Some(wanted));
+    let mut renamed = 0;
+    for rename in of("renamed") {
+        let mut names = rename.text.split('"').skip(1).step_by(2);
+        let (part, object) = (names.next().unwrap(), names.next().unwrap());
+        let directory = object.rsplit_once('/').unwrap().0;
+        // Each step is over before the next begins.
+        let written = of("bytes written").filter(|c| c.text.contains(part)).last().unwrap();
+        let synced = of("file synced").find(|c| c.text.contains(part)).unwrap();
+        assert!(written.ended.unwrap() < synced.began && synced.ended.unwrap() < rename.began);
+        let after = |call: &Call, wanted, what: &str| {
+            let end = call.ended.unwrap();
+            of(wanted).find(|c| c.began > end && c.text.contains(what)).unwrap()
         };
-        if receiving && steps.last() != Some(&step) {
-            steps.push(step);
-        }
-        if step == "answered" {
-            receiving = false;
-        }
+        let named = after(rename, "directory synced", &format!("{directory}>"));
+        let row = after(named, "row written", "");
+        let indexed = after(row, "index synced", "");
+        let answered = of("answered").find(|c| c.began > rename.began).unwrap();
+        assert!(indexed.ended.unwrap() < answered.began, "{object} was answered too early");
+        renamed += 1;
     }
-    steps
+    assert_eq!(renamed, COUNT, "one rename an instance");
+    println!("{COUNT} instances: {}", STEPS.join(" < "));
 }

@@ -220,6 +220,8 @@ impl ArchiveError {
 /// The narrow door to everything that must survive. All methods block; callers on tokio use
 /// `spawn_blocking`.
 pub trait Archive: Send + Sync {
+    /// Largest data set that is taken, bytes; who sends a larger one is cut off.
+    fn instance_limit_bytes(&self) -> u64;
     /// Room and permission to receive? Checked before a byte is accepted.
     fn receive(&self, arrival: Arrival) -> Result<Box<dyn Incoming>, ArchiveError>;
     /// Instances by filter, ordered by (series, slice position, instance number, SOP instance).

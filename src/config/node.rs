@@ -319,7 +319,7 @@ impl NodeConfig {
 
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
         let limits = &self.node.limits;
-        let ranges: [(&[Step<'_>], u64, u64, u64); 21] = [
+        let ranges: [(&[Step<'_>], u64, u64, u64); 20] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -347,7 +347,6 @@ impl NodeConfig {
                 0,
                 1 << 30,
             ),
-            (steps!["node", "limits", "instance_mb"], limits.instance_mb.into(), 1, 1 << 20),
             (steps!["node", "limits", "peer_answer_s"], limits.peer_answer_s.into(), 1, 3_600),
             (steps!["node", "limits", "retry_s"], limits.retry_s.into(), 1, 3_600),
             (steps!["node", "limits", "give_up_h"], limits.give_up_h.into(), 1, 8_760),

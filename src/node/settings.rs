@@ -54,8 +54,6 @@ pub struct Limits {
     pub association_s: u32,
     /// Slowest tolerated transfer of a data set, bytes per second over 30 s.
     pub min_rate_bytes_per_s: u32,
-    /// Largest instance, MiB.
-    pub instance_mb: u32,
     /// For a peer to answer as we send: connect, associate, C-STORE-RSP, release, s.
     pub peer_answer_s: u32,
     /// First wait before a delivery is tried again, s; doubles with jitter up to an hour.
@@ -74,7 +72,6 @@ impl Default for Limits {
             pdu_s: 30,
             association_s: 7200,
             min_rate_bytes_per_s: 1024,
-            instance_mb: 4096,
             peer_answer_s: 30,
             retry_s: 10,
             give_up_h: 24,

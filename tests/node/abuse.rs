@@ -194,7 +194,7 @@ async fn an_association_has_an_end_even_if_it_never_rests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_set_without_end_is_cut_at_the_quota_and_leaves_nothing() {
-    let node = RunningNode::start(Limits { instance_mb: 1, ..patient() }).await;
+    let node = RunningNode::start(patient()).await;
     let mut peer = RawPeer::associated(node.address).await;
     peer.begin_store("1.2.3.4").await;
     let piece = p_data(&[pdv(3, 0, &[0; 100_000])]);

@@ -149,6 +149,10 @@ fn instance_of(arrival: &Arrival, bytes: usize) -> Instance {
 }
 
 impl Archive for MemoryArchive {
+    fn instance_limit_bytes(&self) -> u64 {
+        64 << 20
+    }
+
     fn receive(&self, arrival: Arrival) -> Result<Box<dyn Incoming>, ArchiveError> {
         if take_one(&self.full) {
             return Err(ArchiveError::OutOfSpace { free_bytes: 1, reserve_bytes: 2 });

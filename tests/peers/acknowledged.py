@@ -1,6 +1,6 @@
 """A sender that remembers what it was promised.
 
-Reads lines `PORT COUNT` from stdin. For each: associates with GRAYD at 127.0.0.1:PORT, sends up to COUNT
+Its instances bear the name that is its argument. Reads lines `PORT COUNT` from stdin. For each: associates with GRAYD at 127.0.0.1:PORT, sends up to COUNT
 new small CT instances one after the other, prints `ack UID SHA256` for every success status (the hash is
 of the data set's bytes as sent), and `end` when done or when the node is gone.
 """
@@ -21,7 +21,7 @@ def instance(number):
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID = CTImageStorage
-    ds.SOPInstanceUID = generate_uid(entropy_srcs=["instance", str(number)])
+    ds.SOPInstanceUID = generate_uid(entropy_srcs=[sys.argv[1], str(number)])
     ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, SERIES
     ds.PatientID, ds.PatientName = "DURABLE-1", "Durable^Test"
     ds.Modality, ds.InstanceNumber = "CT", number

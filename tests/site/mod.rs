@@ -129,7 +129,7 @@ impl Site {
              plans: plans\n{more}\n"
         );
         std::fs::write(folder.path().join("grayd.yaml"), config).unwrap();
-        let (child, dicom, web) = spawn(folder.path(), &[]);
+        let (child, dicom, web) = spawn(folder.path());
         Self { folder, dicom, web, child }
     }
 
@@ -160,33 +160,19 @@ impl Site {
         self.child.wait().unwrap();
     }
 
-    /// Starts the node again over the same folder; `under` is a program to run it under (strace).
-    pub fn restart(&mut self, under: &[&str]) {
+    /// Starts the node again over the same folder.
+    pub fn restart(&mut self) {
         self.kill();
-        (self.child, self.dicom, self.web) = spawn(self.folder.path(), under);
-    }
-
-    /// The same, where the node may not live to say that it is ready.
-    pub fn try_restart(&mut self, under: &[&str]) -> Option<()> {
-        self.kill();
-        let (child, ready) = launch(self.folder.path(), under);
-        self.child = child;
-        (self.dicom, self.web) = ready?;
-        Some(())
+        (self.child, self.dicom, self.web) = spawn(self.folder.path());
     }
 
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
 
-    /// Process that runs the node (the tracer where it runs under one).
+    /// Process that runs the node.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Has the process ended by itself?
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
     }
 
     /// Sends with DCMTK; what it printed, and whether it was content.
@@ -216,23 +202,8 @@ impl Drop for Site {
     }
 }
 
-fn spawn(folder: &Path, under: &[&str]) -> (Child, SocketAddr, SocketAddr) {
-    let (child, ready) = launch(folder, under);
-    let (dicom, web) = ready.expect("grayd serve did not say that it is ready");
-    (child, dicom, web)
-}
-
-fn launch(folder: &Path, under: &[&str]) -> (Child, Option<(SocketAddr, SocketAddr)>) {
-    let binary = env!("CARGO_BIN_EXE_grayd");
-    let mut command = match under.split_first() {
-        Some((program, arguments)) => {
-            let mut command = Command::new(program);
-            command.args(arguments).arg(binary);
-            command
-        }
-        None => Command::new(binary),
-    };
-    let mut child = command
+fn spawn(folder: &Path) -> (Child, SocketAddr, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_grayd"))
         .args(["serve", "--config"])
         .arg(folder.join("grayd.yaml"))
         .env("RUST_LOG", "warn")
@@ -244,8 +215,9 @@ fn launch(folder: &Path, under: &[&str]) -> (Child, Option<(SocketAddr, SocketAd
     let address = |key: &str| -> Option<SocketAddr> {
         ready.split_whitespace().find_map(|word| word.strip_prefix(key))?.parse().ok()
     };
-    let addresses = address("dicom=").zip(address("web="));
-    (child, addresses)
+    let (dicom, web) =
+        address("dicom=").zip(address("web=")).expect("grayd serve did not say that it is ready");
+    (child, dicom, web)
 }
 
 /// Orthanc as PACS. Only within a private network.

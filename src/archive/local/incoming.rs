@@ -140,14 +140,16 @@ impl Receiving {
         }
     }
 
-    /// File on the disk, then under its final name.
+    /// File on the disk, then under its final name, then that name on the disk. Receivers sync
+    /// their directories themselves: the file system gathers what waits for it at one time.
     fn put_in_place(&mut self, sha256: &str) -> Result<(), ArchiveError> {
         let disk = &self.store.disk;
         disk.sync_data(&self.file).map_err(self.store.failed("sync object"))?;
         let object = self.store.layout.object(sha256);
         disk.rename(&self.path, &object).map_err(self.store.failed("rename object"))?;
         self.in_place = true;
-        Ok(())
+        let directory = self.store.layout.object_directory(sha256);
+        disk.sync_directory(&directory).map_err(self.store.failed("sync directory"))
     }
 
     /// The row that has the UID already, if its object is there.
@@ -181,6 +183,8 @@ pub(super) fn set_aside(
 ) -> Result<(), ArchiveError> {
     let to = store.layout.quarantined(sha256);
     store.disk.rename(from, &to).map_err(store.failed("quarantine"))?;
+    let synced = store.disk.sync_directory(&store.layout.quarantine());
+    synced.map_err(store.failed("sync directory"))?;
     let event = AuditEvent {
         at: now(),
         event: "instance-conflict".into(),
@@ -188,7 +192,7 @@ pub(super) fn set_aside(
         object: Some(kept.header.sop_instance.to_string()),
         outcome: format!("kept {}, quarantined {sha256}", kept.sha256),
     };
-    store.index.write_after(store.layout.quarantine(), move |index| audit::append(index, &event))
+    store.index.write(move |index| audit::append(index, &event))
 }
 
 /// Row and audit line of a new instance, in one transaction.
@@ -239,11 +243,7 @@ impl Incoming for Receiving {
         self.put_in_place(&sha256)?;
         let instance = self.instance(header, sha256);
         let row = instance.clone();
-        let directory = self.store.layout.object_directory(&instance.sha256);
-        let met = self
-            .store
-            .index
-            .write_after(directory, move |index| register(index, &row, "instance-stored"))?;
+        let met = self.store.index.write(move |index| register(index, &row, "instance-stored"))?;
         match met {
             Met::Room => Ok(Receipt::Stored(Box::new(instance))),
             Met::Same(kept) => Ok(Receipt::Duplicate(kept)),

@@ -4,7 +4,6 @@
 use super::disk::Disk;
 use super::{ArchiveError, schema};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -23,15 +22,12 @@ type Outcome<T> = Result<T, ArchiveError>;
 trait Write: Send {
     /// Runs; false where it failed and must be undone.
     fn run(&mut self, index: &Connection) -> bool;
-    /// Directory whose names must be on the disk before the commit.
-    fn directory(&self) -> Option<&Path>;
     /// Tells the caller; `failure` overrides what `run` returned.
     fn answer(self: Box<Self>, failure: Option<ArchiveError>);
 }
 
 struct Pending<T, F> {
     work: F,
-    directory: Option<PathBuf>,
     outcome: Option<Outcome<T>>,
     reply: SyncSender<Outcome<T>>,
 }
@@ -42,10 +38,6 @@ impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Write for Pending<T, F
         let done = outcome.is_ok();
         self.outcome = Some(outcome);
         done
-    }
-
-    fn directory(&self) -> Option<&Path> {
-        self.directory.as_deref()
     }
 
     fn answer(self: Box<Self>, failure: Option<ArchiveError>) {
@@ -114,25 +106,8 @@ impl Index {
         &self,
         work: impl FnMut(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        self.send(None, work)
-    }
-
-    /// The same, after the names in `directory` are on the disk.
-    pub(super) fn write_after<T: Send + 'static>(
-        &self,
-        directory: PathBuf,
-        work: impl FnMut(&Connection) -> Outcome<T> + Send + 'static,
-    ) -> Outcome<T> {
-        self.send(Some(directory), work)
-    }
-
-    fn send<T: Send + 'static>(
-        &self,
-        directory: Option<PathBuf>,
-        work: impl FnMut(&Connection) -> Outcome<T> + Send + 'static,
-    ) -> Outcome<T> {
         let (reply, answer) = sync_channel(1);
-        let pending = Box::new(Pending { work, directory, outcome: None, reply });
+        let pending = Box::new(Pending { work, outcome: None, reply });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(pending).map_err(|_| stopped())?;
         answer.recv().map_err(|_| stopped())?
@@ -161,37 +136,11 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut batch = vec![first];
             batch.extend(queue.try_iter().take(BATCH - 1));
-            let batch = self.sync_directories(batch);
             self.commit(batch);
         }
     }
 
-    /// One fsync a directory; the writes that hang on one that failed are answered here.
-    fn sync_directories(&self, batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
-        let mut synced: BTreeMap<PathBuf, Option<i32>> = BTreeMap::new();
-        let mut sound = Vec::with_capacity(batch.len());
-        for write in batch {
-            let failure = write.directory().and_then(|directory| {
-                *synced.entry(directory.to_owned()).or_insert_with(|| {
-                    let synced = self.disk.sync_directory(directory);
-                    synced.err().map(|error| error.raw_os_error().unwrap_or(0))
-                })
-            });
-            match failure {
-                None => sound.push(write),
-                Some(code) => {
-                    let source = std::io::Error::from_raw_os_error(code);
-                    write.answer(Some(ArchiveError::Storage { step: "sync directory", source }));
-                }
-            }
-        }
-        sound
-    }
-
     fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
-        if batch.is_empty() {
-            return;
-        }
         let failure = self.transaction(&mut batch).err();
         if failure.is_some() {
             // Whatever state the failure left: the next batch begins on a fresh connection.

@@ -202,6 +202,10 @@ fn now() -> Timestamp {
 }
 
 impl Archive for LocalArchive {
+    fn instance_limit_bytes(&self) -> u64 {
+        self.store.instance_limit_bytes
+    }
+
     fn receive(&self, arrival: Arrival) -> Result<Box<dyn Incoming>, ArchiveError> {
         Ok(Box::new(incoming::Receiving::begin(self.store.clone(), arrival)?))
     }

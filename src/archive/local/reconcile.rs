@@ -206,6 +206,8 @@ pub(super) fn verify(
         Ok(_) => {
             let to = store.layout.quarantined(sha256);
             store.disk.rename(&object, &to).map_err(store.failed("quarantine"))?;
+            let synced = store.disk.sync_directory(&store.layout.quarantine());
+            synced.map_err(store.failed("sync directory"))?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(disk::at("read object")(error)),
@@ -220,7 +222,7 @@ pub(super) fn verify(
             outcome: "its bytes are not those received; send it again".into(),
         },
     );
-    store.index.write_after(store.layout.quarantine(), move |index| {
+    store.index.write(move |index| {
         instances::set_missing(index, &sha, true).map_err(schema::failed("mark missing"))?;
         audit::append(index, &event)
     })?;

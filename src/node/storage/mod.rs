@@ -324,11 +324,10 @@ impl<S: Transport> Session<S> {
             Sink::Spool(spool) => (spool.received(), false),
             Sink::Discard { received, failure } => (*received, failure.is_too_large()),
         };
-        let quota = u64::from(self.limits.instance_mb) << 20;
-        if is_full || received > quota {
+        if is_full || received > self.archive.instance_limit_bytes() {
             // There may be no end to this data set: answer now and go, rather than read on.
             drop(sink);
-            let comment = "instance is larger than node.limits.instance_mb";
+            let comment = "instance is larger than storage.instance_limit_mb";
             self.tally.refused(status::OUT_OF_RESOURCES);
             self.answer(context, &command, status::OUT_OF_RESOURCES, Some(comment.to_owned()))
                 .await?;
