@@ -161,11 +161,12 @@ impl Tracer {
             .unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        if !line.contains(" attached") {
-            println!("passed over: strace may not attach here: {}", line.trim());
-            child.wait().unwrap();
-            return None;
+        while !line.contains(" attached") {
+            if said.read_line(&mut line).unwrap() == 0 {
+                println!("passed over: strace may not attach here: {}", line.trim());
+                child.wait().unwrap();
+                return None;
+            }
         }
         Some(Self { child, log, _said: said })
     }
@@ -246,27 +247,32 @@ fn what_was_acknowledged_survives_sigkill_at_every_step_of_receiving() {
     let mut site = Site::start(&Site::peers(None));
     let mut hit: BTreeSet<&str> = BTreeSet::new();
     let mut kills = 0;
-    let objects = site.store().join("objects");
-    let directories: Vec<String> =
-        (0..=255).flat_map(|n| ["-P".into(), format!("{}/{n:02x}", objects.display())]).collect();
-    // strace counts each thread's own calls from here on. The index syncs with fsync as well, and
-    // first for the association's audit line: objects' directories are told apart by their paths.
-    let sweep: [(&str, &[String], &[u32]); 8] = [
-        ("openat", &[], &[1, 2]),
-        ("write", &[], &[1, 2, 3]),
-        ("fdatasync", &[], &[1, 2]),
-        ("/^rename", &[], &[1, 2]),
+    let store = site.store();
+    // strace counts each thread's own calls from here on. The runtime writes to wake its threads,
+    // and the index syncs with fsync as well, first for the association's audit line: files of the
+    // process and directories of objects are told apart by their paths.
+    let anything = |_pid: u32| Vec::new();
+    let part = |pid: u32| vec![store.join(format!("incoming/{pid:08x}-{:016x}.part", 0))];
+    let directories =
+        |_pid: u32| (0..=255).map(|n| store.join(format!("objects/{n:02x}"))).collect();
+    type Paths<'p> = &'p dyn Fn(u32) -> Vec<PathBuf>;
+    let sweep: [(&str, Paths<'_>, &[u32]); 8] = [
+        ("openat", &part, &[1]),
+        ("write", &part, &[1, 2]),
+        ("fdatasync", &part, &[1]),
+        ("/^rename", &anything, &[1, 2]),
         ("fsync", &directories, &[1, 2]),
-        ("pwrite64", &[], &[12, 20, 40]),
-        ("fsync", &[], &[2, 3]),
-        ("sendto", &[], &[2, 3]),
+        ("pwrite64", &anything, &[12, 20, 40]),
+        ("fsync", &anything, &[2, 3]),
+        ("sendto", &anything, &[2, 3]),
     ];
     for (name, paths, moments) in sweep {
         for when in moments {
             site.restart();
             let inject = format!("inject={name}:signal=SIGKILL:when={when}");
+            let paths = paths(site.pid());
             let mut options = vec!["-e", &inject];
-            options.extend(paths.iter().map(String::as_str));
+            options.extend(paths.iter().flat_map(|path| ["-P", path.to_str().unwrap()]));
             let Some(tracer) = Tracer::attach(&site, &options) else { return };
             sender.send(site.dicom.port(), 20);
             sender.collect();
