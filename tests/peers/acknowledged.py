@@ -45,7 +45,10 @@ def main():
     for line in sys.stdin:
         port, count = map(int, line.split())
         ae = AE(ae_title="TESTSCU")
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+        # pynetdicom often notices a killed node by its timeouts alone; one that strikes early costs
+        # acknowledgements and nothing else.
+        ae.acse_timeout = ae.connection_timeout = 1
+        ae.dimse_timeout = ae.network_timeout = 0.4
         ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
         association = ae.associate("127.0.0.1", port, ae_title="GRAYD")
         if association.is_established:
