@@ -321,7 +321,7 @@ fn the_answer_comes_after_file_directory_and_index_are_on_disk() {
         let (part, object) = (names.next().unwrap(), names.next().unwrap());
         let directory = object.rsplit_once('/').unwrap().0;
         // Each step is over before the next begins.
-        let written = of("bytes written").filter(|c| c.text.contains(part)).last().unwrap();
+        let written = of("bytes written").rfind(|c| c.text.contains(part)).unwrap();
         let synced = of("file synced").find(|c| c.text.contains(part)).unwrap();
         assert!(written.ended.unwrap() < synced.began && synced.ended.unwrap() < rename.began);
         let after = |call: &Call, wanted, what: &str| {
