@@ -95,21 +95,26 @@ fn describe(all: &Value) -> String {
             text(fault, "message")
         );
     }
+    let mut waits: Vec<(String, usize)> = Vec::new();
     for item in rows(all, "waiting") {
         let what = [text(item, "modality"), text(item, "description")].join(" ");
-        out += &format!(
-            "waits   {}: {}; {}\n",
-            what.trim(),
-            text(item, "reason"),
-            text(item, "supply")
-        );
+        let (reason, supply) = (text(item, "reason"), text(item, "supply"));
+        let line = format!("{}: {reason}; {supply}", what.trim());
+        match waits.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, times)) => *times += 1,
+            None => waits.push((line, 1)),
+        }
+    }
+    for (line, times) in waits {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        out += &format!("waits   {line}{times}\n");
     }
     for job in rows(all, "jobs") {
         let reason = job["reason"].as_str().map(|r| format!(": {}", visible(r)));
         let reason = reason.unwrap_or_default();
         out += &format!(
             "job {:<4}{} cycle {} {}{reason}\n",
-            job["id"],
+            job["id"].to_string(),
             text(job, "course"),
             job["cycle"],
             text(job, "state")
@@ -134,14 +139,19 @@ mod tests {
         let all = serde_json::json!({
             "courses": [{"course": "ab", "protocol": "p", "radiopharmaceutical": "r",
                 "cycles": [{"number": 1, "time_points": [{}], "time_points_wanted": 3}]}],
-            "waiting": [{"modality": "NM", "description": "d", "reason": "r", "supply": "s"}],
+            "waiting": [
+                {"modality": "NM", "description": "d", "reason": "r", "supply": "s"},
+                {"modality": "CT", "description": null, "reason": "r", "supply": "s"},
+                {"modality": "NM", "description": "d", "reason": "r", "supply": "s"},
+            ],
             "plans": {"faults": [{"file": "f", "line": 1, "column": 2, "message": "m"}]},
             "jobs": [{"id": 7, "course": "ab", "cycle": 1, "state": "parked", "reason": "why"}],
             "deliveries": [{"peer": "pacs", "state": "delivered"}],
         });
         assert_eq!(
             describe(&all),
-            "course ab  p  r  cycle 1: 1 of 3\nplan    f:1:2: m\nwaits   NM d: r; s\n\
+            "course ab  p  r  cycle 1: 1 of 3\nplan    f:1:2: m\nwaits   NM d: r; s (2 times)\n\
+             waits   CT: r; s\n\
              job 7   ab cycle 1 parked: why\nto pacs 1 object delivered\n"
         );
         assert!(describe(&serde_json::json!({})).starts_with("nothing yet"));
