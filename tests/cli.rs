@@ -1,5 +1,6 @@
 //! The command line from outside, on the real binary: what each command says, where it says it, and
 //! the status that it ends with. 0 done, 1 failed, 2 bad usage or bad configuration.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +10,8 @@ const PLAN: &str = "patient: { id: P-1 }\nprotocol: single-time-point\n\
     { activity_mbq: 7400, at: 2026-03-02T10:00:00Z }\n\
     settings: { kinetics: { effective_half_life_h: { default: 75 } } }\n";
 
-const COMMANDS: [&str; 8] =
-    ["demo", "serve", "compute", "phantom", "check", "protocols", "nuclide", "status"];
+const COMMANDS: [&str; 9] =
+    ["demo", "serve", "compute", "phantom", "check", "protocols", "nuclide", "kernel", "status"];
 
 struct Told {
     status: Option<i32>,
