@@ -1,10 +1,13 @@
 //! The node as a whole with workers of our own making: what a crash, a refusal and a success of a
-//! worker become, what pages and API say, and what the command line says of faults.
+//! worker become, and what pages and API say.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use grayd::archive::{Archive, Arrival, JobState, LocalArchive};
 use grayd::config;
 use grayd::dicom::Uid;
+use grayd::node::AeTitle;
+use grayd::node::send::{self, SendOutcome};
+use grayd::node::settings::{Limits, Peer};
 use grayd::service::{self, Ready, Service};
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -156,6 +159,10 @@ struct Object {
 }
 
 fn spect() -> Object {
+    spect_of("P-1", "<b>SPECT</b>")
+}
+
+fn spect_of(patient_id: &str, description: &str) -> Object {
     let bytes = [
         element(0x0008, 0x0005, "CS", "ISO_IR 192"),
         element(0x0008, 0x0008, "CS", "ORIGINAL\\PRIMARY\\RECON TOMO\\EMISSION"),
@@ -164,9 +171,9 @@ fn spect() -> Object {
         element(0x0008, 0x0022, "DA", "20260303"),
         element(0x0008, 0x0032, "TM", "100000"),
         element(0x0008, 0x0060, "CS", "NM"),
-        element(0x0008, 0x103e, "LO", "<b>SPECT</b>"),
+        element(0x0008, 0x103e, "LO", description),
         element(0x0010, 0x0010, "PN", "CANARY^NAME"),
-        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0010, 0x0020, "LO", patient_id),
         element(0x0020, 0x000d, "UI", "1.2.3"),
         element(0x0020, 0x000e, "UI", "1.2.3.10"),
         element(0x0020, 0x0052, "UI", "1.2.3.100"),
@@ -176,15 +183,20 @@ fn spect() -> Object {
 }
 
 fn structure_set() -> Object {
+    structure_set_of("P-1")
+}
+
+fn structure_set_of(patient_id: &str) -> Object {
     let series = element(0x0020, 0x000e, "UI", "1.2.3.10");
     let study = sequence(0x3006, 0x0014, &series);
     let frame = [element(0x0020, 0x0052, "UI", "1.2.3.100"), sequence(0x3006, 0x0012, &study)];
     let bytes = [
+        element(0x0008, 0x0005, "CS", "ISO_IR 192"),
         element(0x0008, 0x0016, "UI", RTSTRUCT),
         element(0x0008, 0x0018, "UI", "1.2.3.2"),
         element(0x0008, 0x0060, "CS", "RTSTRUCT"),
         element(0x0010, 0x0010, "PN", "CANARY^NAME"),
-        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0010, 0x0020, "LO", patient_id),
         element(0x0020, 0x000d, "UI", "1.2.3"),
         element(0x0020, 0x000e, "UI", "1.2.3.20"),
         element(0x0020, 0x0052, "UI", "1.2.3.100"),
@@ -207,10 +219,23 @@ fn store(archive: &dyn Archive, object: &Object) {
 }
 
 /// A Part 10 file as a worker leaves it.
-fn write_part10(path: &Path, class: &str, uid: &str) {
+fn write_part10(path: &Path, class: &'static str, uid: &'static str) {
+    let bytes = [
+        element(0x0008, 0x0016, "UI", class),
+        element(0x0008, 0x0018, "UI", uid),
+        element(0x0008, 0x0060, "CS", "RTDOSE"),
+        element(0x0008, 0x103e, "LO", "Absorbed dose"),
+        element(0x0010, 0x0020, "LO", "P-1"),
+        element(0x0020, 0x000d, "UI", "1.2.3"),
+        element(0x0020, 0x000e, "UI", "1.2.3.30"),
+    ];
+    write_file(path, &Object { class, uid, bytes: bytes.concat() });
+}
+
+fn write_file(path: &Path, object: &Object) {
     let meta = [
-        element(0x0002, 0x0002, "UI", class),
-        element(0x0002, 0x0003, "UI", uid),
+        element(0x0002, 0x0002, "UI", object.class),
+        element(0x0002, 0x0003, "UI", object.uid),
         element(0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1"),
         element(0x0002, 0x0012, "UI", "1.2.3.999"),
     ]
@@ -220,17 +245,7 @@ fn write_part10(path: &Path, class: &str, uid: &str) {
     bytes.extend([0x02, 0, 0, 0, b'U', b'L', 4, 0]);
     bytes.extend(u32::try_from(meta.len()).unwrap().to_le_bytes());
     bytes.extend(meta);
-    for part in [
-        element(0x0008, 0x0016, "UI", class),
-        element(0x0008, 0x0018, "UI", uid),
-        element(0x0008, 0x0060, "CS", "RTDOSE"),
-        element(0x0008, 0x103e, "LO", "Absorbed dose"),
-        element(0x0010, 0x0020, "LO", "P-1"),
-        element(0x0020, 0x000d, "UI", "1.2.3"),
-        element(0x0020, 0x000e, "UI", "1.2.3.30"),
-    ] {
-        bytes.extend(part);
-    }
+    bytes.extend(&object.bytes);
     std::fs::write(path, bytes).unwrap();
 }
 
@@ -255,7 +270,8 @@ const RESULTS: &str = r#"{"cycle": 1, "completeness": "final", "protocol": "sing
   "tia_mbq_h": 13710.0, "tiac_h": 1.853, "effective_half_life_h": 75,
   "absorbed_dose_gy": {"mean": 7.362, "min": 1, "max": 12, "median": 7.3, "sd": 1,
    "d98": 2.1, "d95": 3.2, "d50": 7.3, "d2": 11.1},
-  "bed_gy": 8.9, "uncertainty": 0.14, "warnings": []},
+  "bed_gy": 8.9, "uncertainty": 0.14,
+   "warnings": [{"code": "few-points", "text": "one <script>point</script>"}]},
   {"name": "Empty", "volume_ml": null, "mass_g": null, "activity_mbq": [], "fit": null,
    "tia_mbq_h": null, "effective_half_life_h": null, "absorbed_dose_gy": null, "bed_gy": null,
    "uncertainty": null, "warnings": [{"code": "no-dose", "text": "not covered by the image"}]}]}"#;
@@ -351,38 +367,79 @@ fn a_broken_plan_is_shown_with_its_place() {
     site.stop();
 }
 
-fn grayd(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_grayd")).args(arguments).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+/// Markup that would run, an attribute that would end, text that would turn about.
+const CANARY_ID: &str = "\"><img src=x onerror=canary()>\u{202e}";
+const CANARY_DESCRIPTION: &str = "<script>canary()</script>\u{2067}'\" SPECT";
+
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{1b}')
+}
+
+/// No tag stands where only text may, and nothing turns text about.
+fn assert_harmless(what: &str, text: &str) {
+    for harm in ["<script", "<img"] {
+        assert!(!text.contains(harm), "{what}: {harm} in {text}");
+    }
+    assert!(!text.contains(turns_text), "{what}: {text}");
 }
 
 #[test]
-fn check_reports_all_faults_of_all_files_and_ends_with_status_2() {
+fn received_markup_and_bidi_characters_are_text_on_every_page() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    let region = serde_json::to_string(CANARY_DESCRIPTION).unwrap();
+    let results = RESULTS.replace("\"Kidney <left>\"", &region);
+    std::fs::write(prepared.path().join("results.json"), results).unwrap();
+    let peer = "peers: [{ name: s, ae_title: SPECT1, host: 127.0.0.1, port: 104 }]\n";
+    let site = Site::start(&copying_worker(prepared.path()), peer);
+    push(&site, &[spect_of(CANARY_ID, CANARY_DESCRIPTION), structure_set_of(CANARY_ID)]);
+    wait_for("the series to wait for a plan", || {
+        (json(&site, "/api/waiting")[0]["why"] == "unknown-patient").then_some(())
+    });
+    let home = page(&site, "/");
+    assert!(home.contains("&lt;script&gt;canary()"), "the description is shown as text: {home}");
+    assert!(home.contains("[U+202E]") && home.contains("[U+2067]"), "{home}");
+    assert_harmless("home while waiting", &home);
+    let url = format!("http://{}", site.ready.web);
+    let told =
+        Command::new(env!("CARGO_BIN_EXE_grayd")).args(["status", "--url", &url]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("canary()") && !told.contains(turns_text), "{told}");
+
+    let id = serde_json::to_string(CANARY_ID).unwrap();
+    site.plan("a.yaml", &PLAN.replace("id: P-1", &format!("id: {id}")));
+    site.job(JobState::Done);
+    let course = json(&site, "/api/courses")[0]["course"].as_str().unwrap().to_owned();
+    let shown = page(&site, &format!("/courses/{course}"));
+    assert!(shown.contains("&lt;img src=x"), "the patient's ID is shown as text: {shown}");
+    // Table, legends of both plots and the list of warnings hold the region's name.
+    assert!(shown.matches("&lt;script&gt;canary()").count() >= 4, "{shown}");
+    for (what, text) in [("course", &shown), ("home", &page(&site, "/"))] {
+        assert_harmless(what, text);
+        assert!(!text.contains("CANARY"), "a patient's name is on a page");
+    }
+    site.stop();
+}
+
+/// Over a real association.
+fn push(site: &Site, objects: &[Object]) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("grayd.yaml");
-    let path = file.to_str().unwrap();
-    std::fs::create_dir(folder.path().join("plans")).unwrap();
-    std::fs::write(&file, "web: { lisen: x }\n").unwrap();
-    let plan = folder.path().join("plans/a.yaml");
-    std::fs::write(&plan, PLAN.replace("7400", "0")).unwrap();
-    let (status, out, _) = grayd(&["check", "--config", path]);
-    assert_eq!(status, Some(2));
-    assert!(out.contains(&format!("{path}:1:8: unknown key `lisen`")), "{out}");
-    assert!(out.contains(&format!("{}:6:35: 0 MBq", plan.display())), "{out}");
-
-    std::fs::write(&file, "{}\n").unwrap();
-    std::fs::write(&plan, PLAN).unwrap();
-    let (status, out, _) = grayd(&["check", "--config", path]);
-    assert_eq!((status, out.as_str()), (Some(0), "sound: configuration, 2 protocols, 1 plan\n"));
-}
-
-#[test]
-fn the_command_line_keeps_its_statuses() {
-    assert_eq!(grayd(&["protocols", "multi-time-point"]).0, Some(0));
-    assert_eq!(grayd(&["protocols", "nothing"]).0, Some(2));
-    assert_eq!(grayd(&["fly"]).0, Some(2));
-    assert_eq!(grayd(&["status", "--url", "http://127.0.0.1:1"]).0, Some(1));
-    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grayd.yaml");
-    assert_eq!(grayd(&["check", "--config", manual]).0, Some(0));
+    let files = objects.iter().map(|object| {
+        let path = folder.path().join(format!("{}.dcm", object.uid));
+        write_file(&path, object);
+        path
+    });
+    let files: Vec<_> = files.collect();
+    let node = Peer {
+        name: "node".into(),
+        ae_title: "GRAYD".into(),
+        host: "127.0.0.1".into(),
+        port: site.ready.dicom.port(),
+    };
+    let own = AeTitle::parse("SPECT1").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outcomes = runtime.block_on(send::store(&node, &own, &files, &Limits::default())).unwrap();
+    for (uid, outcome) in outcomes {
+        assert!(matches!(outcome, SendOutcome::Stored { .. }), "{uid}: {outcome:?}");
+    }
 }

@@ -19,7 +19,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<(), Failure> {
-        let (faults, sound) = match config::load(&self.config) {
+        let (mut faults, sound) = match config::load(&self.config) {
             Ok(loaded) => {
                 let plans = count(loaded.plans.len(), "plan");
                 let protocols = count(loaded.protocols.iter().count(), "protocol");
@@ -31,6 +31,7 @@ impl Check {
             println!("{sound}");
             return Ok(());
         }
+        faults.chunk_by_mut(|a, b| a.file == b.file).for_each(<[_]>::sort);
         // Faults are what this command is for: they go where its output goes.
         faults.iter().for_each(|fault| println!("{fault}"));
         Err(Failure::Usage(format!("{} to correct", count(faults.len(), "fault"))))

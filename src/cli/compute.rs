@@ -5,7 +5,7 @@ use super::progress::ProgressDisplay;
 use super::table;
 use crate::archive::Instance;
 use crate::config::{NodeConfig, Plan, Protocols};
-use crate::dicom::InstanceHeader;
+use crate::dicom::{InstanceHeader, visible};
 use crate::intake::{self, View, Work};
 use crate::pipeline;
 use crate::report;
@@ -47,7 +47,7 @@ impl Compute {
         };
         let protocols = Protocols::load(config.protocols.as_deref()).map_err(Failure::Faults)?;
         let text = std::fs::read_to_string(&self.plan)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", self.plan.display())))?;
+            .map_err(|error| unreadable("--plan", &self.plan, &error))?;
         let mut plan = Plan::read(&self.plan.display().to_string(), &text, &protocols)
             .map_err(Failure::Faults)?;
         // Whoever calls this has no more images to wait for.
@@ -80,11 +80,18 @@ fn run_one(request: &pipeline::Request, folder: &Path) -> Result<(), Failure> {
     let display = ProgressDisplay::new();
     let outcome = pipeline::compute(request, folder, &|at| display.show(at.done, at.stage));
     display.finish();
-    let outcome = outcome.map_err(|error| Failure::Failed(error.to_string()))?;
+    let outcome =
+        outcome.map_err(|error| Failure::Failed(visible(&error.to_string()).into_owned()))?;
     super::print_all(&table::of(&report::json::write(&outcome.result)))?;
     let paths: Vec<String> =
         outcome.written.iter().map(|written| written.path.display().to_string()).collect();
     super::print_all(&paths.join("\n"))
+}
+
+/// What an argument names is not there or not ours to read.
+fn unreadable(argument: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let path = path.display();
+    Failure::Usage(format!("{argument} {path} cannot be read ({error}); check path and rights"))
 }
 
 /// What lies below the input folder.
@@ -97,8 +104,7 @@ struct Found {
 /// named, because its absence may change the result.
 fn find(folder: &Path, zone: &TimeZone) -> Result<Found, Failure> {
     let mut files = Vec::new();
-    list(folder, &mut files)
-        .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
+    list(folder, &mut files).map_err(|error| unreadable("--input", folder, &error))?;
     files.sort();
     let mut found = Found { instances: Vec::new(), paths: BTreeMap::new() };
     for path in files {
@@ -134,7 +140,10 @@ fn find(folder: &Path, zone: &TimeZone) -> Result<Found, Failure> {
         }
     }
     if found.instances.is_empty() {
-        return Err(Failure::Failed(format!("no DICOM file lies below {}", folder.display())));
+        return Err(Failure::Failed(format!(
+            "no DICOM file lies below {}; give with --input the folder of the images and regions",
+            folder.display()
+        )));
     }
     Ok(found)
 }
@@ -164,14 +173,22 @@ fn decide(found: &Found, plan: &Plan) -> Result<Vec<Work>, Failure> {
         now: Timestamp::now(),
         settle_seconds: 0,
     });
-    let mut waits: Vec<String> =
-        decision.waiting.iter().map(|w| format!("{}: {}", w.reason, w.supply)).collect();
+    let mut waits: Vec<String> = decision
+        .waiting
+        .iter()
+        .map(|w| visible(&format!("{}; {}", w.reason, w.supply)).into_owned())
+        .collect();
+    waits.sort();
     waits.dedup();
     for reason in &waits {
         eprintln!("waits: {reason}");
     }
     if decision.work.is_empty() {
-        return Err(Failure::Failed("nothing can be computed of these files and this plan".into()));
+        return Err(Failure::Failed(
+            "nothing can be computed of these files and this plan; supply what the lines above \
+             name"
+                .into(),
+        ));
     }
     Ok(decision.work)
 }

@@ -26,6 +26,7 @@ use tokio::sync::{oneshot, watch};
 /// receiving PACS on free ports, pushes the series, and shows the doses beside the truth. Stays up until
 /// Ctrl-C. Needs no other program.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grayd demo\n  grayd demo --exit")]
 pub struct Demo {
     /// End after the run; exit status 0 only if every result object arrived back
     #[arg(long)]

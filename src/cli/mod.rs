@@ -56,9 +56,9 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command; what goes wrong is said on standard error.
-    pub fn run(self) -> ExitCode {
-        let result = match self.command {
+    /// Runs the command; the worker alone has statuses of its own.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
             Command::Demo(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Compute(command) => command.run(),
@@ -68,23 +68,23 @@ impl Cli {
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
-            Command::Work => return work::run(),
-        };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => failure.report(),
+            Command::Work => return Ok(work::run()),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
-/// Why a command did not do it.
-#[derive(Debug)]
+/// Why a command did not do it, and what to change.
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It went wrong: exit status 1.
+    #[error("{0}")]
     Failed(String),
     /// Usage or configuration is wrong: exit status 2.
+    #[error("{0}")]
     Usage(String),
     /// Configuration, plans or protocols have faults: exit status 2.
+    #[error("{} to correct:{}", count(.0.len(), "fault"), on_lines(.0))]
     Faults(Vec<Fault>),
 }
 
@@ -92,22 +92,23 @@ pub enum Failure {
 const EXIT_USAGE: u8 = 2;
 
 impl Failure {
-    fn report(self) -> ExitCode {
+    /// Status that the program ends with.
+    pub fn status(&self) -> ExitCode {
         match self {
-            Self::Failed(message) => {
-                eprintln!("grayd: {message}");
-                ExitCode::FAILURE
-            }
-            Self::Usage(message) => {
-                eprintln!("grayd: {message}");
-                ExitCode::from(EXIT_USAGE)
-            }
-            Self::Faults(faults) => {
-                faults.iter().for_each(|fault| eprintln!("{fault}"));
-                ExitCode::from(EXIT_USAGE)
-            }
+            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Usage(_) | Self::Faults(_) => ExitCode::from(EXIT_USAGE),
         }
     }
+
+    /// An argument that cannot be what it stands for.
+    fn usage_of(argument: &str, error: &dyn std::error::Error) -> Self {
+        Self::Usage(format!("`{argument}`: {error}"))
+    }
+}
+
+/// Each fault at the start of a line of its own, where editors look for `file:line:column`.
+fn on_lines(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n{fault}")).collect()
 }
 
 /// Prints to standard output; a reader that has gone (`| head`) is no fault.

@@ -30,7 +30,7 @@ pub struct NuclideCommand {
 impl NuclideCommand {
     pub fn run(self) -> Result<(), Failure> {
         let text = run(self.name.as_deref(), self.json)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+            .map_err(|error| Failure::usage_of(self.name.as_deref().unwrap_or(""), &error))?;
         print_all(text.trim_end())
     }
 }

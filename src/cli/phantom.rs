@@ -54,8 +54,8 @@ enum Order {
 
 impl Phantom {
     pub fn run(self) -> Result<(), Failure> {
-        let nuclide =
-            Nuclide::parse(&self.nuclide).map_err(|error| Failure::Usage(error.to_string()))?;
+        let nuclide = Nuclide::parse(&self.nuclide)
+            .map_err(|error| Failure::usage_of(&self.nuclide, &error))?;
         let options = PhantomOptions {
             seed: self.seed,
             storage: match self.storage {

@@ -33,7 +33,8 @@ impl ProtocolsCommand {
                 Some(protocol) => text.push_str(&protocol.text),
                 None => {
                     return Err(Failure::Usage(format!(
-                        "there is no protocol `{name}`; there are {}",
+                        "there is no protocol `{name}`; write one of {}, or give --config for the \
+                         site's own",
                         protocols.names().join(", ")
                     )));
                 }

@@ -1,8 +1,10 @@
 //! `grayd status`: what a running node has, needs and does.
 
-use super::{Failure, count};
+use super::{Failure, count, print_all};
+use crate::dicom::visible;
 use clap::Args;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,17 +27,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Status {
     pub fn run(self) -> Result<(), Failure> {
+        if !self.url.starts_with("http://") {
+            return Err(Failure::Usage(format!(
+                "--url `{}` is no address of a node's pages; write it like http://127.0.0.1:8042",
+                self.url
+            )));
+        }
         let mut all = serde_json::Map::new();
         for name in ["courses", "waiting", "plans", "jobs", "deliveries"] {
             all.insert(name.to_owned(), self.ask(name)?);
         }
         let all = Value::Object(all);
         if self.json {
-            println!("{all:#}");
+            print_all(&format!("{all:#}"))
         } else {
-            print!("{}", describe(&all));
+            print_all(describe(&all).trim_end())
         }
-        Ok(())
     }
 
     fn ask(&self, name: &str) -> Result<Value, Failure> {
@@ -45,14 +52,16 @@ impl Status {
         let answer = agent.get(&url).call().and_then(|mut answer| answer.body_mut().read_json());
         answer.map_err(|error| {
             Failure::Failed(format!(
-                "no answer from {url}: {error}; is the node running, and is --url its `web=`?"
+                "no node answers at {url} ({error}); start one with `grayd serve`, or give with \
+                 --url the address after `web=` of its ready line"
             ))
         })
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or("")
+/// Received text among it: nothing of it steers the terminal.
+fn text<'a>(value: &'a Value, key: &str) -> Cow<'a, str> {
+    visible(value[key].as_str().unwrap_or(""))
 }
 
 fn rows<'a>(all: &'a Value, name: &str) -> &'a [Value] {
@@ -86,26 +95,32 @@ fn describe(all: &Value) -> String {
             text(fault, "message")
         );
     }
+    let mut waits: Vec<(String, usize)> = Vec::new();
     for item in rows(all, "waiting") {
         let what = [text(item, "modality"), text(item, "description")].join(" ");
-        out += &format!(
-            "waits   {}: {}; {}\n",
-            what.trim(),
-            text(item, "reason"),
-            text(item, "supply")
-        );
+        let (reason, supply) = (text(item, "reason"), text(item, "supply"));
+        let line = format!("{}: {reason}; {supply}", what.trim());
+        match waits.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, times)) => *times += 1,
+            None => waits.push((line, 1)),
+        }
+    }
+    for (line, times) in waits {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        out += &format!("waits   {line}{times}\n");
     }
     for job in rows(all, "jobs") {
-        let reason = job["reason"].as_str().map(|r| format!(": {r}")).unwrap_or_default();
+        let reason = job["reason"].as_str().map(|r| format!(": {}", visible(r)));
+        let reason = reason.unwrap_or_default();
         out += &format!(
             "job {:<4}{} cycle {} {}{reason}\n",
-            job["id"],
+            job["id"].to_string(),
             text(job, "course"),
             job["cycle"],
             text(job, "state")
         );
     }
-    let mut deliveries: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut deliveries: BTreeMap<(Cow<'_, str>, Cow<'_, str>), usize> = BTreeMap::new();
     for delivery in rows(all, "deliveries") {
         *deliveries.entry((text(delivery, "peer"), text(delivery, "state"))).or_default() += 1;
     }
@@ -124,14 +139,19 @@ mod tests {
         let all = serde_json::json!({
             "courses": [{"course": "ab", "protocol": "p", "radiopharmaceutical": "r",
                 "cycles": [{"number": 1, "time_points": [{}], "time_points_wanted": 3}]}],
-            "waiting": [{"modality": "NM", "description": "d", "reason": "r", "supply": "s"}],
+            "waiting": [
+                {"modality": "NM", "description": "d", "reason": "r", "supply": "s"},
+                {"modality": "CT", "description": null, "reason": "r", "supply": "s"},
+                {"modality": "NM", "description": "d", "reason": "r", "supply": "s"},
+            ],
             "plans": {"faults": [{"file": "f", "line": 1, "column": 2, "message": "m"}]},
             "jobs": [{"id": 7, "course": "ab", "cycle": 1, "state": "parked", "reason": "why"}],
             "deliveries": [{"peer": "pacs", "state": "delivered"}],
         });
         assert_eq!(
             describe(&all),
-            "course ab  p  r  cycle 1: 1 of 3\nplan    f:1:2: m\nwaits   NM d: r; s\n\
+            "course ab  p  r  cycle 1: 1 of 3\nplan    f:1:2: m\nwaits   NM d: r; s (2 times)\n\
+             waits   CT: r; s\n\
              job 7   ab cycle 1 parked: why\nto pacs 1 object delivered\n"
         );
         assert!(describe(&serde_json::json!({})).starts_with("nothing yet"));

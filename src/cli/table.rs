@@ -1,5 +1,7 @@
 //! A result's table on a terminal, from `results.json`, which is what everybody else sees too.
 
+use crate::dicom::visible;
+use crate::report::warnings::{Grouped, grouped};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::Value;
 
@@ -39,22 +41,15 @@ pub fn of(results: &Value) -> String {
 
 /// Each warning once, with the regions that it is about.
 fn warnings(results: &Value) -> Vec<String> {
-    let mut found: Vec<(String, Vec<String>)> =
-        list(&results["warnings"]).map(|warning| (warning, Vec::new())).collect();
-    for region in results["regions"].as_array().into_iter().flatten() {
-        for warning in list(&region["warnings"]) {
-            let name = text(&region["name"]);
-            match found.iter_mut().find(|(known, _)| *known == warning) {
-                Some((_, regions)) => regions.push(name),
-                None => found.push((warning, vec![name])),
-            }
-        }
-    }
-    let of = |(warning, regions): (String, Vec<String>)| match regions.len() {
-        0 => format!("warning: {warning}"),
-        _ => format!("warning: {warning} [{}]", regions.join(", ")),
+    let line = |warning: Grouped| match warning.regions.len() {
+        0 => format!("warning: {}", visible(&warning.text)),
+        _ => format!(
+            "warning: {} [{}]",
+            visible(&warning.text),
+            visible(&warning.regions.join(", "))
+        ),
     };
-    found.into_iter().map(of).collect()
+    grouped(results).into_iter().map(line).collect()
 }
 
 /// Mean dose beside the truth of a digital patient.
@@ -82,13 +77,6 @@ pub fn beside_truth(results: &Value, truth: &Value) -> String {
     table.to_string()
 }
 
-fn list(warnings: &Value) -> impl Iterator<Item = String> + '_ {
-    warnings.as_array().into_iter().flatten().map(|warning| match &warning["text"] {
-        Value::String(text) => text.clone(),
-        _ => text(warning),
-    })
-}
-
 fn percent(fraction: &Value) -> Value {
     fraction.as_f64().map_or(Value::Null, |u| (100.0 * u).into())
 }
@@ -98,5 +86,5 @@ fn number(value: &Value, decimals: usize) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or("-").to_owned()
+    visible(value.as_str().unwrap_or("-")).into_owned()
 }

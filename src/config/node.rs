@@ -256,11 +256,11 @@ impl NodeConfig {
         for (index, peer) in self.peers.iter().enumerate() {
             let at = |key: &'static str| [Step::from("peers"), index.into(), key.into()];
             check_ae_title(document, &at("ae_title"), &peer.ae_title, faults);
-            if peer.name.is_empty() || !names.insert(peer.name.as_str()) {
-                faults.push(document.fault_at(
-                    &at("name"),
-                    format!("`{}` names no peer or two; give each peer its own name", peer.name),
-                ));
+            if peer.name.is_empty() {
+                faults.push(document.fault_at(&at("name"), "is empty; give each peer a name"));
+            } else if !names.insert(peer.name.as_str()) {
+                let message = format!("`{}` names two peers; give each its own name", peer.name);
+                faults.push(document.fault_at(&at("name"), message));
             }
             if peer.host.trim().is_empty() {
                 let message = "is empty; write the peer's name or address";

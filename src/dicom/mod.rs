@@ -7,8 +7,10 @@
 pub mod gate;
 pub mod header;
 pub mod uid;
+mod visible;
 pub mod read;
 pub mod write;
 
 pub use header::{InstanceHeader, PatientIdentity};
 pub use uid::{Uid, UidError};
+pub use visible::visible;

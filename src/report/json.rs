@@ -56,6 +56,11 @@ fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
 }
 
+/// Seven significant digits: a histogram's edges without the tail of their binary form.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.6e}").parse().unwrap_or(value)
+}
+
 fn time_point(point: &TimePoint) -> Value {
     json!({
         "acquired": point.acquired.to_string(),
@@ -84,6 +89,10 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
             "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
         })
     });
+    let dvh = numbers.dose.map(|d| {
+        let pairs = d.dvh.iter().map(|(gray, ml)| [rounded(gray.value()), rounded(ml.value())]);
+        pairs.collect::<Vec<_>>()
+    });
     let bed = numbers.bed.map(|b| {
         json!({
             "alpha_beta_gy": b.alpha_beta,
@@ -103,6 +112,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "tiac_h": tiac,
         "effective_half_life_h": fit.and_then(|f| f.effective_half_life).map(|t| t.hours()),
         "absorbed_dose_gy": dose,
+        "dvh": dvh,
         "bed_gy": numbers.bed.map(|b| b.value),
         "bed_assumptions": bed,
         "uncertainty": numbers.uncertainty,

@@ -15,6 +15,7 @@ pub mod rt_dose;
 pub mod seg;
 pub mod structure_set;
 pub mod structured_report;
+pub mod warnings;
 
 pub use anatomy::{RegionCodes, codes_of};
 pub use identity::Identity;

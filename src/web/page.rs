@@ -4,15 +4,16 @@ use super::api::{self, CycleQuery, JobRow};
 use super::plot::{Axes, Line, chart};
 use super::{Failure, Shared, ask};
 use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};
-use crate::dicom::Uid;
+use crate::dicom::{Uid, visible};
 use crate::report::RESEARCH_MARK;
+use crate::report::warnings::{Grouped, grouped};
 use crate::service::Service;
 use crate::service::job::SOFTWARE;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior, context, escape_formatter};
 use serde::Serialize;
 
 /// How many jobs and deliveries the first page shows.
@@ -34,6 +35,11 @@ pub(super) fn environment() -> Environment<'static> {
     ] {
         pages.add_template(name, text).expect("templates are checked by a test");
     }
+    // Received text cannot turn the text around it about; markup is escaped as ever.
+    pages.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) => escape_formatter(out, state, &Value::from(visible(text).as_ref())),
+        None => escape_formatter(out, state, value),
+    });
     pages.add_filter("number", number);
     pages.add_filter("instant", instant);
     pages.add_filter("bytes", |bytes: u64| match bytes {
@@ -204,17 +210,29 @@ pub(super) async fn course(
     let cycle = result.as_ref().map(|(cycle, _)| *cycle).or(query.cycle);
     let result: Option<serde_json::Value> =
         result.and_then(|(_, text)| serde_json::from_str(&text).ok());
+    let warnings = result.as_ref().map(grouped).unwrap_or_default();
     let page = context! {
         state => value(&state),
         cycle => value(&cycle),
         waiting => value(&waiting.iter().filter(of_course).collect::<Vec<_>>()),
         activity_plot => result.as_ref().and_then(activity_plot).map(Value::from_safe_string),
         volume_plot => result.as_ref().and_then(volume_plot).map(Value::from_safe_string),
+        warnings => value(&warnings),
+        notes => value(&result.as_ref().map(|result| notes(result, &warnings))),
         result => value(&result),
         objects => value(&objects),
         jobs => value(&jobs),
     };
     render(&web, StatusCode::OK, "course.html", page)
+}
+
+/// For each region the numbers of the warnings that are about it, counted from 1.
+fn notes(result: &serde_json::Value, warnings: &[Grouped]) -> Vec<Vec<usize>> {
+    let about = |place: usize| {
+        let numbered = warnings.iter().zip(1..);
+        numbered.filter(|(w, _)| w.places.contains(&place)).map(|(_, number)| number).collect()
+    };
+    (0..regions(result).count()).map(about).collect()
 }
 
 /// Objects of the newest finished job of the cycle.
@@ -288,9 +306,12 @@ fn volume_plot(result: &serde_json::Value) -> Option<String> {
             let marks = [("min", 100.0), ("d98", 98.0), ("d95", 95.0), ("d50", 50.0), ("d2", 2.0)];
             let percentiles = marks
                 .into_iter()
-                .filter_map(|(key, share)| Some((dose.get(key)?.as_f64()?, share)))
-                .chain(dose.get("max").and_then(|d| d.as_f64()).map(|max| (max, 0.0)));
-            let mut curve = binned(&region["dvh"]).unwrap_or_else(|| percentiles.collect());
+                .filter_map(|(key, share)| Some((dose.get(key)?.as_f64()?, share)));
+            let hottest = dose.get("max").and_then(|d| d.as_f64()).map(|max| (max, 0.0));
+            let mut curve = match binned(&region["dvh"]) {
+                Some(bins) => bins.into_iter().chain(hottest).collect(),
+                None => percentiles.chain(hottest).collect::<Vec<_>>(),
+            };
             curve.insert(0, (0.0, 100.0));
             Some(Line { name, points: Vec::new(), curve })
         })
@@ -312,7 +333,16 @@ fn binned(dvh: &serde_json::Value) -> Option<Vec<(f64, f64)>> {
         .filter_map(|pair| Some((pair.get(0)?.as_f64()?, pair.get(1)?.as_f64()?)))
         .collect();
     let whole = pairs.iter().map(|pair| pair.1).fold(0.0, f64::max);
-    (whole > 0.0).then(|| pairs.into_iter().map(|(d, v)| (d, 100.0 * v / whole)).collect())
+    if whole <= 0.0 {
+        return None;
+    }
+    // Of a run of bins with one volume, the ends draw the same line.
+    let changes = |n: usize| {
+        let volume = |n: usize| pairs.get(n).map(|pair| pair.1);
+        n == 0 || volume(n) != volume(n - 1) || volume(n) != volume(n + 1)
+    };
+    let shown = pairs.iter().enumerate().filter(|(n, _)| changes(*n));
+    Some(shown.map(|(_, (d, v))| (*d, 100.0 * v / whole)).collect())
 }
 
 #[cfg(test)]
@@ -332,6 +362,9 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+        let pairs = serde_json::json!([[0, 8.0], [1, 8.0], [2, 8.0], [3, 2.0]]);
+        assert_eq!(binned(&pairs).unwrap(), [(0.0, 100.0), (2.0, 100.0), (3.0, 25.0)]);
+        assert_eq!(binned(&serde_json::json!(null)), None);
         assert_eq!(instant(Value::from("2026-03-02T09:15:00Z")), "2026-03-02 09:15 UTC");
     }
 }

@@ -1,6 +1,7 @@
 //! Time-activity curves and dose-volume histograms as inline SVG: drawn here, escaped here, told
 //! apart by colour, dash and marker alike.
 
+use crate::dicom::visible;
 use std::fmt::Write;
 
 /// One region's line. Points are measured values, the curve is what was fitted or counted.
@@ -53,7 +54,7 @@ pub(super) fn chart(axes: &Axes<'_>, lines: &[Line]) -> Option<String> {
     draw_axes(&mut svg, axes, &scale);
     for (index, line) in lines.iter().enumerate() {
         draw_line(&mut svg, &scale, index, line);
-        draw_legend(&mut svg, index, &line.name);
+        draw_legend(&mut svg, index, line);
     }
     svg.push_str("</svg>");
     Some(svg)
@@ -175,7 +176,7 @@ fn draw_line(svg: &mut String, scale: &Scale, index: usize, line: &Line) {
     }
 }
 
-fn draw_legend(svg: &mut String, index: usize, name: &str) {
+fn draw_legend(svg: &mut String, index: usize, line: &Line) {
     let (colour, dash) = look(index);
     let column = (WIDTH - LEFT) / LEGEND_COLUMNS as f64;
     let x = LEFT + (index % LEGEND_COLUMNS) as f64 * column;
@@ -185,8 +186,10 @@ fn draw_legend(svg: &mut String, index: usize, name: &str) {
         "<path stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\" \
          d=\"M{x:.1} {y:.1}h28\"/>"
     );
-    marker(svg, index, x + 14.0, y);
-    let short: String = name.chars().take(22).collect();
+    if !line.points.is_empty() {
+        marker(svg, index, x + 14.0, y);
+    }
+    let short: String = line.name.chars().take(22).collect();
     let _ = write!(
         svg,
         "<text class=\"key\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
@@ -220,14 +223,13 @@ fn label(value: f64) -> String {
 
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }

@@ -440,6 +440,15 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     assert!(warnings.contains("not-a-number") && warnings.contains("mass"), "{warnings}");
     assert_eq!(json["regions"][0]["absorbed_dose_gy"]["mean"], 7.654321098765);
     assert_eq!(json["regions"][0]["activity_mbq"][3]["hours"], 168.0);
+    // Cumulative: (Gy, ml that receives at least that), from the whole volume on.
+    let dvh: Vec<(f64, f64)> = serde_json::from_value(json["regions"][0]["dvh"].clone()).unwrap();
+    let given = &broken.regions[0].dose.as_ref().unwrap().dvh;
+    assert_eq!(dvh.len(), given.len());
+    for ((gy, ml), (gray, millilitre)) in dvh.iter().zip(given) {
+        assert!((gy - gray.value()).abs() <= 1e-6 * gray.value(), "{gy}");
+        assert!((ml - millilitre.value()).abs() <= 1e-6 * millilitre.value(), "{ml}");
+    }
+    assert!(region["dvh"].is_null());
     assert_eq!(json["grid"]["shape"], serde_json::json!([10, 20, 18]));
     // The same region in the other objects: written without the number, never with a NaN.
     let directory = tempfile::tempdir().unwrap();

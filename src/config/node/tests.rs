@@ -92,7 +92,7 @@ protocols: nowhere
     }
     for start in [
         "grayd.yaml:9:35: is empty",
-        "grayd.yaml:10:13: `a` names no peer or two",
+        "grayd.yaml:10:13: `a` names two peers",
         "grayd.yaml:10:44: port 0 cannot be called",
         "grayd.yaml:11:36: 12 bits cannot be",
         "grayd.yaml:13:14: matches every device",

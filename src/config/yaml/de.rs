@@ -71,7 +71,10 @@ pub(super) fn tree(text: &str) -> Result<Node, (Position, String)> {
         let message = error.without_snippet().to_string();
         // The parser ends some messages with the position that we print in front.
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        (position, format!("is not readable YAML: {message}"))
+        (
+            position,
+            format!("is not readable YAML: {message}; correct it here or in the lines above"),
+        )
     })?;
     let mut builder = Builder { text, next_id: 0 };
     let mut root = builder.node(raw);
