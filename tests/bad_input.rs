@@ -399,7 +399,11 @@ fn suv_without_what_undoes_it_parks_the_job() {
 fn nobody_computes_for_an_unknown_patient_or_two_patients_in_one_study() {
     let ward = Ward::open("nm");
     let first = ward.file("spect-1/0001.dcm");
-    ward.must_take(&[first.clone()]);
+    let nameless = ward.variant(&first, "nameless", |set| text(set, tags::PATIENT_ID, VR::LO, ""));
+    ward.must_take(&[first.clone(), nameless]);
+    let waiting = ward.waiting("", "unknown-patient");
+    says(&waiting, "reason", &["no Patient ID (0010,0020)"]);
+    says(&waiting, "supply", &["enter the ID", "under new UIDs"]);
     let waiting = ward.waiting("PHANTOM-1", "unknown-patient");
     says(&waiting, "reason", &["no plan is for this patient"]);
     says(&waiting, "supply", &["write a plan with this Patient ID", "correct the ID"]);
@@ -418,7 +422,7 @@ fn nobody_computes_for_an_unknown_patient_or_two_patients_in_one_study() {
     for patient in ["PHANTOM-1", "P-OTHER"] {
         let waiting = ward.waiting(patient, "two-patients");
         says(&waiting, "reason", &["two patients"]);
-        says(&waiting, "supply", &["correct the Patient ID", "under a new UID"]);
+        says(&waiting, "supply", &["correct the Patient ID", "under new UIDs"]);
     }
     ward.no_job();
     ward.close();
