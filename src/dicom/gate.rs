@@ -103,9 +103,10 @@ pub struct PixelData {
     pub fragments: Option<u32>,
 }
 
-/// Why the gate stays shut: what, where, and what the sender can do about it.
+/// Why the gate stays shut: what, where, and what the sender can do about it. What counts comes
+/// first: an Error Comment (0000,0902) holds 64 characters.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} at byte {offset}: {fault}; {}", .fault.remedy())]
+#[error("{path} {fault}; {} (byte {offset})", .fault.remedy())]
 pub struct GateError {
     pub fault: GateFault,
     /// Tag path of the element, `(0040,A730)[2].(0008,0100)`; items count from 1.
@@ -145,7 +146,7 @@ pub enum GateFault {
     DelimiterLength,
     #[error("does not match the transfer syntax: {0}")]
     PixelForm(&'static str),
-    #[error("contradicts the image description: {0}")]
+    #[error("{0}")]
     Pixels(#[from] PixelLie),
     #[error("is no DICOM file: {0}")]
     NotPart10(&'static str),
@@ -171,6 +172,7 @@ impl GateFault {
             }
             Self::Misplaced | Self::DelimiterLength => "have the sender's sequences corrected",
             Self::PixelForm(_) => "send the pixel data in the negotiated transfer syntax",
+            Self::Pixels(PixelLie::NoPixels) => "send the instance with its pixels",
             Self::Pixels(_) => "export the image again from its source",
             Self::NotPart10(_) => "give a DICOM Part 10 file (preamble, DICM, meta information)",
             Self::TransferSyntax(_) => {

@@ -119,7 +119,7 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
         return refuse(
             Why::NoAcquisitionTime,
             "it does not say when it was acquired".to_owned(),
-            "send it with Acquisition Date and Time (0008,0022), (0008,0032)",
+            "send it with Acquisition Date and Time (0008,0022), (0008,0032), under new UIDs",
         );
     };
     if acquired > now.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX) {
@@ -249,7 +249,7 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         Err(vec![self.cycle_waits(
             Why::IdentityContradiction,
             "its series give two birth dates under one Patient ID",
-            "correct the demographics at the sender and send the wrong series again",
+            "correct the demographics at the sender and send the wrong series under new UIDs",
         )])
     }
 

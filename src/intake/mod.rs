@@ -156,11 +156,18 @@ pub fn decide(view: &View<'_>) -> Decision {
     }
     for series in &sound {
         if series.is_looked_for() && !view.plans.iter().any(|p| p.patient.is(series.patient())) {
-            decision.waiting.push(series.waiting(
-                Why::UnknownPatient,
-                "no plan is for this patient",
-                "write a plan with this Patient ID (and issuer), or correct the ID and send again",
-            ));
+            let (reason, supply) = match series.patient().id.as_str() {
+                "" => (
+                    "it has no Patient ID (0010,0020)",
+                    "enter the ID at the sender and send the study again under new UIDs",
+                ),
+                _ => (
+                    "no plan is for this patient",
+                    "write a plan with this Patient ID (and issuer), or correct the ID at the \
+                     sender and send the study again under new UIDs",
+                ),
+            };
+            decision.waiting.push(series.waiting(Why::UnknownPatient, reason, supply));
         }
     }
     forget_what_another_course_took(&mut decision);

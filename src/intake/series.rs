@@ -132,7 +132,7 @@ pub(super) fn without_mixed_studies<'a>(
         series.waiting(
             Why::TwoPatients,
             "its study holds images of two patients",
-            "correct the Patient ID at the sender and send the study again under a new UID",
+            "correct the Patient ID at the sender and send the study again under new UIDs",
         )
     }));
     sound

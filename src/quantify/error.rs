@@ -45,10 +45,10 @@ pub enum QuantifyError {
     )]
     NoAdministration,
     #[error(
-        "SUV values need the patient's weight and the injected activity with its date and time; \
-         send the series in Bq/ml"
+        "the values are SUV, which cannot be undone without {missing}; send the series in Bq/ml, \
+         or with it"
     )]
-    SuvWithoutInjection,
+    Suv { missing: &'static str },
     #[error(
         "one of the activities was typed in mCi: the plan says {plan:.1} MBq, the object \
          {object:.1} MBq; correct the wrong one"

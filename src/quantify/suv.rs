@@ -28,12 +28,14 @@ fn injection(
     let plan = parameters.administered;
     let total = image.injection.total.or(plan.map(|p| p.activity));
     let start = image.injection.start.or(plan.map(|p| p.at)).or(inferred);
-    match (total, start, image.weight) {
-        (Some(total), Some(start), Some(weight)) if total.value() > 0.0 && weight.value() > 0.0 => {
-            Ok((total, start, weight))
-        }
-        _ => Err(QuantifyError::SuvWithoutInjection),
-    }
+    let need = |missing| QuantifyError::Suv { missing };
+    let weight = image.weight.filter(|weight| weight.value() > 0.0);
+    let total = total.filter(|total| total.value() > 0.0);
+    Ok((
+        total.ok_or(need("Radionuclide Total Dose (0018,1074)"))?,
+        start.ok_or(need("Radiopharmaceutical Start DateTime (0018,1078)"))?,
+        weight.ok_or(need("Patient's Weight (0010,1030)"))?,
+    ))
 }
 
 fn left(total: Becquerel, start: Timestamp, at: Timestamp, lambda: f64) -> Becquerel {
@@ -48,7 +50,8 @@ pub(super) fn activity_per_gram(
     decay: &DecayFactors,
 ) -> Result<f64, QuantifyError> {
     let (total, start, weight) = injection(image, parameters)?;
-    let reference = decay.reference.ok_or(QuantifyError::SuvWithoutInjection)?;
+    let reference =
+        decay.reference.ok_or(QuantifyError::Suv { missing: "Decay Correction (0054,1102)" })?;
     let lambda = parameters.half_life.half_life_to_rate().value();
     Ok(left(total, start, reference, lambda).value() / weight.value())
 }

@@ -269,3 +269,122 @@ async fn releases_that_collide_or_come_twice_do_no_harm() {
     assert_eq!(peer.abort().await, (2, 2));
     assert_eq!(RawPeer::associated(node.address).await.echo().await, 0);
 }
+
+/// The span over which the rate is judged is half a minute, and so is this test.
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_come_too_slowly_end_their_association_and_no_other() {
+    let limits = Limits { min_rate_bytes_per_s: 1 << 20, ..patient() };
+    let node = RunningNode::start(limits).await;
+    let mut slow = RawPeer::associated(node.address).await;
+    slow.begin_store("1.2.3.4").await;
+    // Never silent for long: no other limit than the rate is in its way.
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(250));
+    for piece in 0.. {
+        assert!(piece < 4 * HANG.as_secs(), "nobody stopped it");
+        pace.tick().await;
+        if !slow.try_send(&p_data(&[pdv(3, 0, &[0; 64])])).await {
+            break;
+        }
+        if !node.archive.audited("association-aborted").is_empty() {
+            break;
+        }
+    }
+    let too_slow = |a: &crate::peer::archive::MemoryArchive| {
+        a.audited("association-aborted").iter().any(|l| l.outcome.contains("came slower"))
+    };
+    node.archive.wait_until(too_slow).await;
+    assert_eq!(node.archive.settled().await, 0);
+    assert_eq!(RawPeer::associated(node.address).await.echo().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_slow_peers_keep_no_good_one_waiting() {
+    let node = RunningNode::start(Limits::default()).await;
+    let mut slow = Vec::new();
+    for number in 0..500usize {
+        // Most are still asking to associate, some are within a data set.
+        let (mut peer, rest) = if number % 10 == 0 {
+            let mut peer = RawPeer::associated(node.address).await;
+            peer.begin_store(&format!("1.2.3.{number}")).await;
+            (peer, p_data(&[pdv(3, 0, &[0; 4096])]))
+        } else {
+            (RawPeer::connect(node.address).await, usual_rq())
+        };
+        peer.send(&rest[..20]).await;
+        slow.push((peer, rest[20..].to_vec()));
+    }
+    let mut good = RawPeer::associated(node.address).await;
+    for number in 0..100usize {
+        // All slow ones are there all the time, each with one byte more.
+        for (peer, rest) in &mut slow {
+            peer.send(&rest[number..=number]).await;
+        }
+        let uid = format!("1.2.4.{number}");
+        assert_eq!(good.store(&uid, &ct_data_set(&uid, &[1; 8192])).await, 0);
+        assert_eq!(good.echo().await, 0);
+    }
+    good.release().await;
+    drop(slow);
+    assert_eq!(node.archive.settled().await, 100);
+}
+
+/// Open descriptors and resident memory (bytes) of this process, the node within.
+#[cfg(target_os = "linux")]
+fn held() -> (usize, u64) {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (descriptors, pages * 4096)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_peers_that_vanish_leave_no_descriptor_and_no_memory() {
+    // In a process of its own: descriptors of tests beside it would be counted too.
+    if std::env::var_os("GRAYD_ALONE").is_none() {
+        let name = "abuse::ten_thousand_peers_that_vanish_leave_no_descriptor_and_no_memory";
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env("GRAYD_ALONE", "1")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let node = RunningNode::start(patient()).await;
+    let vanish = async |count: usize| {
+        for number in 0..count {
+            let mut peer = RawPeer::connect(node.address).await;
+            match number % 4 {
+                0 => {}
+                1 => peer.send(&usual_rq()[..40]).await,
+                2 => peer.send(&usual_rq()).await,
+                _ => {
+                    peer.send(&usual_rq()).await;
+                    assert!(matches!(peer.answer().await, Answer::Pdu(0x02 | 0x03, _)));
+                }
+            }
+            // RST: no port stays behind in TIME_WAIT.
+            socket2::SockRef::from(&peer.stream)
+                .set_linger(Some(std::time::Duration::ZERO))
+                .unwrap();
+        }
+        // The last of them is let go when its end has been noticed.
+        assert_eq!(RawPeer::associated(node.address).await.echo().await, 0);
+    };
+    let none = held().0;
+    vanish(1_000).await;
+    let settled = async |most: usize| {
+        let start = std::time::Instant::now();
+        while held().0 > most {
+            assert!(start.elapsed() < HANG, "{} descriptors are still open", held().0);
+            tokio::task::yield_now().await;
+        }
+    };
+    settled(none).await;
+    let before = held();
+    vanish(10_000).await;
+    settled(before.0).await;
+    let after = held();
+    println!("{} to {} descriptors, {} to {} bytes", before.0, after.0, before.1, after.1);
+    assert!(after.1 < before.1 + (16 << 20), "{before:?} to {after:?}");
+}

@@ -242,7 +242,8 @@ fn uptake_values_go_back_to_activity_and_other_units_do_not() {
     assert_truth(&read_series(&suv).unwrap(), &parameters(), 1e-5);
     let light: Vec<Build> = suv.iter().map(|s| s.clone().without(tags::PATIENT_WEIGHT)).collect();
     let read = read_series(&light).unwrap();
-    assert_eq!(activity_map(&read.image, &parameters()), Err(QuantifyError::SuvWithoutInjection));
+    let missing = "Patient's Weight (0010,1030)";
+    assert_eq!(activity_map(&read.image, &parameters()), Err(QuantifyError::Suv { missing }));
     let lean: Vec<Build> = suv.iter().map(|s| s.clone().cs(tags::SUV_TYPE, "LBM")).collect();
     assert!(read_series(&lean).unwrap_err().to_string().contains("BQML"));
     let counts: Vec<Build> =

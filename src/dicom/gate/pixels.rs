@@ -7,17 +7,21 @@ use dicom_dictionary_std::tags;
 /// How description and pixel data contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PixelLie {
-    #[error("{0} is absent or empty")]
+    #[error("holds no pixels")]
+    NoPixels,
+    #[error("needs {0}, which is absent or empty")]
     Absent(&'static str),
-    #[error("{0} has a value that cannot be")]
+    #[error("needs {0}, which has a value that cannot be")]
     Value(&'static str),
-    #[error("bits stored {stored} or high bit {high_bit} exceed the {allocated} bits allocated")]
+    #[error(
+        "has {stored} bits stored or high bit {high_bit} beyond the {allocated} bits allocated"
+    )]
     Bits { allocated: u16, stored: u16, high_bit: u16 },
-    #[error("rows, columns, frames, samples and bits multiply beyond what can be addressed")]
+    #[error("has rows, columns, frames, samples and bits whose product cannot be addressed")]
     Overflow,
-    #[error("{wanted} bytes of pixels are described, {found} are there")]
+    #[error("holds {found} bytes of pixels where {wanted} are described")]
     Size { wanted: u64, found: u64 },
-    #[error("{frames} frames are described, {fragments} fragments are there")]
+    #[error("holds {fragments} fragments where {frames} frames are described")]
     Fragments { frames: u32, fragments: u32 },
 }
 
@@ -141,7 +145,10 @@ impl PixelDescription {
         if self.subsampled || pixels.length == wanted {
             return Ok(());
         }
-        Err(PixelLie::Size { wanted, found: pixels.length })
+        Err(match pixels.length {
+            0 => PixelLie::NoPixels,
+            found => PixelLie::Size { wanted, found },
+        })
     }
 
     /// Bits allocated, after checking that stored bits and high bit lie within.

@@ -31,12 +31,14 @@ impl Failure {
 
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
-        tracing::warn!(status = error.dimse_status(), "instance not stored");
-        Self {
-            status: error.dimse_status(),
-            comment: error.to_string(),
-            too_large: matches!(error, ArchiveError::TooLarge { .. }),
-        }
+        let status = error.dimse_status();
+        tracing::warn!(status = format_args!("{status:04X}"), reason = %error, "not stored");
+        // The status says by itself that it was not understood or does not match.
+        let comment = match &error {
+            ArchiveError::Unreadable(reason) | ArchiveError::Mismatch(reason) => reason.clone(),
+            other => other.to_string(),
+        };
+        Self { status, comment, too_large: matches!(error, ArchiveError::TooLarge { .. }) }
     }
 }
 
