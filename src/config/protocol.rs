@@ -351,7 +351,7 @@ mod tests {
         assert_eq!((protocol.version.as_str(), protocol.built_in), ("site-7", false));
 
         let broken = own.replace("name: multi-time-point", "name: Multi Time");
-        let broken = broken.replace("provisional: true", "provisional: perhaps");
+        let broken = broken.replace("provisional: false", "provisional: perhaps");
         let path = folder.path().join("own.yaml");
         std::fs::write(&path, &broken).unwrap();
         let faults = Protocols::load(Some(folder.path())).unwrap_err();
