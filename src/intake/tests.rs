@@ -117,11 +117,13 @@ fn a_complete_set_of_time_points_becomes_one_final_job() {
 
 #[test]
 fn results_are_provisional_until_all_time_points_are_there() {
+    let provisional =
+        || plan_with("multi-time-point", "settings: { imaging: { provisional: true } }\n");
     let two = [spect(3), spect(6), regions("spect 3")];
-    let decision = decide_later(&[plan()], &two);
+    let decision = decide_later(&[provisional()], &two);
     assert_eq!(decision.work[0].completeness, Completeness::Provisional);
     let one = [spect(3), regions("spect 3")];
-    let decision = decide_later(&[plan()], &one);
+    let decision = decide_later(&[provisional()], &one);
     assert_eq!((whys(&decision), decision.work.len()), (vec![Why::TimePointsMissing], 0));
     assert!(decision.waiting[0].reason.contains("1 of 3 time points"));
     let wanted = plan_with("multi-time-point", "settings: { imaging: { time_points: 2 } }\n");

@@ -157,6 +157,6 @@ fn deflated_and_big_endian_files_are_not_parsed() {
         let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
         image(false, 1).0.with_meta(meta).unwrap().write_to_file(&path).unwrap();
         let error = ct(&[path]).unwrap_err().to_string();
-        assert!(error.contains(&format!("transfer syntax {syntax} cannot be decoded")), "{error}");
+        assert!(error.contains(&format!("transfer syntax {syntax}")), "{error}");
     }
 }
