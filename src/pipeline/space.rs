@@ -116,3 +116,106 @@ fn deform(deformation: &crate::dicom::read::Deformation) -> Result<Transform, Pi
     let offsets = grid.offsets_mm.clone();
     Ok(Transform::Deformable(Box::new(Deformation::new(pre, post, nodes, offsets)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::PatientIdentity;
+    use crate::dicom::read::{Deformation as ReadDeformation, MatrixTransform};
+    use crate::report::InputInstance;
+
+    const SHIFT_MM: f64 = 10.0;
+
+    fn uid(text: &str) -> Uid {
+        Uid::parse(text).unwrap()
+    }
+
+    fn shift(x: f64) -> [[f64; 4]; 4] {
+        [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    }
+
+    fn frame(text: &str) -> Space {
+        Space { frame: Some(uid(text)), ..Space::default() }
+    }
+
+    /// Registered frame 1.1; what else it says is the test's.
+    fn inputs(matrices: Vec<MatrixTransform>, deformations: Vec<ReadDeformation>) -> Inputs {
+        let source = InputInstance {
+            sop_class: uid("1.2.840.10008.5.1.4.1.1.66.1"),
+            sop_instance: uid("1.9"),
+            series: uid("1.8"),
+            study: uid("1.7"),
+            modality: "REG".into(),
+            sha256: String::new(),
+        };
+        let registration = Registration {
+            sop_instance: uid("1.9"),
+            identity: PatientIdentity::default(),
+            source,
+            registered_frame_of_reference: uid("1.1"),
+            matrices,
+            deformations,
+        };
+        Inputs {
+            emissions: Vec::new(),
+            cts: Vec::new(),
+            structure_sets: Vec::new(),
+            segmentations: Vec::new(),
+            registrations: vec![registration],
+            administrations: Vec::new(),
+            value_maps: Vec::new(),
+        }
+    }
+
+    fn matrix(source: &str, x: f64) -> MatrixTransform {
+        MatrixTransform {
+            source_frame_of_reference: Some(uid(source)),
+            source_images: Vec::new(),
+            kind: MatrixKind::Rigid,
+            matrix: shift(x),
+        }
+    }
+
+    fn x_of_origin(inputs: &Inputs, to: &str, from: &str) -> Option<f64> {
+        let map = map(inputs, &frame(to), &frame(from)).unwrap()?;
+        Some(map.map([0.0; 3]).unwrap()[0])
+    }
+
+    #[test]
+    fn a_matrix_takes_source_points_to_the_registered_frame() {
+        // x_registered = M · x_source (PS3.3 C.20.2.1.1): a source point at 0 lies at 10 there, so the
+        // registered grid's point 0 is found at −10 of the source.
+        let inputs = inputs(vec![matrix("1.2", SHIFT_MM)], Vec::new());
+        assert_eq!(x_of_origin(&inputs, "1.1", "1.2"), Some(-SHIFT_MM));
+        assert_eq!(x_of_origin(&inputs, "1.2", "1.1"), Some(SHIFT_MM));
+    }
+
+    #[test]
+    fn two_sources_of_one_registration_are_joined_through_it() {
+        let both = vec![matrix("1.2", SHIFT_MM), matrix("1.3", 3.0)];
+        assert_eq!(x_of_origin(&inputs(both, Vec::new()), "1.2", "1.3"), Some(SHIFT_MM - 3.0));
+    }
+
+    #[test]
+    fn a_deformation_takes_registered_points_to_the_source() {
+        // The opposite direction of a matrix (PS3.3 C.20.3.1.1).
+        let deformation = ReadDeformation {
+            source_frame_of_reference: Some(uid("1.2")),
+            source_images: Vec::new(),
+            pre: shift(SHIFT_MM),
+            grid: None,
+            post: shift(0.0),
+        };
+        let inputs = inputs(Vec::new(), vec![deformation]);
+        assert_eq!(x_of_origin(&inputs, "1.1", "1.2"), Some(SHIFT_MM));
+        assert_eq!(x_of_origin(&inputs, "1.2", "1.1"), Some(-SHIFT_MM));
+    }
+
+    #[test]
+    fn frames_that_nothing_joins_have_no_map() {
+        let inputs = inputs(vec![matrix("1.2", SHIFT_MM)], Vec::new());
+        assert_eq!(x_of_origin(&inputs, "1.1", "1.4"), None);
+        let nowhere = Space::default();
+        assert_eq!(map(&inputs, &nowhere, &nowhere).unwrap(), None);
+    }
+}
