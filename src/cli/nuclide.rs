@@ -64,7 +64,8 @@ fn list(as_json: bool) -> String {
 }
 
 fn kev(energy: KiloElectronvolt) -> Value {
-    json!(energy.value())
+    // Adding zero turns a sum that came out as -0 into 0.
+    json!(energy.value() + 0.0)
 }
 
 fn means(e: &MeanEnergies) -> Value {

@@ -150,7 +150,7 @@ fn what_is_no_reconstructed_activity_is_refused_with_what_to_send() {
         (plain().without(tags::PIXEL_DATA), "empty"),
         (plain().cs(tags::LOSSY_IMAGE_COMPRESSION, "01"), "lossy"),
         (plain().words(&[1, 2, 3]), "holds 6 bytes of pixels where 120 are described"),
-        (plain().us(tags::ROWS, 60_000).us(tags::COLUMNS, 60_000), "4 GiB"),
+        (plain().us(tags::ROWS, 60_000).us(tags::COLUMNS, 60_000), "36000000000 are described"),
         (plain().us_list(tags::ENERGY_WINDOW_VECTOR, &[1, 1, 1, 2, 2]), "energy window"),
         (plain().at(tags::FRAME_INCREMENT_POINTER, &[tags::TIME_SLOT_VECTOR]), "step through"),
         (plain().ds(tags::SPACING_BETWEEN_SLICES, "4,8"), "decimal comma"),
