@@ -90,7 +90,8 @@ pub fn assemble(
     })
 }
 
-/// Revisions stay in the study of what they supersede.
+/// The result that this one supersedes, taken to lie in this one's study: right while both have their
+/// reference image in one study.
 fn predecessor(request: &Request, reference: &Emission) -> Option<Predecessor> {
     let (sop_instance, study) = (request.predecessor.clone()?, reference.study.study.clone()?);
     Some(Predecessor { study, sop_instance })
