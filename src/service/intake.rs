@@ -105,6 +105,8 @@ impl State {
         if forgot {
             self.known.clear();
             self.newest = None;
+            // What was computed may have gone; then the same work is due again.
+            self.queued.clear();
         }
         let new = self.take_new(service)? || forgot;
         let due = self.look_again.is_some_and(|at| at <= now);

@@ -143,7 +143,7 @@ fn choose(
         let is_open = |instance: &&Instance| {
             patients.iter().any(|patient| patient.is(&instance.header.patient))
         };
-        if now.duration_since(newest) < age || members.iter().any(|i| is_open(i)) {
+        if now.duration_since(newest) < age || members.iter().any(is_open) {
             continue;
         }
         let may_go = |instance: &&&Instance| {
