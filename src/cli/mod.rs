@@ -12,6 +12,7 @@ mod protocols;
 mod serve;
 mod status;
 mod table;
+mod user;
 mod work;
 
 use crate::config::Fault;
@@ -50,9 +51,13 @@ enum Command {
     Nuclide(nuclide::NuclideCommand),
     Kernel(kernel::KernelCommand),
     Status(status::Status),
+    User(user::UserCommand),
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
+    /// Decodes compressed frames for the node that started it (order on standard input).
+    #[command(hide = true)]
+    Frames,
 }
 
 impl Cli {
@@ -68,7 +73,9 @@ impl Cli {
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
+            Command::User(command) => command.run(),
             Command::Work => return Ok(work::run()),
+            Command::Frames => return Ok(crate::web::decode_frames()),
         }
         .map(|()| ExitCode::SUCCESS)
     }

@@ -20,6 +20,7 @@ pub mod delivery;
 
 pub use ae_title::{AeTitle, AeTitleError};
 pub use serve::serve;
+pub(crate) use storage::spool::{Failure as StoreFailure, Spool};
 
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.
 async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {

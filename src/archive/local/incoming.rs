@@ -4,7 +4,7 @@ use super::instances::{self, Met};
 use super::part10::{self, Meta};
 use super::{ArchiveError, Store, audit, now};
 use crate::archive::{Arrival, AuditEvent, Incoming, Instance, Receipt};
-use crate::dicom::InstanceHeader;
+use crate::dicom::{InstanceHeader, Uid};
 use crate::dicom::header::HeaderError;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -37,6 +37,8 @@ pub(super) struct Receiving {
     bytes: u64,
     hash: Sha256,
     in_place: bool,
+    /// The only study that the instance may be of.
+    study: Option<Uid>,
 }
 
 impl Drop for Receiving {
@@ -77,6 +79,7 @@ impl Receiving {
             bytes: 0,
             hash: Sha256::new(),
             in_place: false,
+            study: None,
         };
         let head = part10::encode(&this.meta);
         this.append(&head)?;
@@ -126,6 +129,10 @@ impl Receiving {
                     "{name} is {found}, the command said {announced}; have the sender correct it"
                 )));
             }
+        }
+        if self.study.as_ref().is_some_and(|study| *study != header.study) {
+            let reason = "Study Instance UID (0020,000D) is not that of the address stored to";
+            return Err(ArchiveError::Mismatch(reason.into()));
         }
         Ok(header)
     }
@@ -225,6 +232,11 @@ impl Incoming for Receiving {
         self.append(data)?;
         self.hash.update(data);
         self.bytes = bytes;
+        Ok(())
+    }
+
+    fn expect_study(&mut self, study: Uid) -> Result<(), ArchiveError> {
+        self.study = Some(study);
         Ok(())
     }
 
