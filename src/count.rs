@@ -61,6 +61,12 @@ pub struct Durations {
     sum_us: Counter,
 }
 
+impl Default for Durations {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Durations {
     #[allow(clippy::declare_interior_mutable_const)] // a value to repeat, never a shared one
     pub const fn new() -> Self {

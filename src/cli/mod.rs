@@ -1,6 +1,8 @@
 //! The command line, one file a command. Exit status: 0 done, 1 failed, 2 bad usage or bad
 //! configuration.
 
+mod audit;
+mod backup;
 mod check;
 mod compute;
 mod demo;
@@ -9,13 +11,16 @@ mod nuclide;
 mod phantom;
 pub mod progress;
 mod protocols;
+mod reindex;
 mod serve;
 mod status;
 mod table;
 mod user;
+mod verify;
 mod work;
 
-use crate::config::Fault;
+use crate::archive::{ArchiveError, LocalArchive};
+use crate::config::{Fault, NodeConfig};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -52,6 +57,11 @@ enum Command {
     Kernel(kernel::KernelCommand),
     Status(status::Status),
     User(user::UserCommand),
+    Verify(verify::Verify),
+    Audit(audit::AuditCommand),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Reindex(reindex::Reindex),
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
@@ -74,6 +84,11 @@ impl Cli {
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::User(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Backup(command) => command.run(),
+            Command::Restore(command) => command.run(),
+            Command::Reindex(command) => command.run(),
             Command::Work => return Ok(work::run()),
             Command::Frames => return Ok(crate::web::decode_frames()),
         }
@@ -111,6 +126,26 @@ impl Failure {
     fn usage_of(argument: &str, error: &dyn std::error::Error) -> Self {
         Self::Usage(format!("`{argument}`: {error}"))
     }
+}
+
+/// The configuration that a command on the archive needs, or its faults.
+fn node_config(path: &std::path::Path) -> Result<NodeConfig, Failure> {
+    NodeConfig::open(path).map_err(Failure::Faults)
+}
+
+/// The archive beside the node that may be running on it.
+fn attach(config: &NodeConfig) -> Result<LocalArchive, Failure> {
+    LocalArchive::attach(&config.storage, config.site.zone()).map_err(|error| match error {
+        ArchiveError::NotFound("index") => Failure::Failed(format!(
+            "{} holds no archive; is storage.directory right?",
+            config.storage.directory.display()
+        )),
+        other => failed(&other),
+    })
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 /// Each fault at the start of a line of its own, where editors look for `file:line:column`.

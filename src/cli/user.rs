@@ -72,7 +72,8 @@ impl CredentialsFile {
 
     fn save(&self, credentials: &Credentials) -> Result<(), Failure> {
         let path: &Path = &self.file;
-        let failed = |error| Failure::Failed(format!("{} cannot be written: {error}", path.display()));
+        let failed =
+            |error| Failure::Failed(format!("{} cannot be written: {error}", path.display()));
         credentials.save(path).map_err(failed)
     }
 }
@@ -80,7 +81,9 @@ impl CredentialsFile {
 impl UserCommand {
     pub fn run(self) -> Result<(), Failure> {
         match self.what {
-            What::Add { name, role, password_stdin, file } => add(name, role, password_stdin, &file),
+            What::Add { name, role, password_stdin, file } => {
+                add(name, role, password_stdin, &file)
+            }
             What::Token { name, scope, file } => token(name, scope, &file),
             What::List { file } => list(&file.open()?),
             What::Remove { name, file } => remove(&name, &file),
@@ -94,7 +97,9 @@ fn free_name(name: &str, taken: bool) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("this is no name; {wanted}")));
     }
     if taken {
-        return Err(Failure::Usage(format!("`{name}` is taken; choose another, or remove it first")));
+        return Err(Failure::Usage(format!(
+            "`{name}` is taken; choose another, or remove it first"
+        )));
     }
     Ok(())
 }

@@ -178,7 +178,8 @@ impl Credentials {
         text.push_str(if self.users.is_empty() { " []\n" } else { "\n" });
         for User { name, role, password } in &self.users {
             let role = role.as_str();
-            text += &format!("  - {{ name: \"{name}\", role: {role}, password: \"{password}\" }}\n");
+            text +=
+                &format!("  - {{ name: \"{name}\", role: {role}, password: \"{password}\" }}\n");
         }
         text.push_str("tokens:");
         text.push_str(if self.tokens.is_empty() { " []\n" } else { "\n" });

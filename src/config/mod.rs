@@ -5,7 +5,6 @@
 
 pub mod credentials;
 pub mod node;
-pub mod parameters;
 pub mod plan;
 pub mod protocol;
 pub mod tls;
@@ -14,9 +13,8 @@ pub mod web;
 pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
-pub use parameters::{Biology, Engine, Kinetics, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
-pub use protocol::{Protocol, Protocols};
+pub use protocol::{Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols};
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;
 

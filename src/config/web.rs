@@ -98,7 +98,8 @@ impl WebSettings {
         for (n, origin) in self.cors.iter().enumerate() {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', ' '])) {
-                let message = "is no origin; write it like `https://viewer.hospital` without a path";
+                let message =
+                    "is no origin; write it like `https://viewer.hospital` without a path";
                 faults.push(document.fault_at(steps!["web", "cors", n], message));
             }
         }

@@ -55,7 +55,9 @@ pub fn fit(
                 .map(|(image, &activity)| CurvePoint {
                     time: image.after_administration,
                     activity,
-                    relative_uncertainty: Some(request.plan.parameters.kinetics.relative_sigma),
+                    relative_uncertainty: Some(
+                        request.plan.parameters.kinetics.relative_sigma.value,
+                    ),
                 })
                 .collect();
             let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
@@ -66,7 +68,11 @@ pub fn fit(
         .collect()
 }
 
-fn method(region: &str, kinetics: &Kinetics, points: usize) -> Result<Method, PipelineError> {
+fn method<'a>(
+    region: &str,
+    kinetics: &'a Kinetics,
+    points: usize,
+) -> Result<Method<'a>, PipelineError> {
     Ok(match kinetics.method {
         KineticsMethod::SelectByAicc => Method::SelectByAicc,
         KineticsMethod::MonoExponential => Method::MonoExponential,
@@ -87,7 +93,10 @@ fn method(region: &str, kinetics: &Kinetics, points: usize) -> Result<Method, Pi
             })?;
             Method::SingleTimePoint {
                 effective_half_life: Seconds::from_hours(hours),
-                relative_uncertainty: kinetics.half_life_relative_uncertainty,
+                relative_uncertainty: kinetics
+                    .half_life_relative_uncertainty
+                    .as_ref()
+                    .map(|uncertainty| uncertainty.value),
             }
         }
     })

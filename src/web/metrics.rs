@@ -93,7 +93,12 @@ fn render(service: &Service) -> Result<String, ArchiveError> {
     text.one("courses", "gauge", "Courses in force.", found.decision.courses.len());
     text.one("waiting", "gauge", "Series and cycles that wait.", found.decision.waiting.len());
     text.one("plan_faults", "gauge", "Faults of plans.", found.plan_faults.len());
-    text.one("intake_changed_timestamp_seconds", "gauge", "When intake last found something new.", looked);
+    text.one(
+        "intake_changed_timestamp_seconds",
+        "gauge",
+        "When intake last found something new.",
+        looked,
+    );
     disk(&mut text, service);
     Ok(text.0)
 }
@@ -102,7 +107,12 @@ fn counters(text: &mut Text) {
     text.head("associations_total", "counter", "Associations of peers, by how they were met.");
     text.line("associations_total", "{met=\"accepted\"}", count::ASSOCIATIONS_ACCEPTED.get());
     text.line("associations_total", "{met=\"refused\"}", count::ASSOCIATIONS_REFUSED.get());
-    text.one("associations_open", "gauge", "Associations that are open.", count::ASSOCIATIONS_OPEN.get());
+    text.one(
+        "associations_open",
+        "gauge",
+        "Associations that are open.",
+        count::ASSOCIATIONS_OPEN.get(),
+    );
     text.head("instances_received_total", "counter", "Instances offered, by what became of them.");
     for (became, counter) in [
         ("stored", &count::INSTANCES_STORED),
@@ -112,13 +122,26 @@ fn counters(text: &mut Text) {
     ] {
         text.line("instances_received_total", &format!("{{became=\"{became}\"}}"), counter.get());
     }
-    text.one("bytes_stored_total", "counter", "Bytes of data sets stored.", count::BYTES_STORED.get());
+    text.one(
+        "bytes_stored_total",
+        "counter",
+        "Bytes of data sets stored.",
+        count::BYTES_STORED.get(),
+    );
     text.head("http_answers_total", "counter", "Answers over HTTP by class of status.");
     for (class, counter) in (1..).zip(&count::ANSWERS) {
         text.line("http_answers_total", &format!("{{status=\"{class}xx\"}}"), counter.get());
     }
-    text.durations("http_request_seconds", "From a request to the head of its answer.", &count::REQUESTS);
-    text.durations("commit_seconds", "From an instance's last byte to its being durable.", &count::COMMITS);
+    text.durations(
+        "http_request_seconds",
+        "From a request to the head of its answer.",
+        &count::REQUESTS,
+    );
+    text.durations(
+        "commit_seconds",
+        "From an instance's last byte to its being durable.",
+        &count::COMMITS,
+    );
 }
 
 fn disk(text: &mut Text, service: &Service) {

@@ -138,9 +138,12 @@ fn viewer_router(web: &Shared) -> Router {
         .get("/login", Right::Open, "The log-in", access::login_page)
         .post("/login", Right::Open, "Log in", access::log_in)
         .get("/style.css", Right::Open, "Style of the log-in", page::style);
-    let routes = dicomweb::routes(routes)
-        .get("/", Right::Read, "The viewer", viewer::file)
-        .get("/{*path}", Right::Read, "Files of the viewer", viewer::file);
+    let routes = dicomweb::routes(routes).get("/", Right::Read, "The viewer", viewer::file).get(
+        "/{*path}",
+        Right::Read,
+        "Files of the viewer",
+        viewer::file,
+    );
     finish(routes.build().0.layer(axum::Extension(dicomweb::ForViewer)), web)
 }
 
@@ -168,7 +171,10 @@ async fn guard(State(web): State<Shared>, request: Request, next: Next) -> Respo
     };
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; frame-ancestors 'none'; form-action 'self'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; frame-ancestors 'none'; form-action 'self'",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),

@@ -1,7 +1,7 @@
 //! The pages: what a person sees.
 
-use super::api::{self, CycleQuery, JobRow};
 use super::access::{Identity, Right, record_access};
+use super::api::{self, CycleQuery, JobRow};
 use super::plot::{Axes, Line, chart};
 use super::{Failure, Shared, ask, sign};
 use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};

@@ -29,7 +29,13 @@ impl Routes {
         Self { web, router: Router::new(), table: Vec::new() }
     }
 
-    pub(super) fn get<H, T>(self, path: &str, right: Right, summary: &'static str, handler: H) -> Self
+    pub(super) fn get<H, T>(
+        self,
+        path: &str,
+        right: Right,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
     where
         H: Handler<T, Shared>,
         T: 'static,
@@ -37,7 +43,13 @@ impl Routes {
         self.add("get", path, right, summary, get(handler))
     }
 
-    pub(super) fn post<H, T>(self, path: &str, right: Right, summary: &'static str, handler: H) -> Self
+    pub(super) fn post<H, T>(
+        self,
+        path: &str,
+        right: Right,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
     where
         H: Handler<T, Shared>,
         T: 'static,

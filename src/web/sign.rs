@@ -57,7 +57,8 @@ pub(super) async fn sign(
     let state = known_course(&web, &course)?;
     let course = state.course.clone();
     let wanted: Option<u32> = form.cycle.parse().ok();
-    let changed = || Failure(StatusCode::CONFLICT, "the result is another one now; look again".into());
+    let changed =
+        || Failure(StatusCode::CONFLICT, "the result is another one now; look again".into());
     let wanted = wanted.ok_or_else(changed)?;
     let found = ask(&web, move |service| newest_results(service, &state, Some(wanted))).await?;
     let (cycle, text) = found.ok_or_else(changed)?;

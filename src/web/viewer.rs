@@ -40,7 +40,8 @@ async fn answer(web: &Shared, path: &str) -> Result<Response, Failure> {
     if path == "/app-config.js" {
         return Ok(([(header::CONTENT_TYPE, "text/javascript")], APP_CONFIG).into_response());
     }
-    let wanted = below(&viewer.directory, path).unwrap_or_else(|| viewer.directory.join("index.html"));
+    let wanted =
+        below(&viewer.directory, path).unwrap_or_else(|| viewer.directory.join("index.html"));
     let file = tokio::fs::File::open(&wanted).await.map_err(|_| none())?;
     let body = Body::from_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 16));
     Ok(([(header::CONTENT_TYPE, media(&wanted))], body).into_response())
@@ -91,10 +92,19 @@ mod tests {
             std::fs::write(outside.path().join(file), "x").unwrap();
         }
         std::os::unix::fs::symlink(outside.path().join("secret"), folder.join("link")).unwrap();
-        assert!(below(&folder, "/app.js").is_some() && below(&folder, "//assets/a-1.css").is_some());
-        for path in
-            ["/../secret", "/%2e%2e/secret", "/link", "/.hidden", "/assets", "/", "/a\\..\\secret", "/app.js\0"]
-        {
+        assert!(
+            below(&folder, "/app.js").is_some() && below(&folder, "//assets/a-1.css").is_some()
+        );
+        for path in [
+            "/../secret",
+            "/%2e%2e/secret",
+            "/link",
+            "/.hidden",
+            "/assets",
+            "/",
+            "/a\\..\\secret",
+            "/app.js\0",
+        ] {
             assert_eq!(below(&folder, path), None, "{path:?}");
         }
         assert_eq!(media(Path::new("a.wasm")), "application/wasm");

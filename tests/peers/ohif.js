@@ -72,7 +72,7 @@ async function overlay(page, series) {
 (async () => {
   const args = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'];
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
-  const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(DEADLINE);
   const broken = [];
   page.on('pageerror', (error) => broken.push(error.message));
@@ -84,7 +84,7 @@ async function overlay(page, series) {
   await page.getByText('Phantom, Digital').first().waitFor();
   await page.screenshot({ path: `${shots}/studies.png` });
   const list = await page.evaluate(() => document.body.innerText);
-  for (const text of ['06-Mar-2026', 'Digital patient', 'PHANTOM3']) {
+  for (const text of ['06-Mar-2026', 'Digital patient', 'RTDOSE']) {
     if (!list.includes(text)) fail(`the study list lacks ${text}: ${list}`);
   }
 

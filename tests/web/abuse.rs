@@ -19,7 +19,8 @@ fn hostile_heads_are_refused_and_the_node_goes_on() {
     let host = format!("Host: {web}\r\n");
     let many = format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X-A: b\r\n".repeat(100_000));
     let long = format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(300_000));
-    let query = format!("GET /dicom-web/studies?PatientID={} HTTP/1.1\r\n{host}\r\n", "a".repeat(50_000));
+    let query =
+        format!("GET /dicom-web/studies?PatientID={} HTTP/1.1\r\n{host}\r\n", "a".repeat(50_000));
     let lie = format!(
         "POST /dicom-web/studies HTTP/1.1\r\n{host}Content-Type: text/plain\r\nContent-Length: 4294967296\r\n\r\n"
     );
@@ -27,7 +28,9 @@ fn hostile_heads_are_refused_and_the_node_goes_on() {
         "POST /dicom-web/studies HTTP/1.1\r\n{host}Connection: close\r\nContent-Encoding: gzip\r\n\
          Content-Type: application/gzip\r\nContent-Length: 2\r\n\r\n\x1f\u{7f}"
     );
-    let two = format!("POST /dicom-web/studies HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 2\r\n\r\nx");
+    let two = format!(
+        "POST /dicom-web/studies HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 2\r\n\r\nx"
+    );
     for (name, request, statuses) in [
         ("100,000 headers", many, &[431][..]),
         ("a path of 300 kB", long, &[414, 431]),

@@ -81,16 +81,24 @@ fn without_a_session_only_log_in_style_and_health_answer() {
     let mut open = Vec::new();
     for (path, operations) in paths {
         // Any value: whether something is there is nobody's business without a session.
-        let concrete: String = path.split('{').enumerate().fold(String::new(), |text, (n, piece)| {
-            if n == 0 { piece.to_owned() } else { text + "1.2.3" + piece.split_once('}').unwrap().1 }
-        });
+        let concrete: String =
+            path.split('{').enumerate().fold(String::new(), |text, (n, piece)| {
+                if n == 0 {
+                    piece.to_owned()
+                } else {
+                    text + "1.2.3" + piece.split_once('}').unwrap().1
+                }
+            });
         for method in operations.as_object().unwrap().keys() {
             let answer = ask(web, &method.to_uppercase(), &concrete, &[], "");
             match operations[method]["x-right"].as_str().unwrap() {
                 "open" => open.push(format!("{method} {path}")),
                 _ => {
                     let led = answer.header("location").is_some_and(|to| to.starts_with("/login"));
-                    assert!(answer.status == 401 || (answer.status == 303 && led), "{path}: {answer:?}");
+                    assert!(
+                        answer.status == 401 || (answer.status == 303 && led),
+                        "{path}: {answer:?}"
+                    );
                 }
             }
             for header in ["content-security-policy", "x-content-type-options", "x-frame-options"] {
@@ -99,7 +107,10 @@ fn without_a_session_only_log_in_style_and_health_answer() {
         }
     }
     open.sort();
-    assert_eq!(open, ["get /healthz", "get /login", "get /readyz", "get /style.css", "post /login"]);
+    assert_eq!(
+        open,
+        ["get /healthz", "get /login", "get /readyz", "get /style.css", "post /login"]
+    );
 }
 
 #[test]
@@ -195,7 +206,8 @@ fn what_other_pages_send_changes_nothing() {
     assert_eq!(allowed.header("access-control-allow-origin"), Some("https://viewer.hospital"));
     assert_eq!(allowed.header("access-control-allow-credentials"), None);
     assert_eq!(from("https://evil.example").header("access-control-allow-origin"), None);
-    let preflight = [("Origin", "https://viewer.hospital"), ("Access-Control-Request-Method", "GET")];
+    let preflight =
+        [("Origin", "https://viewer.hospital"), ("Access-Control-Request-Method", "GET")];
     assert_eq!(ask(web, "OPTIONS", "/dicom-web/studies", &preflight, "").status, 204);
 }
 
@@ -252,7 +264,10 @@ fn pages_are_served_over_tls_and_cookies_then_stay_there() {
         String::from_utf8(output.stdout).unwrap()
     };
     let page = curl(&[]);
-    assert!(page.contains("200 OK") && page.to_lowercase().contains("strict-transport-security"), "{page}");
+    assert!(
+        page.contains("200 OK") && page.to_lowercase().contains("strict-transport-security"),
+        "{page}"
+    );
     let form = format!("user=phil&password={}", PASSWORD.replace(' ', "+"));
     let entered = curl(&["-d", &form]);
     assert!(entered.contains("; Secure"), "{entered}");

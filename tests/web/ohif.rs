@@ -21,8 +21,12 @@ fn ohif_shows_studies_ct_spect_over_ct_segments_and_the_dose_over_ct() {
     let Some(folder) = viewer().filter(|_| have("chromium") && have("node")) else { return };
     let port = free_port();
     let dist = folder.join("package/dist");
-    let viewer = format!("viewer: {{ directory: \"{}\", listen: \"127.0.0.1:{port}\" }}", dist.display());
-    let site = Site::start_web_with(&viewer, &format!("{}intake: {{ settle_seconds: 1, rescan_seconds: 1 }}\n", Site::peers(None)));
+    let viewer =
+        format!("viewer: {{ directory: \"{}\", listen: \"127.0.0.1:{port}\" }}", dist.display());
+    let site = Site::start_web_with(
+        &viewer,
+        &format!("{}intake: {{ settle_seconds: 1, rescan_seconds: 1 }}\n", Site::peers(None)),
+    );
     let patient = site.folder.path().join("patient");
     let made = Command::new(env!("CARGO_BIN_EXE_grayd"))
         .args(["phantom", "--output"])
@@ -46,7 +50,8 @@ fn ohif_shows_studies_ct_spect_over_ct_segments_and_the_dose_over_ct() {
         .env("NODE_PATH", folder.join("node_modules"))
         .output()
         .unwrap();
-    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, wrong) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if let Some(keep) = std::env::var_os("GRAYD_SHOTS") {
         for shot in std::fs::read_dir(&shots).unwrap() {
             let shot = shot.unwrap();

@@ -142,8 +142,7 @@ impl<R: Read + Seek> Meta<'_, R> {
             *named = std::str::from_utf8(&value).ok().and_then(|text| Uid::parse(text).ok());
         }
         self.tag = Some(Tag(0x0002, 0x0010));
-        let transfer_syntax =
-            syntax.ok_or(GateFault::NotPart10("it names no transfer syntax"))?;
+        let transfer_syntax = syntax.ok_or(GateFault::NotPart10("it names no transfer syntax"))?;
         let bytes = usize::try_from(self.at).unwrap_or(usize::MAX);
         Ok(FileMeta { sop_class, sop_instance, transfer_syntax, bytes })
     }

@@ -65,7 +65,14 @@ pub(in crate::web) async fn log_in(
     let name = user.as_ref().map_or("unknown", |user| user.name.as_str()).to_owned();
     let is_right = verify(&web, user, login.password).await?;
     let outcome = if is_right { "success" } else { "refused: wrong name or password" };
-    record(&web, if is_right { "login" } else { "login-refused" }, &name, from.to_string(), outcome).await?;
+    record(
+        &web,
+        if is_right { "login" } else { "login-refused" },
+        &name,
+        from.to_string(),
+        outcome,
+    )
+    .await?;
     if !is_right {
         let why = "wrong name or password";
         return Ok(page::login(&web, StatusCode::UNAUTHORIZED, &next, Some(why)));

@@ -82,7 +82,11 @@ impl Identity {
     }
 
     fn local() -> Self {
-        Self { name: "local".into(), rights: &[Right::Read, Right::Store, Right::Manage], csrf: None }
+        Self {
+            name: "local".into(),
+            rights: &[Right::Read, Right::Store, Right::Manage],
+            csrf: None,
+        }
     }
 
     pub(super) fn may(&self, right: Right) -> bool {
@@ -97,9 +101,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
         parts: &mut axum::http::request::Parts,
         _: &S,
     ) -> Result<Self, Failure> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            Failure(StatusCode::UNAUTHORIZED, "log in first".into())
-        })
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Failure(StatusCode::UNAUTHORIZED, "log in first".into()))
     }
 }
 
@@ -209,7 +215,8 @@ pub(super) async fn authorise(
             next.run(request).await
         }
         Some(identity) => {
-            let reason = format!("{} may not do that ({} is needed)", identity.name, right.as_str());
+            let reason =
+                format!("{} may not do that ({} is needed)", identity.name, right.as_str());
             Failure(StatusCode::FORBIDDEN, reason).into_response()
         }
         None if right == Right::Open => next.run(request).await,
@@ -221,7 +228,8 @@ pub(super) async fn authorise(
 fn challenge(request: &Request) -> Response {
     let path = request.uri().path();
     let for_programs = ["/api/", "/dicom-web", "/metrics", "/objects/"];
-    if request.method() == Method::GET && !for_programs.iter().any(|start| path.starts_with(start)) {
+    if request.method() == Method::GET && !for_programs.iter().any(|start| path.starts_with(start))
+    {
         return Redirect::to(&format!("/login?next={path}")).into_response();
     }
     let failure = Failure(StatusCode::UNAUTHORIZED, "log in, or send a token as bearer".into());
@@ -254,11 +262,14 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Shared> for OwnForm<T> {
 
     async fn from_request(request: Request, web: &Shared) -> Result<Self, Failure> {
         let wanted = request.extensions().get::<Identity>().and_then(|who| who.csrf.clone());
-        let refused = || Failure(StatusCode::FORBIDDEN, "the form is out of date; load the page again".into());
+        let refused = || {
+            Failure(StatusCode::FORBIDDEN, "the form is out of date; load the page again".into())
+        };
         let form = axum::Form::<Marked<T>>::from_request(request, web).await;
         let axum::Form(Marked { csrf, form }) = form.map_err(|_| refused())?;
         // Hashes are compared, so that time tells nothing of the token.
-        let same = wanted.is_some_and(|wanted| sha256_hex(wanted.as_bytes()) == sha256_hex(csrf.as_bytes()));
+        let same = wanted
+            .is_some_and(|wanted| sha256_hex(wanted.as_bytes()) == sha256_hex(csrf.as_bytes()));
         if same { Ok(Self(form)) } else { Err(refused()) }
     }
 }
@@ -270,7 +281,10 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            headers.append(
+                header::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         headers
     }
@@ -283,8 +297,14 @@ mod tests {
         assert_eq!(rights(role(Role::Viewer)), [true, false, false, false]);
         assert_eq!(rights(role(Role::Physicist)), [true, true, true, false]);
         assert_eq!(rights(role(Role::Admin)), [true, true, false, true]);
-        assert_eq!(rights(Identity::of_scope("x".into(), Scope::Read)), [true, false, false, false]);
-        assert_eq!(rights(Identity::of_scope("x".into(), Scope::Write)), [true, true, false, false]);
+        assert_eq!(
+            rights(Identity::of_scope("x".into(), Scope::Read)),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            rights(Identity::of_scope("x".into(), Scope::Write)),
+            [true, true, false, false]
+        );
         assert_eq!(rights(Identity::local()), [true, true, false, true]);
     }
 

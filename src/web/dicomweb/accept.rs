@@ -113,10 +113,9 @@ mod tests {
 
     #[test]
     fn ranges_come_in_the_order_of_liking_with_quotes_respected() {
-        let found = of(
-            "multipart/related; type=\"application/octet-stream\"; transfer-syntax=*;q=0.5, \
-             Multipart/Related;type=image/jls, text/html;q=0",
-        );
+        let found =
+            of("multipart/related; type=\"application/octet-stream\"; transfer-syntax=*;q=0.5, \
+             Multipart/Related;type=image/jls, text/html;q=0");
         assert_eq!(found.len(), 2);
         assert!(found[0].suits("image/jls") && !found[0].suits("application/octet-stream"));
         assert!(found[1].suits("application/octet-stream") && found[1].any_syntax());

@@ -22,7 +22,9 @@ const PIECES: usize = 4;
 const STALL: Duration = Duration::from_secs(30);
 
 /// A place among the answers that are under way.
-pub(super) async fn place(streams: &std::sync::Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+pub(super) async fn place(
+    streams: &std::sync::Arc<Semaphore>,
+) -> Result<OwnedSemaphorePermit, Failure> {
     let busy = || {
         let reason = "too many retrievals at once; ask again in a few seconds";
         Failure(StatusCode::SERVICE_UNAVAILABLE, reason.into())
@@ -61,7 +63,7 @@ struct Pipe {
 impl Pipe {
     fn send(&self, piece: io::Result<Bytes>) -> io::Result<()> {
         let sent = tokio::time::timeout(STALL, self.sender.send(piece));
-        match self.handle.block_on(async { sent.await }) {
+        match self.handle.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -91,7 +91,8 @@ fn serve() -> Result<(), String> {
     let fragments = Fragments::read(&file).map_err(|e| failed(&e))?;
     let mut output = io::stdout().lock();
     for frame in order.frames {
-        let items = fragments.of_frame(frame, layout.frames).map_err(|Failure(_, reason)| reason)?;
+        let items =
+            fragments.of_frame(frame, layout.frames).map_err(|Failure(_, reason)| reason)?;
         let mut code = Vec::new();
         for (at, length) in items {
             file.copy(*at, *length, &mut code).map_err(|e| failed(&e))?;

@@ -30,7 +30,8 @@ pub(super) fn find(
     for instance in archive.instances(&filter)? {
         let header = &instance.header;
         let series = if level >= Level::Series { header.series.to_string() } else { String::new() };
-        let sop = if level >= Level::Instance { header.sop_instance.to_string() } else { String::new() };
+        let sop =
+            if level >= Level::Instance { header.sop_instance.to_string() } else { String::new() };
         rows.entry((header.study.to_string(), series, sop)).or_default().push(instance);
     }
     let rows = rows.into_values().map(Row);
@@ -47,10 +48,17 @@ fn matches(tag: Tag, wanted: &str, values: &[String]) -> bool {
         return true;
     }
     let is_date = [tags::STUDY_DATE, tags::STUDY_TIME, tags::PATIENT_BIRTH_DATE].contains(&tag);
-    let is_uid = [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID, tags::SOP_CLASS_UID].contains(&tag);
+    let is_uid = [
+        tags::STUDY_INSTANCE_UID,
+        tags::SERIES_INSTANCE_UID,
+        tags::SOP_INSTANCE_UID,
+        tags::SOP_CLASS_UID,
+    ]
+    .contains(&tag);
     values.iter().any(|value| {
         if is_date && let Some((from, to)) = wanted.split_once('-') {
-            return (from.is_empty() || value.as_str() >= from) && (to.is_empty() || value.as_str() <= to);
+            return (from.is_empty() || value.as_str() >= from)
+                && (to.is_empty() || value.as_str() <= to);
         }
         if is_uid || tag == tags::MODALITIES_IN_STUDY {
             return wanted.split([',', '\\']).any(|wanted| wanted.trim() == value);
@@ -61,7 +69,8 @@ fn matches(tag: Tag, wanted: &str, values: &[String]) -> bool {
 
 /// `*` for any run of characters, `?` for one; without recursion.
 fn wildcard(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -142,7 +151,11 @@ impl Row {
         let mut set = Map::new();
         let mut put = |tag: &str, vr: &str, values: Vec<Value>| {
             let values: Vec<Value> = values.into_iter().filter(|v| *v != json!("")).collect();
-            let element = if values.is_empty() { json!({ "vr": vr }) } else { json!({ "vr": vr, "Value": values }) };
+            let element = if values.is_empty() {
+                json!({ "vr": vr })
+            } else {
+                json!({ "vr": vr, "Value": values })
+            };
             set.insert(tag.to_owned(), element);
         };
         let strings = |texts: Vec<String>| texts.into_iter().map(Value::from).collect::<Vec<_>>();

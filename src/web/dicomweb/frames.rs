@@ -58,7 +58,7 @@ impl Layout {
         let pixels = file.pixels_at().ok_or(io::ErrorKind::NotFound)?;
         let first_bit = self.frame_bits * u64::from(frame);
         let at = pixels + first_bit / 8;
-        if first_bit % 8 == 0 && self.frame_bits % 8 == 0 {
+        if first_bit.is_multiple_of(8) && self.frame_bits.is_multiple_of(8) {
             return file.copy(at, self.frame_bytes(), to);
         }
         let shift = (first_bit % 8) as u32;

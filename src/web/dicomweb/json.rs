@@ -174,7 +174,12 @@ mod tests {
     fn values_have_the_forms_of_annex_f() {
         let mut object = InMemDicomObject::new_empty();
         put(&mut object, tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 100");
-        put(&mut object, tags::PIXEL_SPACING, VR::DS, PrimitiveValue::Strs(["1.95 ".into(), "2".into()].into()));
+        put(
+            &mut object,
+            tags::PIXEL_SPACING,
+            VR::DS,
+            PrimitiveValue::Strs(["1.95 ".into(), "2".into()].into()),
+        );
         put(&mut object, tags::INSTANCE_NUMBER, VR::IS, "+7 ");
         put(&mut object, tags::RESCALE_SLOPE, VR::DS, "1e999");
         put(&mut object, tags::PATIENT_NAME, VR::PN, "Roe^Jane=山田 ");
@@ -201,7 +206,10 @@ mod tests {
         ] {
             assert_eq!(map[tag]["Value"], value, "{tag}");
         }
-        assert_eq!(map["7FE00010"], json!({"vr": "OW", "BulkDataURI": "http://h/i/bulkdata/7FE00010"}));
+        assert_eq!(
+            map["7FE00010"],
+            json!({"vr": "OW", "BulkDataURI": "http://h/i/bulkdata/7FE00010"})
+        );
         assert_eq!(map["00282000"]["BulkDataURI"], "http://h/i/bulkdata/00282000");
         let item = &map["54000100"]["Value"][0];
         assert_eq!(item["54001010"]["BulkDataURI"], "http://h/i/bulkdata/54000100/0/54001010");
@@ -211,9 +219,19 @@ mod tests {
     #[test]
     fn names_with_code_extensions_come_out_in_utf_8() {
         let mut object = InMemDicomObject::new_empty();
-        put(&mut object, tags::SPECIFIC_CHARACTER_SET, VR::CS, PrimitiveValue::Strs(["".into(), "ISO 2022 IR 87".into()].into()));
+        put(
+            &mut object,
+            tags::SPECIFIC_CHARACTER_SET,
+            VR::CS,
+            PrimitiveValue::Strs(["".into(), "ISO 2022 IR 87".into()].into()),
+        );
         // PS3.5 H.3.1, as the parser leaves it: byte for byte.
-        put(&mut object, tags::PATIENT_NAME, VR::PN, "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B");
+        put(
+            &mut object,
+            tags::PATIENT_NAME,
+            VR::PN,
+            "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+        );
         let map = describe(object, "", None).unwrap();
         assert_eq!(map["00100010"]["Value"][0]["Ideographic"], "山田^太郎");
         assert_eq!(map["00080005"]["Value"], json!(["ISO_IR 192"]));

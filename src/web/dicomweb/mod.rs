@@ -27,11 +27,11 @@ pub use decoder::work as decode_frames;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ForViewer;
 
+use super::access::{Identity, Right, record_access};
+use super::routes::Routes;
 use super::{Failure, Shared, ask};
 use crate::archive::{Instance, InstanceFilter};
 use crate::dicom::Uid;
-use super::access::{Identity, Right, record_access};
-use super::routes::Routes;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 

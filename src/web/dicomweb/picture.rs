@@ -48,13 +48,15 @@ impl Window {
     /// All values that there are; 0 to 1 where there are none.
     fn around(values: &[f64]) -> Self {
         let finite = || values.iter().copied().filter(|v| v.is_finite());
-        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) =
+            (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         if low <= high { Self { low, high } } else { Self { low: 0.0, high: 1.0 } }
     }
 
     fn shade(&self, value: f64) -> u8 {
         let span = self.high - self.low;
-        let share = if span > 0.0 { (value - self.low) / span } else { f64::from(u8::from(value > 0.0)) };
+        let share =
+            if span > 0.0 { (value - self.low) / span } else { f64::from(u8::from(value > 0.0)) };
         // A cast of what is out of range or no number ends at the nearest end or at 0.
         (share * 255.0).round() as u8
     }
@@ -85,11 +87,11 @@ pub(super) fn draw(
         return colour(object, width, height, bytes);
     }
     let values = values(object, &layout, frame, bytes)?;
-    let window = window
-        .or_else(|| own_window(object, frame))
-        .unwrap_or_else(|| Window::around(&values));
+    let window =
+        window.or_else(|| own_window(object, frame)).unwrap_or_else(|| Window::around(&values));
     let inverse = text(object, tags::PHOTOMETRIC_INTERPRETATION) == "MONOCHROME1";
-    let shade = |value: &f64| if inverse { 255 - window.shade(*value) } else { window.shade(*value) };
+    let shade =
+        |value: &f64| if inverse { 255 - window.shade(*value) } else { window.shade(*value) };
     Ok(Picture { width, height, samples: 1, data: values.iter().map(shade).collect() })
 }
 
@@ -120,7 +122,8 @@ fn values(
             return Ok(bytes.chunks_exact(4).map(float).collect());
         }
         tags::DOUBLE_FLOAT_PIXEL_DATA => {
-            let float = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+            let float =
+                |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
             return Ok(bytes.chunks_exact(8).map(float).collect());
         }
         _ => {}
@@ -166,7 +169,8 @@ fn colour(
 ) -> Result<Picture, Failure> {
     let pixels = width as usize * height as usize;
     let interpretation = text(object, tags::PHOTOMETRIC_INTERPRETATION);
-    if bytes.len() != 3 * pixels || !(interpretation == "RGB" || interpretation.starts_with("YBR")) {
+    if bytes.len() != 3 * pixels || !(interpretation == "RGB" || interpretation.starts_with("YBR"))
+    {
         return Err(unreadable("colour of other than three samples of 8 bits"));
     }
     let planes = text(object, tags::PLANAR_CONFIGURATION) == "1";
@@ -198,7 +202,8 @@ impl Picture {
                 let (ys, xs) = (span(row, rows, self.height), span(column, columns, self.width));
                 let count = (ys.len() * xs.len()) as u32;
                 for sample in 0..self.samples {
-                    let at = |y: usize, x: usize| (y * self.width as usize + x) * self.samples + sample;
+                    let at =
+                        |y: usize, x: usize| (y * self.width as usize + x) * self.samples + sample;
                     let sum: u32 = ys
                         .clone()
                         .flat_map(|y| xs.clone().map(move |x| (y, x)))
@@ -220,7 +225,8 @@ impl Picture {
         } else {
             png::ColorType::Grayscale
         });
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.data));
+        let written =
+            encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.data));
         written.map_err(unreadable)?;
         Ok(out)
     }
@@ -264,7 +270,8 @@ mod tests {
     #[test]
     fn a_picture_keeps_its_mean_and_its_shape_when_scaled_down() {
         let data: Vec<u8> = (0..100u32 * 50).map(|n| (n % 251) as u8).collect();
-        let mean = |data: &[u8]| data.iter().map(|v| f64::from(*v)).sum::<f64>() / data.len() as f64;
+        let mean =
+            |data: &[u8]| data.iter().map(|v| f64::from(*v)).sum::<f64>() / data.len() as f64;
         let picture = Picture { width: 100, height: 50, samples: 1, data: data.clone() };
         let small = picture.clone().within(20, 20);
         assert_eq!((small.width, small.height, small.data.len()), (20, 10, 200));

@@ -41,7 +41,8 @@ fn bad(what: &str) -> Failure {
 impl Rendering {
     fn window(&self) -> Result<Option<Window>, Failure> {
         let Some(text) = &self.window else { return Ok(None) };
-        let wrong = || bad("window is `centre,width` or `centre,width,linear` or `...,linear-exact`");
+        let wrong =
+            || bad("window is `centre,width` or `centre,width,linear` or `...,linear-exact`");
         let pieces: Vec<&str> = text.split(',').map(str::trim).collect();
         let (centre, width, exact) = match pieces[..] {
             [centre, width] => (centre, width, false),

@@ -296,7 +296,9 @@ pub(super) async fn frames(
         .iter()
         .find_map(|range| frame_form(range, &file.syntax, is_encapsulated))
         .ok_or_else(|| {
-            not_acceptable("multipart/related; type=\"application/octet-stream\"; transfer-syntax=*")
+            not_acceptable(
+                "multipart/related; type=\"application/octet-stream\"; transfer-syntax=*",
+            )
         })?;
     let syntax = if form.is_code { file.syntax.as_str() } else { uids::EXPLICIT_VR_LITTLE_ENDIAN };
     let media = format!("{}; transfer-syntax={syntax}", form.media);
@@ -425,7 +427,9 @@ mod tests {
         assert_eq!(syntax("application/dicom").name(&stored), uids::EXPLICIT_VR_LITTLE_ENDIAN);
         let any = syntax("application/dicom; transfer-syntax=*");
         assert_eq!(any.name(&stored), uids::IMPLICIT_VR_LITTLE_ENDIAN);
-        assert!(!syntax("application/dicom; transfer-syntax=1.2.840.10008.1.2.4.80").suits(&stored));
+        assert!(
+            !syntax("application/dicom; transfer-syntax=1.2.840.10008.1.2.4.80").suits(&stored)
+        );
         let big = Uid::parse("1.2.840.10008.1.2.2").unwrap();
         assert!(!syntax("*/*").suits(&big) && any.suits(&big));
     }

@@ -2,8 +2,8 @@
 //! model.
 
 use super::accept::ranges;
-use super::retrieve::not_acceptable;
 use super::found::find;
+use super::retrieve::not_acceptable;
 use super::root;
 use crate::dicom::Uid;
 use crate::web::access::{Identity, record_access};
@@ -81,10 +81,15 @@ impl Search {
                     this.warning = Some("fuzzymatching is not supported; names match literally");
                 }
                 "fuzzymatching" => {}
-                other => match attribute(other) {
-                    Some(tag) => this.matches.push((tag, value)),
-                    None => return Err(bad("a parameter is neither an attribute nor an option; see PS3.18 8.3.4".into())),
-                },
+                other => {
+                    match attribute(other) {
+                        Some(tag) => this.matches.push((tag, value)),
+                        None => return Err(bad(
+                            "a parameter is neither an attribute nor an option; see PS3.18 8.3.4"
+                                .into(),
+                        )),
+                    }
+                }
             }
         }
         Ok(this)

@@ -68,12 +68,8 @@ async fn store(
 ) -> Result<Response, Failure> {
     let mut reader = Reader::new(&boundary_of(headers)?).ok_or_else(unsupported)?;
     let _place = super::body::place(&web.streams).await?;
-    let mut storing = Storing {
-        archive: web.service.archive.clone(),
-        study,
-        part: Part::None,
-        done: Vec::new(),
-    };
+    let mut storing =
+        Storing { archive: web.service.archive.clone(), study, part: Part::None, done: Vec::new() };
     while let Some(bytes) = next(&mut body).await? {
         let events = reader.push(&bytes).map_err(malformed)?;
         for event in events {
@@ -113,7 +109,8 @@ async fn record(web: &Shared, who: &Identity, done: &[Done]) -> Result<(), Failu
     if refused > 0 {
         events.push(event("instances-refused", None, format!("{refused} over STOW-RS")));
     }
-    ask(web, move |service| events.into_iter().try_for_each(|event| service.archive.audit(event))).await
+    ask(web, move |service| events.into_iter().try_for_each(|event| service.archive.audit(event)))
+        .await
 }
 
 fn malformed(error: super::multipart::Malformed) -> Failure {
@@ -178,7 +175,11 @@ enum Part {
     None,
     /// Preamble and meta information, until they are whole.
     Meta(Vec<u8>),
-    DataSet { class: Uid, instance: Uid, spool: Spool },
+    DataSet {
+        class: Uid,
+        instance: Uid,
+        spool: Spool,
+    },
     /// Refused; the rest of it is passed over.
     Refused(Done),
 }
@@ -202,7 +203,11 @@ impl Storing {
                 self.part = if matches!(is_dicom, "" | "application/dicom") {
                     Part::Meta(Vec::new())
                 } else {
-                    Part::Refused(refused(None, CANNOT_UNDERSTAND, "the part is not application/dicom"))
+                    Part::Refused(refused(
+                        None,
+                        CANNOT_UNDERSTAND,
+                        "the part is not application/dicom",
+                    ))
                 };
             }
             Event::Data(data) => {
@@ -230,7 +235,9 @@ impl Storing {
         let meta = match file_meta(&head) {
             Ok(Some(meta)) => meta,
             Ok(None) if head.len() <= MAX_FILE_META_BYTES => return Part::Meta(head),
-            Ok(None) => return Part::Refused(refused(None, CANNOT_UNDERSTAND, "no data set follows")),
+            Ok(None) => {
+                return Part::Refused(refused(None, CANNOT_UNDERSTAND, "no data set follows"));
+            }
             Err(error) => {
                 return Part::Refused(refused(None, CANNOT_UNDERSTAND, &error.to_string()));
             }
@@ -257,7 +264,9 @@ impl Storing {
     async fn end(&mut self) -> Done {
         match std::mem::replace(&mut self.part, Part::None) {
             Part::Refused(done) => done,
-            Part::None | Part::Meta(_) => refused(None, CANNOT_UNDERSTAND, "the part is no DICOM file"),
+            Part::None | Part::Meta(_) => {
+                refused(None, CANNOT_UNDERSTAND, "the part is no DICOM file")
+            }
             Part::DataSet { class, instance, spool } => match spool.commit().await {
                 Ok(Receipt::Stored(kept) | Receipt::Duplicate(kept)) => {
                     let address = (kept.header.study, kept.header.series);
