@@ -47,6 +47,14 @@ async function settled(page, name, wanted) {
   }
 }
 
+// A browser that has never been here: the viewer then shows its tour and its notice.
+async function fresh(browser, broken) {
+  const page = await (await browser.newContext({ viewport: { width: 1400, height: 900 } })).newPage();
+  page.setDefaultTimeout(DEADLINE);
+  page.on('pageerror', (error) => broken.push(error.message));
+  return page;
+}
+
 async function open(page, study) {
   await page.goto(`${url}/viewer?StudyInstanceUIDs=${study}`, { timeout: DEADLINE });
   await page.getByText('Skip all').click({ timeout: DEADLINE });
@@ -72,10 +80,8 @@ async function overlay(page, series) {
 (async () => {
   const args = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'];
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
-  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-  page.setDefaultTimeout(DEADLINE);
   const broken = [];
-  page.on('pageerror', (error) => broken.push(error.message));
+  let page = await fresh(browser, broken);
 
   const rows = await (await page.request.get(`${url}/dicom-web/studies`)).json();
   const study = rows.find((row) => STUDY.test(row['00080061'].Value.join()))['0020000D'].Value[0];
@@ -98,6 +104,7 @@ async function overlay(page, series) {
   await overlay(page, /SPECT/);
   await settled(page, 'spect-over-ct', (seen) => seen.tinted > 0.15);
 
+  page = await fresh(browser, broken);
   await open(page, study);
   await settled(page, 'ct-again', (seen) => seen.grey > 0.1 && seen.tinted < 0.05);
   await overlay(page, /Absorbed dose/);

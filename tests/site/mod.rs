@@ -251,15 +251,27 @@ pub struct Orthanc {
     pub http: SocketAddr,
 }
 
+/// Where Debian puts Orthanc's DICOMweb plugin.
+const DICOMWEB_PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
 impl Orthanc {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With its DICOMweb plugin, where that is installed.
+    pub fn start_with_dicomweb() -> Option<Self> {
+        Path::new(DICOMWEB_PLUGIN).exists().then(|| Self::start_with(&[DICOMWEB_PLUGIN]))
+    }
+
+    fn start_with(plugins: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (dicom_port, http_port) = (free_port(), free_port());
         let config = serde_json::json!({
             "Name": "PACS", "StorageDirectory": folder.path().join("db"),
             "IndexDirectory": folder.path().join("db"), "DicomAet": "ORTHANC",
             "DicomPort": dicom_port, "HttpPort": http_port, "RemoteAccessAllowed": false,
-            "AuthenticationEnabled": false, "Plugins": [],
+            "AuthenticationEnabled": false, "Plugins": plugins,
             "DicomModalities": { "grayd": ["GRAYD", "127.0.0.1", 1] }
         });
         let file = folder.path().join("orthanc.json");

@@ -55,8 +55,11 @@ impl Window {
 
     fn shade(&self, value: f64) -> u8 {
         let span = self.high - self.low;
-        let share =
-            if span > 0.0 { (value - self.low) / span } else { f64::from(u8::from(value > 0.0)) };
+        let share = if span > 0.0 {
+            (value - self.low) / span
+        } else {
+            f64::from(u8::from(value > self.low))
+        };
         // A cast of what is out of range or no number ends at the nearest end or at 0.
         (share * 255.0).round() as u8
     }
