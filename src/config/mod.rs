@@ -4,16 +4,14 @@
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
 pub mod node;
-pub mod parameters;
 pub mod plan;
 pub mod protocol;
 pub mod watch;
 pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
-pub use parameters::{Biology, Engine, Kinetics, KineticsMethod, Parameters};
 pub use plan::{Administration, Cycle, Plan};
-pub use protocol::{Protocol, Protocols};
+pub use protocol::{Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols};
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;
 

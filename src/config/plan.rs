@@ -3,8 +3,7 @@
 //! [`Plan::read`] takes the file to typed values: activities in Bq, instants in UTC, a nuclide
 //! that exists, rules that compile. A plan with any fault is no plan.
 
-use super::parameters::{Parameters, PlanSettings};
-use super::protocol::{Protocol, Protocols};
+use super::protocol::{Parameters, Protocol, Protocols};
 use super::yaml::{Document, Fault, Step, steps};
 use crate::dicom::PatientIdentity;
 use crate::quantity::Becquerel;
@@ -49,9 +48,7 @@ pub struct Plan {
     /// Ascending by number and by time of administration.
     pub cycles: Vec<Cycle>,
     pub match_rules: Vec<MatchRule>,
-    /// This patient's overrides.
-    pub settings: PlanSettings,
-    /// The protocol's parameters with the overrides applied.
+    /// The protocol's parameters with the plan's `settings`.
     pub parameters: Parameters,
 }
 
@@ -145,8 +142,9 @@ struct PlanFile {
     cycles: Vec<CycleFile>,
     #[serde(default, rename = "match")]
     match_rules: BTreeMap<String, String>,
-    #[serde(default)]
-    settings: PlanSettings,
+    /// Read as a part of the protocol.
+    #[serde(rename = "settings")]
+    _settings: Option<BTreeMap<String, serde::de::IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -192,15 +190,15 @@ impl Plan {
         check.patient(&plan);
         check.cycles(&plan.cycles);
         check.facts(&plan.patient_facts);
-        check.settings(&plan.settings);
         let rules = check.rules(&plan.match_rules);
         let protocol = check.protocol(&plan, protocols);
         let nuclide = check.nuclide(&plan, protocol);
-        match (protocol, nuclide, check.faults) {
-            (Some(protocol), Some(nuclide), faults) if faults.is_empty() => {
-                Ok(plan.into_plan(file, text, protocol, nuclide, rules))
+        let parameters = check.parameters(protocol, protocols);
+        match (protocol, nuclide, parameters, check.faults) {
+            (Some(protocol), Some(nuclide), Some(parameters), faults) if faults.is_empty() => {
+                Ok(plan.into_plan(file, text, protocol, parameters, nuclide, rules))
             }
-            (_, _, faults) => Err(faults),
+            (.., faults) => Err(faults),
         }
     }
 
@@ -228,6 +226,7 @@ impl PlanFile {
         file: &str,
         text: &str,
         protocol: &Protocol,
+        parameters: Parameters,
         nuclide: Nuclide,
         match_rules: Vec<MatchRule>,
     ) -> Plan {
@@ -252,8 +251,7 @@ impl PlanFile {
             patient_facts: self.patient_facts,
             cycles: cycles.collect(),
             match_rules,
-            parameters: protocol.parameters.with(&self.settings),
-            settings: self.settings,
+            parameters,
         }
     }
 }
@@ -423,12 +421,20 @@ impl Check<'_> {
         nuclide
     }
 
-    fn settings(&mut self, settings: &PlanSettings) {
-        for (path, message) in settings.faults() {
-            let path: Vec<Step<'_>> = std::iter::once(Step::from("settings"))
-                .chain(path.iter().map(|key| Step::from(key.as_str())))
-                .collect();
-            self.fault(&path, message);
+    /// The protocol's with the plan's `settings`; where the protocol is not known, any other's
+    /// keys serve to check them.
+    fn parameters(
+        &mut self,
+        protocol: Option<&Protocol>,
+        protocols: &Protocols,
+    ) -> Option<Parameters> {
+        let protocol = protocol.or_else(|| protocols.iter().next())?;
+        match protocol.with(self.document) {
+            Ok(parameters) => Some(parameters),
+            Err(faults) => {
+                self.faults.extend(faults);
+                None
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ fn cycle_state(plan: &Plan, cycle: &Cycle, points: &[&Series<'_>]) -> CycleState
         administered_at: cycle.administered.at,
         administered_mbq: cycle.administered.activity.mbq(),
         time_points: time_points.collect(),
-        time_points_wanted: plan.parameters.imaging.time_points,
+        time_points_wanted: plan.parameters.imaging.time_points.value,
     }
 }
 
@@ -82,7 +82,7 @@ fn hours_between(from: Timestamp, to: Timestamp) -> f64 {
 /// From the administration to the next one or the end of the protocol's window.
 fn window(plan: &Plan, index: usize) -> (Timestamp, Timestamp) {
     let begin = plan.cycles[index].administered.at;
-    let seconds = Seconds::from_hours(plan.parameters.imaging.window_h).value();
+    let seconds = Seconds::from_hours(plan.parameters.imaging.window_h.value).value();
     // The window is at most 10^4 h (checked with the protocol), far inside an i64.
     let end =
         begin.checked_add(SignedDuration::from_secs(seconds as i64)).unwrap_or(Timestamp::MAX);
@@ -140,7 +140,7 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
                 "it was acquired {:.0} h after the administration of cycle {}, the window is {} h",
                 hours_between(cycle.administered.at, acquired),
                 cycle.number,
-                plan.parameters.imaging.window_h
+                plan.parameters.imaging.window_h.value
             ),
             None => format!("it was acquired ({acquired}) before the first administration"),
         };
@@ -182,11 +182,11 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
             return Err(vec![self.cycle_waits(Why::Ambiguous, reason, supply)]);
         }
         let count = self.points.len();
-        let complete = count >= imaging.time_points as usize;
-        if !(complete || imaging.provisional && count >= imaging.at_least as usize) {
+        let complete = count >= imaging.time_points.value as usize;
+        if !(complete || imaging.provisional && count >= imaging.at_least.value as usize) {
             return Err(vec![self.cycle_waits(
                 Why::TimePointsMissing,
-                format!("{count} of {} time points have come", imaging.time_points),
+                format!("{count} of {} time points have come", imaging.time_points.value),
                 "send the next one, or lower settings.imaging.time_points in the plan",
             )]);
         }

@@ -55,7 +55,9 @@ pub fn fit(
                 .map(|(image, &activity)| CurvePoint {
                     time: image.after_administration,
                     activity,
-                    relative_uncertainty: Some(request.plan.parameters.kinetics.relative_sigma),
+                    relative_uncertainty: Some(
+                        request.plan.parameters.kinetics.relative_sigma.value,
+                    ),
                 })
                 .collect();
             let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
@@ -87,7 +89,10 @@ fn method(region: &str, kinetics: &Kinetics, points: usize) -> Result<Method, Pi
             })?;
             Method::SingleTimePoint {
                 effective_half_life: Seconds::from_hours(hours),
-                relative_uncertainty: kinetics.half_life_relative_uncertainty,
+                relative_uncertainty: kinetics
+                    .half_life_relative_uncertainty
+                    .as_ref()
+                    .map(|uncertainty| uncertainty.value),
             }
         }
     })

@@ -108,7 +108,7 @@ fn simulate(
             Phantom::from_ct(&hu, &density(masses)).map_err(failed)?
         }
         None => {
-            let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml);
+            let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml.value);
             let tissue = MaterialLibrary::embedded().by_name("soft-tissue").ok_or_else(|| {
                 PipelineError::Failed("no material is named soft-tissue in the tables".into())
             })?;

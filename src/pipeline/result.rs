@@ -299,10 +299,10 @@ fn bed(
     let stated = request.plan.parameters.biology.bed_parameters.get(&region.name);
     let of_plan = stated.map(|stated| TissueParameters {
         tissue: region.name.clone(),
-        alpha_beta: Gray::new(stated.alpha_beta_gy),
-        repair_half_time: Seconds::from_hours(stated.repair_half_time_h),
-        provenance: "stated".into(),
-        source: "the plan or protocol".into(),
+        alpha_beta: Gray::new(stated.value.alpha_beta_gy),
+        repair_half_time: Seconds::from_hours(stated.value.repair_half_time_h),
+        provenance: stated.provenance.tag().into(),
+        source: stated.source.clone(),
     });
     let anatomy = region.anatomy.as_ref().map(|code| code.meaning.as_str());
     let of_table = || {

@@ -64,7 +64,7 @@ pub fn masses(
     placed: &Placed,
     request: &Request,
 ) -> Result<VoxelMass, PipelineError> {
-    let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml);
+    let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml.value);
     let source = match &placed.ct {
         Some((index, grid_to_ct)) => DensitySource::Ct {
             hu: &inputs.cts[*index].hu,

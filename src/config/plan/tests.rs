@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::parameters::{DoseGrid, Engine};
+use crate::config::protocol::{DoseGrid, Engine, Provenance};
 
 /// The example of the interface, to the letter but for the protocol's name.
 const EXAMPLE: &str = r#"patient: { id: "P-0001", issuer: "HOSPITAL" }     # issuer optional
@@ -36,7 +36,7 @@ fn the_example_is_read_to_typed_values() {
     assert_eq!(plan.parameters.kinetics.half_life_h("kidney"), Some(75.0));
     assert_eq!(plan.parameters.dose.engine, Engine::Kernel);
     assert_eq!(plan.parameters.dose.grid, DoseGrid::Ct);
-    assert_eq!(plan.parameters.dose.spacing_mm, Some(4.0));
+    assert_eq!(plan.parameters.dose.spacing_mm.unwrap().value, 4.0);
     let tags = |text: &str| [("SeriesDescription".to_owned(), text.to_owned())].into();
     assert!(plan.match_rules[0].fits(&tags("wb lu177 spect ac")));
     assert!(!plan.match_rules[0].fits(&tags("CT")));
@@ -89,6 +89,43 @@ fn each_slip_is_reported_where_it_stands() {
     for (from, to, expected) in cases {
         let text = EXAMPLE.replacen(from, to, 1);
         let faults = read(&text).expect_err(to);
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected}: {faults:#?}");
+    }
+}
+
+#[test]
+fn what_a_plan_states_needs_no_source_and_is_confirmed_by_the_plan() {
+    let unconfirmed = |plan: &Plan| plan.parameters.unconfirmed.join(" ");
+    let before = read(EXAMPLE).unwrap();
+    assert!(unconfirmed(&before).contains("kinetics.relative_sigma"));
+    let stated = EXAMPLE.replace("kinetics: {", "kinetics: { relative_sigma: 0.05,");
+    let plan = read(&stated).unwrap();
+    assert_eq!(plan.parameters.kinetics.relative_sigma.value, 0.05);
+    assert_eq!(plan.parameters.kinetics.relative_sigma.provenance, Provenance::Site);
+    assert!(!unconfirmed(&plan).contains("relative_sigma"));
+    assert!(unconfirmed(&plan).contains("dose.stated_density_g_per_ml"));
+}
+
+#[test]
+fn any_key_of_a_protocol_can_be_stated_and_nothing_else() {
+    let settings = |text: &str| format!("{}\n{text}", EXAMPLE.split("settings:").next().unwrap());
+    let bed = "settings: { biology: { bed_parameters: { Kidney: \
+               { alpha_beta_gy: 2.5, repair_half_time_h: 2 } } } }";
+    let plan = read(&settings(bed)).unwrap();
+    assert_eq!(plan.parameters.biology.bed_parameters["Kidney"].value.alpha_beta_gy, 2.5);
+    // One time point is enough for whoever asks for one.
+    let plan = read(&settings("settings: { imaging: { time_points: 1 } }")).unwrap();
+    assert_eq!(plan.parameters.imaging.at_least.value, 1);
+    assert_eq!(read(&settings("settings:")).unwrap().parameters.imaging.at_least.value, 2);
+    let faults = [
+        ("settings: { imaging: { window_h: 0.5 } }", "p.yaml:13:34: 0.5 is out of range"),
+        ("settings: { biology: { bed_parameters: { K: { alpha_beta_gy: 2 } } } }", "p.yaml:13:45"),
+        ("settings: { kinetic: {} }", "p.yaml:13:13: unknown key `kinetic`; known here are"),
+        ("settings: { name: other }", "p.yaml:13:13: unknown key `name`"),
+        ("settings: 7", "p.yaml:13:11: `7` stands here; write keys with values"),
+    ];
+    for (text, expected) in faults {
+        let faults = read(&settings(text)).expect_err(text);
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected}: {faults:#?}");
     }
 }

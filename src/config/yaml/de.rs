@@ -1,6 +1,6 @@
 //! From YAML text to nodes, and from nodes to typed values.
 
-use super::{Entry, Kind, Node, Position, Scalar};
+use super::{Entry, Kind, Node, Origin, Position, Scalar};
 use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, IntoDeserializer, Visitor};
 use serde_saphyr::{Location, Spanned};
@@ -67,7 +67,8 @@ impl<'de> Visitor<'de> for RawVisitor {
 /// The tree of a document; an empty document is an empty map.
 pub(super) fn tree(text: &str) -> Result<Node, (Position, String)> {
     let raw: Spanned<Raw> = serde_saphyr::from_str(text).map_err(|error| {
-        let position = error.location().map_or(Position { line: 1, column: 1 }, position);
+        let position =
+            error.location().map_or(Position { line: 1, column: 1, origin: Origin::Own }, position);
         let message = error.without_snippet().to_string();
         // The parser ends some messages with the position that we print in front.
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
@@ -85,7 +86,7 @@ pub(super) fn tree(text: &str) -> Result<Node, (Position, String)> {
 }
 
 fn position(location: Location) -> Position {
-    Position { line: location.line().max(1), column: location.column().max(1) }
+    Position { line: location.line().max(1), column: location.column().max(1), origin: Origin::Own }
 }
 
 struct Builder<'a> {
@@ -310,10 +311,15 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
     }
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
+        // Who lays a bare value over a constant is its source.
+        let over = self.0.position.origin == Origin::Over;
+        if name == "Sourced" && over && self.0.child(&"value".into()).is_none() {
+            return self.mark(visitor.visit_map(Stated { node: self.0, next: 0 }));
+        }
         self.deserialize_map(visitor)
     }
     fn deserialize_enum<V: Visitor<'de>>(
@@ -372,5 +378,40 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
     ) -> Result<T::Value, ReadError> {
         let node = self.value.take().expect("serde asks for a value only after its key");
         NodeDeserializer(node).mark(seed.deserialize(NodeDeserializer(node)))
+    }
+}
+
+/// A bare value as `{ value, provenance: site, source }`.
+struct Stated<'a> {
+    node: &'a Node,
+    next: usize,
+}
+
+impl Stated<'_> {
+    const KEYS: [&'static str; 3] = ["value", "provenance", "source"];
+}
+
+impl<'de> de::MapAccess<'de> for Stated<'_> {
+    type Error = ReadError;
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, ReadError> {
+        let Some(&key) = Self::KEYS.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        let key: StrDeserializer<'_, ReadError> = key.into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+    fn next_value_seed<T: de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, ReadError> {
+        let text = match self.next {
+            1 => return seed.deserialize(NodeDeserializer(self.node)),
+            2 => "site",
+            _ => "settings of the plan",
+        };
+        let text: StrDeserializer<'_, ReadError> = text.into_deserializer();
+        seed.deserialize(text)
     }
 }

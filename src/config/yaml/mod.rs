@@ -48,6 +48,16 @@ impl std::fmt::Display for Fault {
 struct Position {
     line: u64,
     column: u64,
+    origin: Origin,
+}
+
+/// The file that a node stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The document's own.
+    Own,
+    /// The one that was laid over it.
+    Over,
 }
 
 /// One YAML node. `id` is its name within the document.
@@ -107,6 +117,8 @@ impl From<usize> for Step<'_> {
 #[derive(Debug, Clone)]
 pub struct Document {
     file: String,
+    /// The file of what was laid over.
+    over: Option<String>,
     root: Node,
     whole: bool,
 }
@@ -140,7 +152,7 @@ impl Document {
             column: position.column,
             message,
         })?;
-        Ok(Self { file: file.to_owned(), root, whole: true })
+        Ok(Self { file: file.to_owned(), over: None, root, whole: true })
     }
 
     pub fn file(&self) -> &str {
@@ -186,6 +198,38 @@ impl Document {
         path.iter().try_fold(&self.root, |node, step| node.child(step)).is_some()
     }
 
+    /// Takes these keys of the outermost map into a document of their own.
+    pub fn split_off(&mut self, keys: &[&str]) -> Self {
+        let mut other = self.clone();
+        let named = |entry: &Entry| keys.contains(&entry.key.as_str());
+        if let (Kind::Map(own), Kind::Map(others)) = (&mut self.root.kind, &mut other.root.kind) {
+            own.retain(|entry| !named(entry));
+            others.retain(named);
+        }
+        other
+    }
+
+    /// Lays the section `key` of another document over this one: what is written there counts
+    /// instead of what is written here, maps key by key. Faults of it name the other file.
+    pub fn lay_over(&mut self, other: &Self, key: &str) {
+        self.over = Some(other.file.clone());
+        let Some(section) = other.root.child(&key.into()) else { return };
+        let mut section = section.clone();
+        section.move_in(self.root.id_max());
+        self.root.lay_over(section);
+    }
+
+    pub fn is_laid_over(&self) -> bool {
+        self.over.is_some()
+    }
+
+    /// The dotted path of every constant `{ value, provenance, source }` with this provenance.
+    pub fn with_provenance(&self, provenance: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        self.root.with_provenance(provenance, "", &mut found);
+        found
+    }
+
     fn position_of(&self, path: &[Step<'_>]) -> Position {
         let mut node = &self.root;
         for step in path {
@@ -198,7 +242,11 @@ impl Document {
     }
 
     fn fault(&self, position: Position, message: String) -> Fault {
-        Fault { file: self.file.clone(), line: position.line, column: position.column, message }
+        let file = match (position.origin, &self.over) {
+            (Origin::Over, Some(over)) => over,
+            _ => &self.file,
+        };
+        Fault { file: file.clone(), line: position.line, column: position.column, message }
     }
 }
 
@@ -210,6 +258,78 @@ impl Node {
             }
             (Kind::Sequence(items), Step::Index(index)) => items.get(*index),
             _ => None,
+        }
+    }
+
+    /// A constant with its source.
+    fn is_sourced(&self) -> bool {
+        ["value", "provenance"].iter().all(|key| self.child(&(*key).into()).is_some())
+    }
+
+    fn id_max(&self) -> usize {
+        let below = match &self.kind {
+            Kind::Map(entries) => {
+                entries.iter().map(|entry| entry.key_id.max(entry.value.id_max())).max()
+            }
+            Kind::Sequence(items) => items.iter().map(Self::id_max).max(),
+            Kind::Null | Kind::Scalar(..) => None,
+        };
+        self.id.max(below.unwrap_or(0))
+    }
+
+    /// Makes this node one of another document whose ids end at `offset`.
+    fn move_in(&mut self, offset: usize) {
+        self.id += offset;
+        self.position.origin = Origin::Over;
+        match &mut self.kind {
+            Kind::Map(entries) => {
+                for entry in entries {
+                    entry.key_id += offset;
+                    entry.key_position.origin = Origin::Over;
+                    entry.value.move_in(offset);
+                }
+            }
+            Kind::Sequence(items) => items.iter_mut().for_each(|item| item.move_in(offset)),
+            Kind::Null | Kind::Scalar(..) => {}
+        }
+    }
+
+    fn lay_over(&mut self, over: Self) {
+        if matches!(over.kind, Kind::Null) {
+            return;
+        }
+        let sourced = self.is_sourced();
+        match (&mut self.kind, over) {
+            (Kind::Map(entries), Self { kind: Kind::Map(others), .. }) if !sourced => {
+                for other in others {
+                    match entries.iter_mut().find(|entry| entry.key == other.key) {
+                        Some(entry) => entry.value.lay_over(other.value),
+                        None => entries.push(other),
+                    }
+                }
+            }
+            (_, over) => *self = over,
+        }
+    }
+
+    fn with_provenance(&self, provenance: &str, path: &str, found: &mut Vec<String>) {
+        if self.is_sourced() {
+            let tag = self.child(&"provenance".into());
+            let is = |tag: &Self| matches!(&tag.kind, Kind::Scalar(_, text) if text == provenance);
+            found.extend(tag.filter(|tag| is(tag)).map(|_| path.to_owned()));
+        }
+        let below = |step: &str| match path {
+            "" => step.to_owned(),
+            path => format!("{path}.{step}"),
+        };
+        match &self.kind {
+            Kind::Map(entries) => entries
+                .iter()
+                .for_each(|e| e.value.with_provenance(provenance, &below(&e.key), found)),
+            Kind::Sequence(items) => items.iter().enumerate().for_each(|(index, item)| {
+                item.with_provenance(provenance, &below(&index.to_string()), found);
+            }),
+            Kind::Null | Kind::Scalar(..) => {}
         }
     }
 

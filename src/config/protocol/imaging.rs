@@ -1,0 +1,29 @@
+//! `imaging:` what is imaged and when.
+
+use super::{Check, Section, Sourced};
+use serde::{Deserialize, Serialize};
+
+/// More time points than any protocol images.
+pub const TIME_POINTS_MAX: u32 = 20;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imaging {
+    /// Time points that make a cycle's imaging complete.
+    pub time_points: Sourced<u32>,
+    /// Time points without which nothing can be computed.
+    pub at_least: Sourced<u32>,
+    /// Compute provisionally after each time point from `at_least` on.
+    pub provisional: bool,
+    /// Images later than this after the administration do not belong to the cycle, h.
+    pub window_h: Sourced<f64>,
+}
+
+impl Section for Imaging {
+    fn check(&self, check: &mut Check<'_>) {
+        let points = f64::from(self.time_points.value);
+        check.number("time_points", &self.time_points, 1.0..=f64::from(TIME_POINTS_MAX));
+        check.number("at_least", &self.at_least, 1.0..=points);
+        check.number("window_h", &self.window_h, 1.0..=1e4);
+    }
+}

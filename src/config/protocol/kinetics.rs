@@ -1,0 +1,51 @@
+//! `kinetics:` from activities to time-integrated activity.
+
+use super::{Check, Section, Sourced};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The key of a map of half-lives that stands for every region not named.
+pub const DEFAULT_REGION: &str = "default";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KineticsMethod {
+    /// The model with the smallest corrected Akaike criterion among those the data can carry.
+    SelectByAicc,
+    MonoExponential,
+    BiExponential,
+    /// One measured point and a stated effective half-life.
+    SingleTimePoint,
+    /// Physical decay alone after the measured point.
+    PhysicalOnly,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kinetics {
+    pub method: KineticsMethod,
+    /// Relative standard uncertainty (k = 1) of a measured activity where none is known.
+    pub relative_sigma: Sourced<f64>,
+    /// Stated effective half-lives, h, by region; [`DEFAULT_REGION`] for those not named.
+    #[serde(default)]
+    pub effective_half_life_h: BTreeMap<String, Sourced<f64>>,
+    /// Relative standard uncertainty (k = 1) of a stated half-life; absent: unknown.
+    pub half_life_relative_uncertainty: Option<Sourced<f64>>,
+}
+
+impl Kinetics {
+    /// The stated effective half-life of a region, h.
+    pub fn half_life_h(&self, region: &str) -> Option<f64> {
+        let stated = &self.effective_half_life_h;
+        stated.get(region).or_else(|| stated.get(DEFAULT_REGION)).map(|hours| hours.value)
+    }
+}
+
+impl Section for Kinetics {
+    fn check(&self, check: &mut Check<'_>) {
+        check.number("relative_sigma", &self.relative_sigma, 0.001..=1.0);
+        check.each("effective_half_life_h", &self.effective_half_life_h, 0.01..=1e5);
+        let uncertainty = self.half_life_relative_uncertainty.as_ref();
+        check.optional("half_life_relative_uncertainty", uncertainty, 0.0..=1.0);
+    }
+}

@@ -1,0 +1,228 @@
+//! Protocols: what is imaged, fitted and computed by default, each constant with its source.
+//!
+//! A protocol file holds its names and then one section a stage of the pipeline; each section has
+//! its own file here, which declares its keys, their units and ranges.
+
+mod biology;
+mod dose;
+mod imaging;
+mod kinetics;
+mod parameters;
+mod quantification;
+mod regions;
+mod registration;
+mod section;
+mod sourced;
+
+pub use biology::{BedParameters, Biology};
+pub use dose::{Dose, DoseGrid, Engine};
+pub use imaging::Imaging;
+pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
+pub use parameters::Parameters;
+pub use quantification::Quantification;
+pub use regions::Regions;
+pub use registration::Registration;
+pub use section::{Check, Section};
+pub use sourced::{Provenance, Sourced};
+
+use super::yaml::{Document, Fault, steps};
+use crate::quantity::nuclide::Nuclide;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The protocols that come with the program.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("multi-time-point.yaml", include_str!("../../../config/protocols/multi-time-point.yaml")),
+    ("single-time-point.yaml", include_str!("../../../config/protocols/single-time-point.yaml")),
+];
+
+/// One protocol. Valid by construction.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    pub name: String,
+    pub version: String,
+    /// One line.
+    pub title: String,
+    /// What it does and for whom, in a few sentences.
+    pub description: String,
+    /// Where the protocol fixes it.
+    pub radiopharmaceutical: Option<String>,
+    pub nuclide: Option<Nuclide>,
+    pub parameters: Parameters,
+    /// The file as it was read, for people to see and for the parameters' hash.
+    pub text: String,
+    /// Comes with the program (else from the site's folder).
+    pub built_in: bool,
+    /// The sections as written, for plans to be laid over.
+    sections: Document,
+}
+
+/// All protocols by name; a site's own replaces a built-in one of the same name.
+#[derive(Debug, Clone, Default)]
+pub struct Protocols(BTreeMap<String, Protocol>);
+
+/// What a protocol file says about itself; every other key is a section's.
+const HEAD_KEYS: [&str; 6] =
+    ["name", "version", "title", "description", "radiopharmaceutical", "nuclide"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: String,
+    version: String,
+    title: String,
+    description: String,
+    radiopharmaceutical: Option<String>,
+    nuclide: Option<String>,
+}
+
+impl Head {
+    /// Checks the name, and finds the nuclide where one is named.
+    fn check(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<Nuclide> {
+        let legal = !self.name.is_empty()
+            && self.name.len() <= 64
+            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !legal {
+            let message = "must be lower-case letters, digits and hyphens, like `lu177-uppsala`";
+            faults.push(document.fault_at(steps!["name"], message));
+        }
+        let nuclide = self.nuclide.as_deref().map(Nuclide::parse).transpose();
+        nuclide.unwrap_or_else(|error| {
+            faults.push(document.fault_at(steps!["nuclide"], error.to_string()));
+            None
+        })
+    }
+}
+
+impl Protocols {
+    /// The built-in protocols and those of the site's folder; `Err` holds every fault.
+    pub fn load(folder: Option<&Path>) -> Result<Self, Vec<Fault>> {
+        let mut protocols = Self::default();
+        let mut faults = Vec::new();
+        for (file, text) in BUILT_IN {
+            protocols.add(file, text, true, &mut faults);
+        }
+        let listed = folder.map_or(Ok(Vec::new()), super::yaml_files);
+        for path in listed.unwrap_or_else(|fault| {
+            faults.push(fault);
+            Vec::new()
+        }) {
+            match super::read_text(&path) {
+                Ok(text) => {
+                    protocols.add(&path.display().to_string(), &text, false, &mut faults);
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(protocols) } else { Err(faults) }
+    }
+
+    fn add(&mut self, file: &str, text: &str, built_in: bool, faults: &mut Vec<Fault>) {
+        match Protocol::read(file, text, built_in) {
+            Ok(protocol) => {
+                let name = protocol.name.clone();
+                let before = self.0.insert(name.clone(), protocol);
+                if before.is_some_and(|other| other.built_in == built_in) {
+                    let message = format!("there are two protocols `{name}`; rename one");
+                    faults.push(Fault::of_file(file, message));
+                }
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+
+    /// One protocol alone: what a worker is given.
+    pub fn of(protocol: Protocol) -> Self {
+        Self([(protocol.name.clone(), protocol)].into())
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Protocol> {
+        self.0.get(name)
+    }
+
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = &Protocol> {
+        self.0.values()
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}
+
+impl Protocol {
+    /// Reads and checks one protocol; `Err` holds every fault.
+    pub fn read(file: &str, text: &str, built_in: bool) -> Result<Self, Vec<Fault>> {
+        let mut sections = Document::parse(file, text).map_err(|fault| vec![fault])?;
+        let mut head = sections.split_off(&HEAD_KEYS);
+        let (read, mut faults) = head.read::<Head>();
+        let nuclide = read.as_ref().and_then(|read| read.check(&head, &mut faults));
+        let parameters = Parameters::read(&mut sections).map_err(|found| faults.extend(found));
+        let (Some(read), Ok(parameters)) = (read, parameters) else { return Err(faults) };
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            parameters,
+            name: read.name,
+            version: read.version,
+            title: read.title,
+            description: read.description,
+            radiopharmaceutical: read.radiopharmaceutical,
+            nuclide,
+            text: text.to_owned(),
+            built_in,
+            sections,
+        })
+    }
+
+    /// The parameters with the `settings` of a plan; `Err` holds every fault, at the plan's lines.
+    pub fn with(&self, plan: &Document) -> Result<Parameters, Vec<Fault>> {
+        let mut sections = self.sections.clone();
+        sections.lay_over(plan, "settings");
+        Parameters::read(&mut sections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_protocols_are_sound() {
+        let protocols = Protocols::load(None).unwrap();
+        assert_eq!(protocols.names(), ["multi-time-point", "single-time-point"]);
+        let single = &protocols.find("single-time-point").unwrap().parameters;
+        assert_eq!(single.kinetics.method, KineticsMethod::SingleTimePoint);
+        let points = (single.imaging.time_points.value, single.imaging.at_least.value);
+        assert_eq!(points, (1, 1));
+    }
+
+    #[test]
+    fn a_site_s_protocol_replaces_the_built_in_one_and_its_faults_have_positions() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = BUILT_IN[0].1.replace("version: \"1\"", "version: \"site-7\"");
+        std::fs::write(folder.path().join("own.yaml"), &own).unwrap();
+        let protocols = Protocols::load(Some(folder.path())).unwrap();
+        let protocol = protocols.find("multi-time-point").unwrap();
+        assert_eq!((protocol.version.as_str(), protocol.built_in), ("site-7", false));
+
+        let broken = own.replace("name: multi-time-point", "name: Multi Time");
+        let broken = broken.replace("provisional: false", "provisional: perhaps");
+        let path = folder.path().join("own.yaml");
+        std::fs::write(&path, &broken).unwrap();
+        let faults = Protocols::load(Some(folder.path())).unwrap_err();
+        let line = |needle: &str| 1 + broken.lines().position(|l| l.contains(needle)).unwrap();
+        let texts: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let file = path.display();
+        assert!(texts.contains(&format!(
+            "{file}:{}:7: must be lower-case letters, digits and hyphens, like `lu177-uppsala`",
+            line("name: Multi Time")
+        )));
+        assert!(texts.contains(&format!(
+            "{file}:{}:16: the text `perhaps` stands here; write true or false",
+            line("perhaps")
+        )));
+    }
+}
