@@ -25,7 +25,7 @@ fn good_length(least: usize) -> usize {
     let fast = |n: &usize| {
         let mut odd = n / 8;
         for factor in [2, 3] {
-            while odd % factor == 0 {
+            while odd.is_multiple_of(factor) {
                 odd /= factor;
             }
         }
