@@ -164,6 +164,8 @@ pub struct CycleResult {
     pub structure_set: Option<StructureSetReference>,
     /// Gy, on the dose grid.
     pub dose_gy: Volume<f32>,
+    /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
+    pub dose_error_gy: Option<Volume<f32>>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
