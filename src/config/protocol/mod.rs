@@ -15,7 +15,7 @@ mod section;
 mod sourced;
 
 pub use biology::{BedParameters, Biology};
-pub use dose::{Dose, DoseGrid, Engine};
+pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use imaging::Imaging;
 pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
 pub use parameters::Parameters;
