@@ -20,6 +20,7 @@ pub mod segment;
 pub mod kinetics;
 pub mod dose;
 pub mod biology;
+pub mod uncertainty;
 
 // ... until the results are written down again and shown.
 pub mod report;

@@ -10,8 +10,22 @@ const PLAN: &str = "patient: { id: P-1 }\nprotocol: single-time-point\n\
     { activity_mbq: 7400, at: 2026-03-02T10:00:00Z }\n\
     settings: { kinetics: { effective_half_life_h: { default: 75 } } }\n";
 
-const COMMANDS: [&str; 9] =
-    ["demo", "serve", "compute", "phantom", "check", "protocols", "nuclide", "kernel", "status"];
+const COMMANDS: [&str; 14] = [
+    "demo",
+    "serve",
+    "compute",
+    "phantom",
+    "check",
+    "protocols",
+    "nuclide",
+    "kernel",
+    "status",
+    "verify",
+    "audit",
+    "backup",
+    "restore",
+    "reindex",
+];
 
 struct Told {
     status: Option<i32>,

@@ -2,13 +2,17 @@
 //! worker become, and what pages and API say.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
-use grayd::archive::{Archive, Arrival, JobState, LocalArchive};
+use grayd::archive::{
+    Archive, Arrival, Delete, DeliveryEnd, InstanceFilter, JobState, LocalArchive,
+};
 use grayd::config;
 use grayd::dicom::Uid;
 use grayd::node::AeTitle;
 use grayd::node::send::{self, SendOutcome};
 use grayd::node::settings::{Limits, Peer};
+use grayd::service::retention::make_room;
 use grayd::service::{self, Ready, Service};
+use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -37,6 +41,16 @@ struct Site {
 
 impl Site {
     fn start(script: &str, more: &str) -> Self {
+        let worker: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
+        Self::start_with(worker, more, |_| {})
+    }
+
+    /// With a worker of one's own and settings that no file may have.
+    fn start_with(
+        worker: Vec<OsString>,
+        more: &str,
+        adjust: impl FnOnce(&mut config::NodeConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("plans")).unwrap();
         let file = folder.path().join("grayd.yaml");
@@ -46,10 +60,10 @@ impl Site {
              storage: {{ directory: store, reserve_mb: 1 }}\nintake: {{ settle_seconds: 0 }}\n{more}"
         );
         std::fs::write(&file, text).unwrap();
-        let loaded = config::load(&file).unwrap();
+        let mut loaded = config::load(&file).unwrap();
+        adjust(&mut loaded.config);
         let zone = loaded.config.site.zone();
         let archive = LocalArchive::open(&loaded.config.storage, zone).unwrap();
-        let worker: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
         let service = Service::new(loaded, Arc::new(archive), worker).unwrap();
         let (shutdown, receiver) = watch::channel(false);
         let (sender, ready) = oneshot::channel();
@@ -442,4 +456,161 @@ fn push(site: &Site, objects: &[Object]) {
     for (uid, outcome) in outcomes {
         assert!(matches!(outcome, SendOutcome::Stored { .. }), "{uid}: {outcome:?}");
     }
+}
+
+fn sh(script: String) -> Vec<OsString> {
+    ["sh".into(), "-c".into(), script.into()].to_vec()
+}
+
+/// The number that a worker wrote of itself, once it has.
+fn pid(file: &Path) -> u32 {
+    wait_for("the worker to start", || std::fs::read_to_string(file).ok()?.trim().parse().ok())
+}
+
+fn wait_for_death(pid: u32) {
+    wait_for("the worker's death", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+}
+
+#[test]
+fn a_worker_over_its_time_is_killed_and_costs_one_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let script = format!("echo $$ > {}; exec tail -f /dev/null", file.display());
+    let site = Site::start_with(sh(script), "compute: { attempts: 1 }\n", |config| {
+        config.compute.time_limit_s = 1;
+    });
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let pid = pid(&file);
+    let reason = site.job(JobState::Failed).reason.unwrap();
+    assert!(reason.contains("stopped after 1 s (compute.time_limit_s)"), "{reason}");
+    wait_for_death(pid);
+    site.stop();
+}
+
+#[test]
+fn a_worker_without_memory_dies_alone() {
+    let worker = [env!("CARGO_BIN_EXE_grayd"), "work"].map(OsString::from).to_vec();
+    let site = Site::start_with(worker, "compute: { attempts: 2 }\n", |config| {
+        // Less than the program itself takes: its first allocation of size fails.
+        config.compute.memory_mb = 8;
+    });
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let job = site.job(JobState::Failed);
+    let reason = job.reason.unwrap();
+    assert!(reason.starts_with("worker ended with"), "{reason}");
+    assert_eq!(job.attempts, 2);
+    assert!(page(&site, "/").contains("worker ended with"), "the node goes on and says so");
+    site.stop();
+}
+
+#[test]
+fn a_worker_whose_lease_went_to_another_is_killed_and_publishes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let script = format!("echo $$ > {}; exec tail -f /dev/null", file.display());
+    let site = Site::start_with(sh(script), "", |config| config.compute.lease_s = 3);
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let pid = pid(&file);
+    let index = rusqlite::Connection::open(site.folder.path().join("store/index.sqlite")).unwrap();
+    index
+        .execute("UPDATE jobs SET worker = 'another', lease_until = lease_until + 1000", [])
+        .unwrap();
+    wait_for_death(pid);
+    let job = site.job(JobState::Running);
+    assert_eq!((job.attempts, job.reason), (1, None), "it is the other's now");
+    assert!(site.service.archive.job_results(job.id).unwrap().is_empty());
+    site.stop();
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_lets_the_running_job_end() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    std::fs::write(prepared.path().join("results.json"), RESULTS).unwrap();
+    let (file, go) = (prepared.path().join("pid"), prepared.path().join("go"));
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let (file_name, go_name) = (file.display(), go.display());
+    let script = format!("echo $$ > {file_name}; {}", copying_worker(prepared.path()));
+    let script = script.replace("; cp ", &format!("; read word < {go_name}; cp "));
+    let mut site = Site::start(&script, "");
+    site.plan("a.yaml", PLAN);
+    site.images();
+    pid(&file);
+    site.shutdown.send(true).unwrap();
+    // A new association is refused already; the job goes on until it is done.
+    wait_for("the node to stop listening", || {
+        TcpStream::connect(site.ready.dicom).is_err().then_some(())
+    });
+    std::fs::write(&go, "go\n").unwrap();
+    site.running.take().unwrap().join().unwrap().unwrap();
+    let job = &site.service.archive.jobs(1).unwrap()[0];
+    assert_eq!(job.state, JobState::Done, "{:?}", job.reason);
+    let trail = site.service.archive.audit_trail(1).unwrap();
+    assert_eq!(trail[0].event, "application-stopped");
+}
+
+const PEERS: &str = "peers: [{ name: pacs, ae_title: PACS, host: 127.0.0.1, port: 9 }]\n\
+    results: { send_to: [pacs] }\n";
+
+#[test]
+fn only_what_is_old_confirmed_and_of_no_open_course_is_deleted() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    std::fs::write(prepared.path().join("results.json"), RESULTS).unwrap();
+    let site = Site::start_with(sh(copying_worker(prepared.path())), PEERS, |config| {
+        let retention = &mut config.storage.retention;
+        retention.delete = Delete::ByAge;
+        retention.received = true;
+    });
+    let service = &site.service;
+    let held = || service.archive.instances(&InstanceFilter::default()).unwrap().len();
+    let patients = |wanted: Option<usize>| {
+        wait_for("intake to see the plans", || {
+            service.something_came();
+            let found = service.board.get().patients_with_plans;
+            (found.map(|patients| patients.len()) == wanted).then_some(())
+        });
+    };
+    let year = SignedDuration::from_hours(24 * 366);
+    let later = || Timestamp::now() + year;
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let job = site.job(JobState::Done);
+    assert_eq!(held(), 3);
+    assert_eq!(make_room(service, later()).unwrap(), 0, "the course is open");
+
+    site.plan("other.yaml", &PLAN.replace("id: P-1", "id: P-2"));
+    std::fs::write(site.folder.path().join("plans/a.yaml"), "patient:").unwrap();
+    patients(None);
+    assert_eq!(make_room(service, later()).unwrap(), 0, "a broken plan may be anybody's");
+    std::fs::remove_file(site.folder.path().join("plans/a.yaml")).unwrap();
+    patients(Some(1));
+    assert_eq!(make_room(service, later()).unwrap(), 0, "the result is not confirmed");
+
+    let deliveries = service.archive.deliveries(9).unwrap();
+    for delivery in &deliveries {
+        service.archive.finish_delivery(delivery.id, DeliveryEnd::Delivered).unwrap();
+    }
+    assert_eq!(make_room(service, Timestamp::now()).unwrap(), 0, "it is young");
+    assert_eq!(make_room(service, later()).unwrap(), 1);
+    assert_eq!(held(), 0);
+    let trail = service.archive.audit_trail(20).unwrap();
+    let line = trail.iter().find(|line| line.event == "study-deleted").unwrap();
+    assert_eq!(line.object.as_deref(), Some("1.2.3"));
+    assert!(line.outcome.starts_with("3 instances"), "{}", line.outcome);
+    let objects = std::fs::read_dir(site.folder.path().join("store/objects")).unwrap();
+    let left = objects.map(|d| std::fs::read_dir(d.unwrap().path()).unwrap().count());
+    assert_eq!(left.sum::<usize>(), 0, "objects are gone from the disk");
+
+    // The same images and the same plan again: the same work is done anew.
+    site.images();
+    site.plan("a.yaml", PLAN);
+    wait_for("the second job", || {
+        let jobs = service.archive.jobs(9).unwrap();
+        jobs.into_iter().find(|again| again.id > job.id && again.state == JobState::Done)
+    });
+    site.stop();
 }

@@ -79,6 +79,15 @@ impl Archive for Discard {
     fn path(&self, _: &Uid) -> Result<PathBuf, ArchiveError> {
         nothing()
     }
+    fn delete(&self, _: &Uid, _: &[Uid], _: &str) -> Result<u64, ArchiveError> {
+        nothing()
+    }
+    fn space(&self) -> Result<Space, ArchiveError> {
+        nothing()
+    }
+    fn scrub(&self, _: Option<&Uid>, _: u32) -> Result<Scrubbed, ArchiveError> {
+        nothing()
+    }
     fn verify(&self, _: &Uid) -> Result<bool, ArchiveError> {
         nothing()
     }

@@ -11,13 +11,17 @@
 //!   is kept, the second is quarantined, [`Receipt::Conflict`];
 //! - a job has one visible end; a lease that runs out is handed to the next taker.
 
+pub mod audit_message;
 #[cfg(test)]
 mod contract;
 mod local;
 mod settings;
 
-pub use local::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, LocalArchive};
-pub use settings::StorageSettings;
+pub use local::{
+    BackupManifest, BackupReport, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME,
+    LocalArchive, data_set_sha256,
+};
+pub use settings::{Delete, RetentionSettings, StorageSettings};
 
 use crate::dicom::{InstanceHeader, Uid};
 use jiff::Timestamp;
@@ -77,6 +81,26 @@ pub struct InstanceFilter {
     pub own_results: Option<bool>,
     /// Only what came at or after this instant.
     pub received_since: Option<Timestamp>,
+}
+
+/// Room on the disk that objects lie on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What may still be written.
+    pub free_bytes: u64,
+    /// What is written and what may be, together.
+    pub total_bytes: u64,
+}
+
+/// What one stretch of reading back found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scrubbed {
+    pub checked: u32,
+    pub rotten: Vec<Uid>,
+    /// Where the next stretch begins; `None` once the last instance has been read.
+    pub last: Option<Uid>,
+    /// All that the archive holds.
+    pub instances: u64,
 }
 
 /// One piece of computing: `key` names it (course, cycle, inputs, parameters, software), so the same
@@ -168,6 +192,47 @@ pub struct AuditEvent {
     pub outcome: String,
 }
 
+/// A line of the audit trail by number, and the chain's value there: noted outside of the archive it
+/// is an anchor that no rewriting of the trail gets past.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct AuditHead {
+    /// Counts from 1; 0 for an empty trail.
+    pub number: i64,
+    /// SHA-256 over this line and all before it, lower-case hex.
+    pub chain: String,
+}
+
+impl std::fmt::Display for AuditHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.number, self.chain)
+    }
+}
+
+impl std::str::FromStr for AuditHead {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "not of the form NUMBER:HASH, as `grayd audit verify` prints it";
+        let (number, chain) = text.split_once(':').ok_or(wrong)?;
+        let number = number.parse().map_err(|_| wrong)?;
+        let is_hash = chain.len() == 64 && chain.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_hash {
+            return Err(wrong);
+        }
+        Ok(Self { number, chain: chain.to_ascii_lowercase() })
+    }
+}
+
+/// What a walk over the whole trail found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCheck {
+    pub lines: u64,
+    /// The last line.
+    pub head: AuditHead,
+    /// Number of the first line that is not as it was written, or that is missing at the end.
+    pub broken: Option<i64>,
+}
+
 /// Why the archive could not do it. `dimse_status` gives each its answer to a sender.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -187,6 +252,9 @@ pub enum ArchiveError {
     /// A data set, but not the one that the command announced, or without a needed UID.
     #[error("data set does not match: {0}")]
     Mismatch(String),
+    /// A backup cannot be made there or restored from there.
+    #[error("backup: {0}")]
+    Backup(String),
     #[error("no such {0} in the archive")]
     NotFound(&'static str),
     #[error(
@@ -209,6 +277,7 @@ impl ArchiveError {
             | Self::Index { .. }
             | Self::TooLarge { .. }
             | Self::InUse(_)
+            | Self::Backup(_)
             | Self::NewerSchema { .. } => 0xA700,
             Self::Mismatch(_) => 0xA900,
             Self::Unreadable(_) => 0xC000,
@@ -231,6 +300,14 @@ pub trait Archive: Send + Sync {
     /// Reads the object back and compares its hash: bit rot is found before a dose is made of it.
     /// Where it is found, the instance leaves the archive's answers until it is received again.
     fn verify(&self, sop_instance: &Uid) -> Result<bool, ArchiveError>;
+    /// Verifies the next `limit` instances in the order of their UIDs, from the first one after
+    /// `after`: bit rot is found while a backup still has the bytes.
+    fn scrub(&self, after: Option<&Uid>, limit: u32) -> Result<Scrubbed, ArchiveError>;
+
+    /// Deletes those of a study's instances that are named, with their deliveries, in one transaction
+    /// with an audit line that says why; how many were there. Who may go is the caller's to know.
+    fn delete(&self, study: &Uid, instances: &[Uid], why: &str) -> Result<u64, ArchiveError>;
+    fn space(&self) -> Result<Space, ArchiveError>;
 
     /// Queues a job unless one with this key exists; says which id it has and whether it is new.
     fn enqueue(&self, key: &str, course: &str, spec: &str) -> Result<(i64, bool), ArchiveError>;

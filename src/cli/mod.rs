@@ -1,6 +1,8 @@
 //! The command line, one file a command. Exit status: 0 done, 1 failed, 2 bad usage or bad
 //! configuration.
 
+mod audit;
+mod backup;
 mod check;
 mod compute;
 mod demo;
@@ -9,12 +11,15 @@ mod nuclide;
 mod phantom;
 pub mod progress;
 mod protocols;
+mod reindex;
 mod serve;
 mod status;
 mod table;
+mod verify;
 mod work;
 
-use crate::config::Fault;
+use crate::archive::{ArchiveError, LocalArchive};
+use crate::config::{Fault, NodeConfig};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +55,11 @@ enum Command {
     Nuclide(nuclide::NuclideCommand),
     Kernel(kernel::KernelCommand),
     Status(status::Status),
+    Verify(verify::Verify),
+    Audit(audit::AuditCommand),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Reindex(reindex::Reindex),
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
@@ -68,6 +78,11 @@ impl Cli {
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Backup(command) => command.run(),
+            Command::Restore(command) => command.run(),
+            Command::Reindex(command) => command.run(),
             Command::Work => return Ok(work::run()),
         }
         .map(|()| ExitCode::SUCCESS)
@@ -104,6 +119,26 @@ impl Failure {
     fn usage_of(argument: &str, error: &dyn std::error::Error) -> Self {
         Self::Usage(format!("`{argument}`: {error}"))
     }
+}
+
+/// The configuration that a command on the archive needs, or its faults.
+fn node_config(path: &std::path::Path) -> Result<NodeConfig, Failure> {
+    NodeConfig::open(path).map_err(Failure::Faults)
+}
+
+/// The archive beside the node that may be running on it.
+fn attach(config: &NodeConfig) -> Result<LocalArchive, Failure> {
+    LocalArchive::attach(&config.storage, config.site.zone()).map_err(|error| match error {
+        ArchiveError::NotFound("index") => Failure::Failed(format!(
+            "{} holds no archive; is storage.directory right?",
+            config.storage.directory.display()
+        )),
+        other => failed(&other),
+    })
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 /// Each fault at the start of a line of its own, where editors look for `file:line:column`.

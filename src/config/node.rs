@@ -318,8 +318,8 @@ impl NodeConfig {
     }
 
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
-        let limits = &self.node.limits;
-        let ranges: [(&[Step<'_>], u64, u64, u64); 20] = [
+        let (limits, retention) = (&self.node.limits, &self.storage.retention);
+        let ranges: [(&[Step<'_>], u64, u64, u64); 24] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -330,6 +330,20 @@ impl NodeConfig {
             (steps!["storage", "reserve_mb"], self.storage.reserve_mb, 1, 1 << 30),
             (steps!["storage", "instance_limit_mb"], self.storage.instance_limit_mb, 1, 16_384),
             (steps!["storage", "quarantine_days"], self.storage.quarantine_days.into(), 0, 36_500),
+            (steps!["storage", "scrub_days"], self.storage.scrub_days.into(), 0, 3650),
+            (steps!["storage", "retention", "keep_days"], retention.keep_days.into(), 1, 36_500),
+            (
+                steps!["storage", "retention", "above_percent"],
+                retention.above_percent.into(),
+                1,
+                99,
+            ),
+            (
+                steps!["storage", "retention", "down_to_percent"],
+                retention.down_to_percent.into(),
+                1,
+                retention.above_percent.saturating_sub(1).max(1).into(),
+            ),
             (steps!["node", "limits", "associations"], limits.associations as u64, 1, 4_096),
             (
                 steps!["node", "limits", "max_pdu_bytes"],

@@ -202,9 +202,9 @@ impl Sender {
     fn after_failure(&self, delivery: &Delivery, error: &SendError) -> DeliveryEnd {
         let reason = error.to_string();
         match error {
-            SendError::AeTitle { .. }
-            | SendError::Unreadable { .. }
-            | SendError::TooManyContexts => DeliveryEnd::Parked { reason },
+            SendError::AeTitle { .. } | SendError::Unreadable { .. } => {
+                DeliveryEnd::Parked { reason }
+            }
             SendError::Connect { .. }
             | SendError::Association { .. }
             | SendError::NoVerification { .. }

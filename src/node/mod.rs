@@ -14,11 +14,13 @@ pub mod association;
 pub mod command;
 pub mod accept;
 pub mod storage;
+mod refusals;
 pub mod serve;
 pub mod send;
 pub mod delivery;
 
 pub use ae_title::{AeTitle, AeTitleError};
+pub(crate) use serve::audit;
 pub use serve::serve;
 
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.

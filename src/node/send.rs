@@ -37,8 +37,6 @@ pub enum SendError {
     AeTitle { peer: String, source: AeTitleError },
     #[error("{path} cannot be sent: {reason}")]
     Unreadable { path: PathBuf, reason: String },
-    #[error("more than 64 combinations of SOP class and transfer syntax in one batch; send fewer")]
-    TooManyContexts,
     #[error("{peer} does not accept Verification")]
     NoVerification { peer: String },
     #[error("{peer} answered C-ECHO with status {status:04X}")]
@@ -98,17 +96,43 @@ pub async fn store(
     store_batch(peer, own_ae, &batch, limits).await
 }
 
-/// As [`store`], of files that have been opened.
+/// As [`store`], of files that have been opened. Kinds that do not fit into the presentation
+/// contexts of one association go over further ones.
 pub async fn store_batch(
     peer: &Peer,
     own_ae: &AeTitle,
     batch: &[Outgoing],
     limits: &Limits,
 ) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
-    if batch.is_empty() {
-        return Ok(Vec::new());
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let mut rest = batch;
+    while !rest.is_empty() {
+        let (proposed, fit) = propose(rest);
+        let (now, later) = rest.split_at(fit);
+        match store_together(peer, own_ae, now, proposed, limits).await {
+            Ok(done) => outcomes.extend(done),
+            Err(error) if outcomes.is_empty() => return Err(error),
+            // What went before stands; the others are as if the association had broken.
+            Err(error) => {
+                let reason = error.to_string();
+                let broken = || SendOutcome::Interrupted { reason: reason.clone() };
+                outcomes.extend(rest.iter().map(|file| (file.sop_instance.clone(), broken())));
+                return Ok(outcomes);
+            }
+        }
+        rest = later;
     }
-    let proposed = propose(batch)?;
+    Ok(outcomes)
+}
+
+/// Sends what fits on one association.
+async fn store_together(
+    peer: &Peer,
+    own_ae: &AeTitle,
+    batch: &[Outgoing],
+    proposed: Vec<PresentationContextProposed>,
+    limits: &Limits,
+) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
     let mut client = Client::connect(peer, own_ae, proposed, limits).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut broken: Option<String> = None;
@@ -147,25 +171,31 @@ fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> PresentationContextPro
 }
 
 /// For each SOP class: a context for each syntax that files have, and one for what they could be
-/// rewritten to, so that the peer's choice among alternatives never costs us the file's own.
-fn propose(batch: &[Outgoing]) -> Result<Vec<PresentationContextProposed>, SendError> {
+/// rewritten to, so that the peer's choice among alternatives never costs us the file's own. Gives
+/// also how many files from the first on they serve: all, or those before the first that would
+/// need one context too many.
+fn propose(batch: &[Outgoing]) -> (Vec<PresentationContextProposed>, usize) {
     let native = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
     let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut fit = 0;
     for file in batch {
         let own = file.transfer_syntax.as_str();
         let alternatives = native.contains(&own).then(|| native.to_vec());
+        let before = wanted.len();
         for syntaxes in [vec![own]].into_iter().chain(alternatives) {
             let context = (file.sop_class.as_str(), syntaxes);
             if !wanted.contains(&context) {
                 wanted.push(context);
             }
         }
-    }
-    if wanted.len() > MAX_CONTEXTS {
-        return Err(SendError::TooManyContexts);
+        if wanted.len() > MAX_CONTEXTS {
+            wanted.truncate(before);
+            break;
+        }
+        fit += 1;
     }
     let ids = (1..=u8::MAX).step_by(2);
-    Ok(ids.zip(&wanted).map(|(id, (class, syntaxes))| context(id, class, syntaxes)).collect())
+    (ids.zip(&wanted).map(|(id, (class, syntaxes))| context(id, class, syntaxes)).collect(), fit)
 }
 
 /// An association on which we ask.

@@ -4,6 +4,7 @@ use super::accept;
 use super::ae_title::AeTitle;
 use super::association::acceptor::Rejection;
 use super::association::{AssociationError, Proposal, Transport, receive_request};
+use super::refusals::{self, Line, Refusals};
 use super::settings::{NodeSettings, Peer};
 use super::stopped;
 use super::storage::{Ending, Session};
@@ -11,12 +12,12 @@ use crate::archive::{Archive, AuditEvent};
 use jiff::Timestamp;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Connections that have not yet been accepted or that are being refused. They are not counted as
 /// associations, so that whoever connects and says nothing keeps no known peer out.
@@ -47,9 +48,11 @@ pub async fn serve(
     let undecided = Arc::new(Semaphore::new(MAX_UNDECIDED));
     let mut tasks = JoinSet::new();
     let mut stopping = shutdown;
+    let mut minute = tokio::time::interval(refusals::SPAN);
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => break,
+            _ = minute.tick() => node.note_refusals(Some(Instant::now())).await,
             Some(done) = tasks.join_next() => node.note_failure(done).await,
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
@@ -76,6 +79,7 @@ pub async fn serve(
         tracing::warn!(associations = tasks.len(), "cut off as the node stops");
         tasks.shutdown().await;
     }
+    node.note_refusals(None).await;
     Ok(())
 }
 
@@ -86,6 +90,7 @@ struct Node {
     peers: Vec<(AeTitle, Peer)>,
     archive: Arc<dyn Archive>,
     associations: Arc<Semaphore>,
+    refusals: Mutex<Refusals>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -104,6 +109,7 @@ impl Node {
             own: title(&settings.ae_title, "node.ae_title")?,
             peers: peers.iter().map(with_title).collect::<io::Result<_>>()?,
             associations: Arc::new(Semaphore::new(settings.limits.associations)),
+            refusals: Mutex::default(),
             settings,
             archive,
             shutdown,
@@ -129,7 +135,7 @@ impl Node {
             // Port scans and health checks say nothing and are not worth a line.
             Err(AssociationError::Lost(_)) => return,
             Err(error) => {
-                return self.note("association-refused", ip.to_string(), error.to_string()).await;
+                return self.note_refusal(ip.to_string(), error.to_string()).await;
             }
         };
         let calling = match self.judge(&proposal, ip).await {
@@ -148,7 +154,7 @@ impl Node {
         let actor = calling.as_str().to_owned();
         let association = match proposal.accept(accept::negotiate).await {
             Ok(association) => association,
-            Err(error) => return self.note("association-refused", actor, error.to_string()).await,
+            Err(error) => return self.note_refusal(actor, error.to_string()).await,
         };
         let agreed = format!("{} presentation contexts", association.contexts().len());
         self.note("association-accepted", actor.clone(), agreed).await;
@@ -186,10 +192,32 @@ impl Node {
 
     async fn refuse<S: Transport>(&self, proposal: Proposal<S>, from: IpAddr, why: Rejection) {
         // The title that was received may be anything; who it was is said by the address.
-        self.note("association-refused", from.to_string(), why.as_str().to_owned()).await;
+        self.note_refusal(from.to_string(), why.as_str().to_owned()).await;
         if let Err(error) = proposal.reject(why).await {
             tracing::debug!(%error, "A-ASSOCIATE-RJ not delivered");
         }
+    }
+
+    /// One line for a caller's first refusal; what follows within a minute is counted.
+    async fn note_refusal(&self, actor: String, why: String) {
+        let line = self.refusals().note(Instant::now(), actor, why);
+        self.write_refusals(line.into_iter().collect()).await;
+    }
+
+    /// Writes out the counts whose minute is over, or all.
+    async fn note_refusals(&self, now: Option<Instant>) {
+        let lines = self.refusals().ended(now);
+        self.write_refusals(lines).await;
+    }
+
+    async fn write_refusals(&self, lines: Vec<Line>) {
+        for (actor, outcome) in lines {
+            self.note("association-refused", actor, outcome).await;
+        }
+    }
+
+    fn refusals(&self) -> std::sync::MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn note(&self, event: &str, actor: String, outcome: String) {
@@ -212,7 +240,7 @@ impl Node {
 }
 
 /// Appends lines to the audit trail; a failure to do so is an error for the operator.
-pub(super) async fn audit(archive: &Arc<dyn Archive>, events: Vec<AuditEvent>) {
+pub(crate) async fn audit(archive: &Arc<dyn Archive>, events: Vec<AuditEvent>) {
     if events.is_empty() {
         return;
     }

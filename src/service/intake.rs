@@ -101,7 +101,14 @@ impl State {
             self.plans.notes.iter().for_each(|note| tracing::info!("{note}"));
             self.plans.faults.iter().for_each(|fault| tracing::warn!("{fault}"));
         }
-        let new = self.take_new(service)?;
+        let forgot = service.forget.swap(false, std::sync::atomic::Ordering::AcqRel);
+        if forgot {
+            self.known.clear();
+            self.newest = None;
+            // What was computed may have gone; then the same work is due again.
+            self.queued.clear();
+        }
+        let new = self.take_new(service)? || forgot;
         let due = self.look_again.is_some_and(|at| at <= now);
         if !(new || due || scan_plans || !self.looked) {
             return Ok(());
@@ -121,6 +128,11 @@ impl State {
             decision,
             plan_faults: self.plans.faults.clone(),
             stale_plans: self.plans.stale.clone(),
+            patients_with_plans: self
+                .plans
+                .faults
+                .is_empty()
+                .then(|| self.plans.in_force.iter().map(|plan| plan.patient.clone()).collect()),
         });
         Ok(())
     }

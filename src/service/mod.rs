@@ -4,13 +4,17 @@
 //! Each part runs as a task that this module owns; what must survive is in the archive, so any
 //! part may be killed at any moment.
 
+pub mod integrity;
 pub mod intake;
 pub mod job;
+pub mod retention;
 pub mod runner;
+mod scrub;
 pub mod store;
 pub mod worker;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, AuditEvent};
+use crate::config::plan::PlanPatient;
 use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
 use crate::node::settings::Peer;
@@ -18,6 +22,7 @@ use jiff::Timestamp;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -36,6 +41,8 @@ pub struct Service {
     pub(crate) look: Notify,
     /// A job may be waiting for a worker.
     pub(crate) jobs: Notify,
+    /// Instances were deleted: what intake knows of the archive is to be read anew.
+    pub(crate) forget: AtomicBool,
 }
 
 /// What intake last found, for pages; everything else they ask the archive.
@@ -50,6 +57,8 @@ pub struct Found {
     pub plan_faults: Vec<Fault>,
     /// Files of plans whose older version is in force.
     pub stale_plans: Vec<String>,
+    /// Whose courses are open; `None` while a plan has faults, since it may be anybody's.
+    pub patients_with_plans: Option<Vec<PlanPatient>>,
 }
 
 impl Board {
@@ -100,6 +109,7 @@ impl Service {
             board: Board::default(),
             look: Notify::new(),
             jobs: Notify::new(),
+            forget: AtomicBool::new(false),
         }))
     }
 
@@ -146,6 +156,20 @@ pub async fn run(
             Ok(())
         })
     });
+    let scrubbing = scrub::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("scrub", {
+            scrubbing.await;
+            Ok(())
+        })
+    });
+    let retaining = retention::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("retention", {
+            retaining.await;
+            Ok(())
+        })
+    });
     for number in 0..config.compute.workers {
         let running = runner::run(service.clone(), number, shutdown.clone());
         parts.spawn(async {
@@ -155,8 +179,23 @@ pub async fn run(
             })
         });
     }
+    note(&service, "application-started").await;
     ready(addresses);
-    supervise(parts, &shutdown).await
+    let ended = supervise(parts, &shutdown).await;
+    note(&service, "application-stopped").await;
+    ended
+}
+
+/// A line of the audit trail about the node itself (PS3.15 A.5.3.1).
+async fn note(service: &Arc<Service>, event: &str) {
+    let line = AuditEvent {
+        at: Timestamp::now(),
+        event: event.to_owned(),
+        actor: "grayd".to_owned(),
+        object: None,
+        outcome: job::SOFTWARE.to_owned(),
+    };
+    crate::node::audit(&service.archive, vec![line]).await;
 }
 
 async fn listen(

@@ -3,7 +3,7 @@
 use super::job::{JobSpec, Outcome, WorkOrder, results_note};
 use super::worker::{self, Ended};
 use super::{Service, store, until_shutdown};
-use crate::archive::{ArchiveError, AuditEvent, InstanceFilter, Job, JobEnd, JobState};
+use crate::archive::{Archive, ArchiveError, AuditEvent, InstanceFilter, Job, JobEnd, JobState};
 use crate::dicom::Uid;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,11 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
     let owned = job.clone();
     let prepared = {
         let service = service.clone();
-        tokio::task::spawn_blocking(move || prepare(&service, &owned, folder)).await
+        tokio::task::spawn_blocking(move || {
+            let memory_mb = service.loaded.config.compute.memory_mb;
+            prepare(&*service.archive, memory_mb, &owned, folder)
+        })
+        .await
     };
     let order = match prepared {
         Ok(Ok(order)) => order,
@@ -159,7 +163,12 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
 }
 
 /// Everything a worker needs; inputs are read back and compared with their hashes first.
-fn prepare(service: &Service, job: &Job, output: PathBuf) -> Result<WorkOrder, JobEnd> {
+pub(super) fn prepare(
+    archive: &dyn Archive,
+    memory_mb: u64,
+    job: &Job,
+    output: PathBuf,
+) -> Result<WorkOrder, JobEnd> {
     let attempt = |reason: String| JobEnd::Attempt { reason };
     let spec: JobSpec = serde_json::from_str(&job.spec).map_err(|error| JobEnd::Parked {
         reason: format!("the job was made by another version and is not understood ({error})"),
@@ -167,7 +176,7 @@ fn prepare(service: &Service, job: &Job, output: PathBuf) -> Result<WorkOrder, J
     let mut files = std::collections::BTreeMap::new();
     for input in &spec.work.inputs {
         let uid = &input.sop_instance;
-        let sound = service.archive.verify(uid).map_err(|error| attempt(error.to_string()))?;
+        let sound = archive.verify(uid).map_err(|error| attempt(error.to_string()))?;
         if !sound {
             return Err(JobEnd::Parked {
                 reason: format!(
@@ -176,27 +185,24 @@ fn prepare(service: &Service, job: &Job, output: PathBuf) -> Result<WorkOrder, J
                 ),
             });
         }
-        let path = service.archive.path(uid).map_err(|error| attempt(error.to_string()))?;
+        let path = archive.path(uid).map_err(|error| attempt(error.to_string()))?;
         files.insert(uid.clone(), path);
     }
-    let predecessor = predecessor(service, job, spec.work.cycle);
+    let predecessor = predecessor(archive, job, spec.work.cycle);
     let predecessor = predecessor.map_err(|error| attempt(error.to_string()))?;
     std::fs::create_dir_all(&output).map_err(|error| {
         attempt(format!("folder for the worker's results cannot be made: {error}"))
     })?;
-    Ok(WorkOrder {
-        spec,
-        files,
-        output,
-        predecessor,
-        computed_at: job.created,
-        memory_mb: service.loaded.config.compute.memory_mb,
-    })
+    Ok(WorkOrder { spec, files, output, predecessor, computed_at: job.created, memory_mb })
 }
 
 /// Finished jobs of one cycle of a course, newest first.
-fn finished(service: &Service, course: &str, cycle: u32) -> Result<Vec<Job>, ArchiveError> {
-    let mut jobs = service.archive.jobs(LOOK_BACK)?;
+pub(super) fn finished(
+    archive: &dyn Archive,
+    course: &str,
+    cycle: u32,
+) -> Result<Vec<Job>, ArchiveError> {
+    let mut jobs = archive.jobs(LOOK_BACK)?;
     jobs.retain(|job| {
         job.course == course
             && job.state == JobState::Done
@@ -206,17 +212,21 @@ fn finished(service: &Service, course: &str, cycle: u32) -> Result<Vec<Job>, Arc
 }
 
 /// With several workers a revision may end before what it supersedes.
-fn has_newer_result(service: &Service, job: &Job, cycle: u32) -> Result<bool, ArchiveError> {
-    Ok(finished(service, &job.course, cycle)?.iter().any(|other| other.id > job.id))
+pub(super) fn has_newer_result(
+    archive: &dyn Archive,
+    job: &Job,
+    cycle: u32,
+) -> Result<bool, ArchiveError> {
+    Ok(finished(archive, &job.course, cycle)?.iter().any(|other| other.id > job.id))
 }
 
 /// SR of the newest finished job of the same cycle that was made before this one.
-fn predecessor(service: &Service, job: &Job, cycle: u32) -> Result<Option<Uid>, ArchiveError> {
-    for other in finished(service, &job.course, cycle)?.iter().filter(|o| o.id < job.id) {
-        for uid in service.archive.job_results(other.id)? {
+fn predecessor(archive: &dyn Archive, job: &Job, cycle: u32) -> Result<Option<Uid>, ArchiveError> {
+    for other in finished(archive, &job.course, cycle)?.iter().filter(|o| o.id < job.id) {
+        for uid in archive.job_results(other.id)? {
             let filter =
                 InstanceFilter { sop_instance: Some(uid.clone()), ..InstanceFilter::default() };
-            let found = service.archive.instances(&filter)?;
+            let found = archive.instances(&filter)?;
             if found.iter().any(|i| i.header.sop_class.as_str() == COMPREHENSIVE_3D_SR) {
                 return Ok(Some(uid));
             }
@@ -245,7 +255,7 @@ fn keep(
     let text = std::fs::read_to_string(order.output.join(&outcome.results))
         .map_err(|error| format!("results.json cannot be read: {error}"))?;
     let work = &order.spec.work;
-    if !has_newer_result(service, job, work.cycle).map_err(|error| error.to_string())? {
+    if !has_newer_result(&*service.archive, job, work.cycle).map_err(|error| error.to_string())? {
         service
             .archive
             .put_note(&results_note(&work.course, work.cycle), &text)

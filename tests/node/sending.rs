@@ -92,6 +92,24 @@ impl Drop for ForeignPeer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_kinds_than_one_association_has_contexts_for_go_over_several() {
+    let node = RunningNode::start(patient()).await;
+    let to = peer("self", "GRAYD", "127.0.0.1", node.address.port());
+    let folder = tempfile::tempdir().unwrap();
+    // Two contexts each: 70 kinds ask for 140 of the 128 that one association has.
+    let mut files: Vec<PathBuf> = (0..70)
+        .map(|n| write(&folder, &format!("1.2.3.99.{n}"), &format!("1.2.3.5.{n}"), 10))
+        .collect();
+    files.push(write(&folder, CT, "1.2.3.5.100", 10));
+    let outcomes = store(&to, &own(), &files, &patient()).await.unwrap();
+    assert_eq!(outcomes.len(), files.len());
+    let (last, strange) = outcomes.split_last().unwrap();
+    assert!(strange.iter().all(|(_, outcome)| *outcome == SendOutcome::NotAccepted));
+    assert_eq!(last.1, SendOutcome::Stored { status: 0 });
+    assert!(node.archive.object("1.2.3.5.100").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_arrives_byte_for_byte() {
     let node = RunningNode::start(patient()).await;
     let to = peer("self", "GRAYD", "127.0.0.1", node.address.port());

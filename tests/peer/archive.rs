@@ -210,6 +210,15 @@ impl Archive for MemoryArchive {
     }
 
     // What the node never asks for.
+    fn delete(&self, _: &Uid, _: &[Uid], _: &str) -> Result<u64, ArchiveError> {
+        Err(ArchiveError::NotFound("disk in this test"))
+    }
+    fn space(&self) -> Result<Space, ArchiveError> {
+        Err(ArchiveError::NotFound("disk in this test"))
+    }
+    fn scrub(&self, _: Option<&Uid>, _: u32) -> Result<Scrubbed, ArchiveError> {
+        Err(ArchiveError::NotFound("disk in this test"))
+    }
     fn instances(&self, _: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
         Err(ArchiveError::NotFound("index in this test"))
     }

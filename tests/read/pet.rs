@@ -1,7 +1,7 @@
 //! PET Image and Enhanced PET: slopes, beds, decay statements, whole series.
 
 use crate::build::{Build, codes, read_series};
-use dicom_core::VR;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use grayd::dicom::read::Emission;
 use grayd::quantify::{
@@ -224,6 +224,25 @@ fn a_series_saved_anew_takes_its_earliest_acquisition_as_the_reference() {
     let map = activity_map(&read.image, &parameters()).unwrap();
     assert_eq!(codes(&map.warnings), ["series-time-after-acquisition"]);
     assert_truth(&read, &parameters(), 2e-6);
+}
+
+/// GE writes the scan's own beginning into its private group; Series Time is that of the last saving.
+#[test]
+fn a_ge_series_saved_anew_keeps_its_scan_time_as_the_reference() {
+    let saved_anew = |creator: &str| -> Vec<Build> {
+        series("START", -30.0)
+            .into_iter()
+            .map(|s| s.without(tags::DECAY_FACTOR).text(tags::SERIES_TIME, VR::TM, "120000"))
+            .map(|s| s.text(Tag(0x0009, 0x0010), VR::LO, creator))
+            .map(|s| s.text(Tag(0x0009, 0x100D), VR::DT, "20260302095930.00"))
+            .collect()
+    };
+    let read = read_series(&saved_anew("GEMS_PETD_01")).unwrap();
+    assert_eq!(read.image.series_start.unwrap().to_string(), "2026-03-02T09:59:30Z");
+    assert_truth(&read, &parameters(), 2e-6);
+    // The same element of another creator means something else.
+    let other = read_series(&saved_anew("ACME_01")).unwrap();
+    assert_eq!(other.image.series_start.unwrap().to_string(), "2026-03-02T12:00:00Z");
 }
 
 #[test]

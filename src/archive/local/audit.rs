@@ -2,7 +2,7 @@
 //! program is found.
 
 use super::{ArchiveError, schema};
-use crate::archive::AuditEvent;
+use crate::archive::{AuditCheck, AuditEvent, AuditHead};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -66,21 +66,47 @@ pub(super) fn newest(index: &Connection, limit: u32) -> rusqlite::Result<Vec<Aud
         .collect()
 }
 
-pub(super) fn is_intact(index: &Connection) -> rusqlite::Result<bool> {
+/// Lines after line `after`, oldest first, with their numbers.
+pub(super) fn after(
+    index: &Connection,
+    after: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<(i64, AuditEvent)>> {
+    index
+        .prepare_cached(
+            "SELECT at, event, actor, object, outcome, id FROM audit WHERE id > ?1 ORDER BY id \
+             LIMIT ?2",
+        )?
+        .query_map(params![after, limit], |row| Ok((row.get(5)?, from_row(row)?)))?
+        .collect()
+}
+
+/// Walks the whole chain.
+pub(super) fn check(index: &Connection) -> rusqlite::Result<AuditCheck> {
     let mut statement = index
         .prepare("SELECT at, event, actor, object, outcome, chain, id FROM audit ORDER BY id")?;
     let mut rows = statement.query([])?;
-    let (mut before, mut last) = (String::new(), 0i64);
+    let mut check = AuditCheck { lines: 0, head: AuditHead::default(), broken: None };
     while let Some(row) = rows.next()? {
-        let written: String = row.get(5)?;
-        if chain(&before, &from_row(row)?) != written {
-            return Ok(false);
+        let (written, number): (String, i64) = (row.get(5)?, row.get(6)?);
+        check.lines += 1;
+        if check.broken.is_none() && chain(&check.head.chain, &from_row(row)?) != written {
+            check.broken = Some(number);
         }
-        (before, last) = (written, row.get(6)?);
+        check.head = AuditHead { number, chain: written };
     }
     // The table's counter remembers lines that were cut off at the end.
     let counted: Option<i64> = index
         .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |row| row.get(0))
         .optional()?;
-    Ok(counted.unwrap_or(0) == last)
+    let counted = counted.unwrap_or(0);
+    if check.broken.is_none() && counted != check.head.number {
+        check.broken = Some(check.head.number + 1);
+    }
+    Ok(check)
+}
+
+/// The chain's value at a line.
+pub(super) fn chain_at(index: &Connection, number: i64) -> rusqlite::Result<Option<String>> {
+    index.query_row("SELECT chain FROM audit WHERE id = ?1", [number], |row| row.get(0)).optional()
 }

@@ -11,8 +11,11 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+/// Bytes after which the disk is asked to begin writing: one PDU of the usual largest size.
+const WRITE_AHEAD: u64 = 128 * 1024;
 
 /// Numbers the files that this process receives.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -35,6 +38,8 @@ pub(super) struct Receiving {
     /// Where the data set begins in the file.
     start: u64,
     bytes: u64,
+    /// Bytes of the file that the disk has been asked to write already.
+    begun: u64,
     hash: Sha256,
     in_place: bool,
 }
@@ -75,6 +80,7 @@ impl Receiving {
             path,
             start: 0,
             bytes: 0,
+            begun: 0,
             hash: Sha256::new(),
             in_place: false,
         };
@@ -104,19 +110,19 @@ impl Receiving {
     }
 
     /// Gate, header, and what the command announced.
-    fn understand(&mut self) -> Result<InstanceHeader, ArchiveError> {
+    fn understand(&self) -> Result<InstanceHeader, ArchiveError> {
+        let mut file = &self.file;
         let at = SeekFrom::Start(self.start);
-        self.file.seek(at).map_err(super::disk::at("read incoming file"))?;
+        file.seek(at).map_err(super::disk::at("read incoming file"))?;
         let arrival = &self.meta.arrival;
-        let (header, _) = InstanceHeader::read_data_set(
-            &mut self.file,
-            &arrival.transfer_syntax,
-            &self.store.zone,
-        )
-        .map_err(|error| match error {
-            HeaderError::Io(source) => ArchiveError::Storage { step: "read header", source },
-            other => ArchiveError::Unreadable(other.to_string()),
-        })?;
+        let (header, _) =
+            InstanceHeader::read_data_set(&mut file, &arrival.transfer_syntax, &self.store.zone)
+                .map_err(|error| match error {
+                    HeaderError::Io(source) => {
+                        ArchiveError::Storage { step: "read header", source }
+                    }
+                    other => ArchiveError::Unreadable(other.to_string()),
+                })?;
         for (name, announced, found) in [
             ("SOP Class UID (0008,0016)", &arrival.sop_class, &header.sop_class),
             ("SOP Instance UID (0008,0018)", &arrival.sop_instance, &header.sop_instance),
@@ -140,11 +146,34 @@ impl Receiving {
         }
     }
 
-    /// File on the disk, then under its final name, then that name on the disk. Receivers sync
-    /// their directories themselves: the file system gathers what waits for it at one time.
+    /// Waits for the disk to have the file while reading from memory what it is: header, and the
+    /// row that has its UID already. Neither has to wait for the other.
+    fn understand_while_syncing(&self) -> Result<(InstanceHeader, Option<Instance>), ArchiveError> {
+        let sync = || self.store.disk.sync_data(&self.file);
+        let (understood, synced) = std::thread::scope(|scope| {
+            let syncing = std::thread::Builder::new().name("sync".into()).spawn_scoped(scope, sync);
+            let understood = self.understand().and_then(|header| {
+                let known = self.known(&header)?;
+                Ok((header, known))
+            });
+            let synced = match syncing {
+                Ok(thread) => {
+                    thread.join().unwrap_or_else(|_| Err(std::io::Error::other("it panicked")))
+                }
+                // No thread to be had: one after the other, then.
+                Err(_) => sync(),
+            };
+            (understood, synced)
+        });
+        let understood = understood?;
+        synced.map_err(self.store.failed("sync object"))?;
+        Ok(understood)
+    }
+
+    /// The synced file under its final name, then that name on the disk. Receivers sync their
+    /// directories themselves: the file system gathers what waits for it at one time.
     fn put_in_place(&mut self, sha256: &str) -> Result<(), ArchiveError> {
         let disk = &self.store.disk;
-        disk.sync_data(&self.file).map_err(self.store.failed("sync object"))?;
         let object = self.store.layout.object(sha256);
         disk.rename(&self.path, &object).map_err(self.store.failed("rename object"))?;
         self.in_place = true;
@@ -223,21 +252,24 @@ impl Incoming for Receiving {
             return Err(ArchiveError::TooLarge { limit_bytes });
         }
         self.append(data)?;
-        self.hash.update(data);
         self.bytes = bytes;
+        let written = self.start + bytes;
+        if written - self.begun >= WRITE_AHEAD {
+            self.store.disk.begin_writing(&self.file, self.begun, written - self.begun);
+            self.begun = written;
+        }
+        self.hash.update(data);
         Ok(())
     }
 
     fn commit(mut self: Box<Self>) -> Result<Receipt, ArchiveError> {
-        let header = self.understand()?;
+        let store = self.store.clone();
+        let _nothing_is_deleted = store.purging.read().unwrap_or_else(PoisonError::into_inner);
+        let (header, known) = self.understand_while_syncing()?;
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
-        match self.known(&header)? {
+        match known {
             Some(kept) if kept.sha256 == sha256 => return Ok(Receipt::Duplicate(Box::new(kept))),
-            Some(kept) => {
-                let synced = self.store.disk.sync_data(&self.file);
-                synced.map_err(self.store.failed("sync object"))?;
-                return self.quarantine(kept, sha256);
-            }
+            Some(kept) => return self.quarantine(kept, sha256),
             None => {}
         }
         self.put_in_place(&sha256)?;

@@ -114,6 +114,28 @@ pub(super) fn sha256_of(
         .optional()
 }
 
+/// UID and hash of the instances after a UID, in the order of UIDs.
+pub(super) fn next(
+    index: &Connection,
+    after: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    index
+        .prepare_cached(
+            "SELECT sop_instance, sha256 FROM instances WHERE missing = 0 AND sop_instance > ?1 \
+             ORDER BY sop_instance LIMIT ?2",
+        )?
+        .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+pub(super) fn count(index: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 = index
+        .prepare_cached("SELECT count(*) FROM instances WHERE missing = 0")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// All rows as (hash, UID, missing), for the reconciler.
 pub(super) fn all(index: &Connection) -> rusqlite::Result<Vec<(String, String, bool)>> {
     index

@@ -6,6 +6,7 @@
 //!           objects/ab/     Part 10 files named by the SHA-256 of their data set
 //!           incoming/       what is being received; emptied at start
 //!           quarantine/     other bytes under a UID that was taken, and objects that rotted
+//!           trash/          objects that are being deleted; empty but for moments
 //! ```
 //!
 //! The order of durability: data set into `incoming/`, gate, header, fdatasync, rename into
@@ -13,22 +14,26 @@
 //! under its final name or not there, and a row never comes before its object.
 
 mod audit;
+mod backup;
 mod disk;
 mod incoming;
 mod index;
 mod instances;
 mod part10;
+mod purge;
 mod queue;
 mod reconcile;
 mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{BackupManifest, BackupReport};
 pub use part10::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+pub use reconcile::data_set_sha256;
 
 use super::{
-    Archive, ArchiveError, Arrival, AuditEvent, Delivery, DeliveryEnd, Incoming, Instance,
-    InstanceFilter, Job, JobEnd, StorageSettings,
+    Archive, ArchiveError, Arrival, AuditCheck, AuditEvent, AuditHead, Delivery, DeliveryEnd,
+    Incoming, Instance, InstanceFilter, Job, JobEnd, Scrubbed, Space, StorageSettings,
 };
 use crate::dicom::Uid;
 use disk::Disk;
@@ -37,7 +42,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -57,6 +62,8 @@ struct Store {
     zone: TimeZone,
     reserve_bytes: u64,
     instance_limit_bytes: u64,
+    /// Held for reading by who puts an object in place, for writing by who deletes.
+    purging: RwLock<()>,
 }
 
 /// Where things lie.
@@ -81,6 +88,12 @@ impl Layout {
     fn quarantine(&self) -> PathBuf {
         self.directory.join("quarantine")
     }
+    fn trash(&self) -> PathBuf {
+        self.directory.join("trash")
+    }
+    fn trashed(&self, sha256: &str) -> PathBuf {
+        self.trash().join(format!("{sha256}.dcm"))
+    }
     fn object_directory(&self, sha256: &str) -> PathBuf {
         self.objects().join(sha256.get(..2).unwrap_or_default())
     }
@@ -94,6 +107,7 @@ impl Layout {
     /// Makes what is missing, durably: two hex digits of directories for the objects.
     fn make(&self, disk: &Disk) -> Result<(), ArchiveError> {
         let mut wanted = vec![self.directory.clone(), self.incoming(), self.quarantine()];
+        wanted.push(self.trash());
         wanted.push(self.objects());
         wanted.extend((0..=255).map(|n| self.objects().join(format!("{n:02x}"))));
         let mut parents: Vec<PathBuf> = Vec::new();
@@ -121,10 +135,25 @@ impl LocalArchive {
         Self::open_on(Disk::default(), settings, zone)
     }
 
+    /// As [`Self::open`], with an index made anew from the objects; the old one is kept aside, and
+    /// what only it knew (jobs, deliveries, notes, audit) is taken over.
+    pub fn reindex(settings: &StorageSettings, zone: TimeZone) -> Result<Self, ArchiveError> {
+        Self::open_with(Disk::default(), settings, zone, schema::renew)
+    }
+
     fn open_on(
         disk: Disk,
         settings: &StorageSettings,
         zone: TimeZone,
+    ) -> Result<Self, ArchiveError> {
+        Self::open_with(disk, settings, zone, schema::prepare)
+    }
+
+    fn open_with(
+        disk: Disk,
+        settings: &StorageSettings,
+        zone: TimeZone,
+        prepare: fn(&Layout) -> Result<schema::Prepared, ArchiveError>,
     ) -> Result<Self, ArchiveError> {
         let layout = Layout { directory: settings.directory.clone() };
         layout.make(&disk)?;
@@ -133,7 +162,7 @@ impl LocalArchive {
             TryLockError::WouldBlock => ArchiveError::InUse(layout.directory.clone()),
             TryLockError::Error(source) => ArchiveError::Storage { step: "lock", source },
         })?;
-        let prepared = schema::prepare(&layout)?;
+        let prepared = prepare(&layout)?;
         let store = Store::new(layout, disk, settings, zone)?;
         reconcile::run(&store, &prepared, settings.quarantine_days)?;
         Ok(Self { store: Arc::new(store), _lock: Some(lock) })
@@ -159,7 +188,28 @@ impl LocalArchive {
 
     /// Whether the audit trail is as it was written: no line changed, moved or cut out.
     pub fn audit_is_intact(&self) -> Result<bool, ArchiveError> {
-        self.store.index.read("audit check", audit::is_intact)
+        Ok(self.check_audit()?.broken.is_none())
+    }
+
+    /// Walks the audit trail's chain.
+    pub fn check_audit(&self) -> Result<AuditCheck, ArchiveError> {
+        self.store.index.read("audit check", audit::check)
+    }
+
+    /// Whether the trail still holds the line that somebody noted elsewhere: who rewrites the whole
+    /// trail can make a sound chain, but not one with the same value there.
+    pub fn audit_holds(&self, head: &AuditHead) -> Result<bool, ArchiveError> {
+        let found = self.store.index.read("audit check", |i| audit::chain_at(i, head.number))?;
+        Ok(found.as_deref() == Some(&head.chain))
+    }
+
+    /// At most `limit` lines after line number `after` (0: from the first), oldest first.
+    pub fn audit_after(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        self.store.index.read("read audit", |index| audit::after(index, after, limit))
     }
 }
 
@@ -178,6 +228,7 @@ impl Store {
             zone,
             reserve_bytes: settings.reserve_mb.saturating_mul(MIB),
             instance_limit_bytes: settings.instance_limit_mb.saturating_mul(MIB),
+            purging: RwLock::new(()),
         })
     }
 
@@ -216,6 +267,18 @@ impl Archive for LocalArchive {
 
     fn path(&self, sop_instance: &Uid) -> Result<PathBuf, ArchiveError> {
         Ok(self.store.layout.object(&self.sha256_of(sop_instance)?))
+    }
+
+    fn scrub(&self, after: Option<&Uid>, limit: u32) -> Result<Scrubbed, ArchiveError> {
+        reconcile::scrub(&self.store, after, limit)
+    }
+
+    fn delete(&self, study: &Uid, instances: &[Uid], why: &str) -> Result<u64, ArchiveError> {
+        purge::delete(&self.store, study, instances, why)
+    }
+
+    fn space(&self) -> Result<Space, ArchiveError> {
+        self.store.disk.space(&self.store.layout.directory).map_err(disk::at("read free space"))
     }
 
     fn verify(&self, sop_instance: &Uid) -> Result<bool, ArchiveError> {

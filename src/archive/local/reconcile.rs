@@ -5,8 +5,8 @@ use super::incoming::{hex, register, set_aside};
 use super::instances::{self, Met};
 use super::part10;
 use super::schema::{self, Prepared};
-use super::{ArchiveError, Store, audit, disk, now};
-use crate::archive::{AuditEvent, Instance};
+use super::{ArchiveError, Store, audit, disk, now, purge};
+use crate::archive::{AuditEvent, Instance, Scrubbed};
 use crate::dicom::gate::{self, GateError, GateFault};
 use crate::dicom::{InstanceHeader, Uid};
 use sha2::{Digest, Sha256};
@@ -27,6 +27,7 @@ pub(super) fn run(
     for entry in entries(&store.layout.incoming())? {
         store.disk.remove(&entry.path()).map_err(disk::at("remove incoming file"))?;
     }
+    purge::settle(store)?;
     let objects = objects(store)?;
     let rows = store.index.read("read index", instances::all)?;
     mark(store, &objects, &rows)?;
@@ -34,10 +35,13 @@ pub(super) fn run(
     let orphans = objects.iter().filter(|sha256| !known.contains(sha256.as_str()));
     let adopted = adopt(store, orphans)?;
     expire(store, quarantine_days)?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let outcome = match prepared {
         Prepared::Replaced(path) => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            format!("it was damaged and is kept as {name}; {adopted} objects adopted")
+            format!("it was damaged and is kept as {}; {adopted} objects adopted", name(path))
+        }
+        Prepared::Renewed(path) => {
+            format!("as asked; the old one is kept as {}; {adopted} objects adopted", name(path))
         }
         Prepared::Made if adopted > 0 => format!("it was missing; {adopted} objects adopted"),
         _ => return Ok(()),
@@ -193,6 +197,19 @@ pub(super) fn hash_object(path: &Path) -> io::Result<Option<(u64, String)>> {
     }
 }
 
+/// Whether an error of reading means that the bytes are gone: no such file, or sectors that the
+/// disk cannot read any more.
+fn is_lost(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// SHA-256 of a Part 10 file's data set without its meta information, by which the archive names
+/// objects; `None` where it is no whole DICOM file.
+pub fn data_set_sha256(path: &Path) -> io::Result<Option<String>> {
+    Ok(hash_object(path)?.map(|(_, sha256)| sha256))
+}
+
 /// Reads an object back. One that is not what its name promises leaves the archive's answers and
 /// goes to quarantine, so that the same bytes can be received again.
 pub(super) fn verify(
@@ -203,14 +220,14 @@ pub(super) fn verify(
     let object = store.layout.object(sha256);
     match hash_object(&object) {
         Ok(Some((_, found))) if found == sha256 => return Ok(true),
-        Ok(_) => {
+        Err(error) if !is_lost(&error) => return Err(disk::at("read object")(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => {
             let to = store.layout.quarantined(sha256);
             store.disk.rename(&object, &to).map_err(store.failed("quarantine"))?;
             let synced = store.disk.sync_directory(&store.layout.quarantine());
             synced.map_err(store.failed("sync directory"))?;
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(disk::at("read object")(error)),
     }
     let (sha, event) = (
         sha256.to_owned(),
@@ -227,6 +244,34 @@ pub(super) fn verify(
         audit::append(index, &event)
     })?;
     Ok(false)
+}
+
+/// Verifies the next instances in the order of their UIDs.
+pub(super) fn scrub(
+    store: &Store,
+    after: Option<&Uid>,
+    limit: u32,
+) -> Result<Scrubbed, ArchiveError> {
+    let after = after.map(ToString::to_string).unwrap_or_default();
+    let (next, instances) = store.index.read("list instances", |index| {
+        Ok((instances::next(index, &after, limit)?, instances::count(index)?))
+    })?;
+    let mut found = Scrubbed { instances, ..Scrubbed::default() };
+    for (sop_instance, sha256) in &next {
+        let uid = Uid::parse(sop_instance).map_err(|error| ArchiveError::Index {
+            step: "list instances",
+            message: error.to_string(),
+        })?;
+        found.checked += 1;
+        if !verify(store, &uid, sha256)? {
+            found.rotten.push(uid.clone());
+        }
+        found.last = Some(uid);
+    }
+    if next.len() < limit as usize {
+        found.last = None;
+    }
+    Ok(found)
 }
 
 /// Removes what has been in quarantine for longer than it is kept.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Version of the tables below.
-const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 1;
 /// How long a lock on the index is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -132,6 +132,30 @@ pub(super) enum Prepared {
     Made,
     /// There was a damaged one, which was set aside under this path.
     Replaced(PathBuf),
+    /// The one there was is set aside under this path because somebody wants it made anew.
+    Renewed(PathBuf),
+}
+
+/// Sets the index aside, whatever its condition, and makes a new one; what it holds beside
+/// instances is taken over.
+pub(super) fn renew(layout: &Layout) -> Result<Prepared, ArchiveError> {
+    let path = layout.index();
+    if !path.is_file() {
+        return prepare(layout);
+    }
+    check_not_newer(&path)?;
+    let aside = set_aside(layout, "replaced")?;
+    create(&path)?;
+    salvage(&path, &aside);
+    Ok(Prepared::Renewed(aside))
+}
+
+/// An index of a newer version is left alone. One that cannot be read has no version.
+fn check_not_newer(path: &Path) -> Result<(), ArchiveError> {
+    match configure(path).and_then(|index| version(&index)) {
+        Ok(found) if found > SCHEMA => Err(ArchiveError::NewerSchema { found, known: SCHEMA }),
+        _ => Ok(()),
+    }
 }
 
 /// Makes sure that there is a sound index with our tables. A damaged one is set aside, and what
@@ -142,7 +166,7 @@ pub(super) fn prepare(layout: &Layout) -> Result<Prepared, ArchiveError> {
         Condition::Sound => Ok(Prepared::Sound),
         Condition::Empty => create(&path).map(|()| Prepared::Made),
         Condition::Damaged => {
-            let aside = set_aside(layout)?;
+            let aside = set_aside(layout, "damaged")?;
             create(&path)?;
             salvage(&path, &aside);
             Ok(Prepared::Replaced(aside))
@@ -184,9 +208,9 @@ fn create(path: &Path) -> Result<(), ArchiveError> {
         .map_err(failed("make tables"))
 }
 
-/// Renames a damaged index and its log to names that are free.
-fn set_aside(layout: &Layout) -> Result<PathBuf, ArchiveError> {
-    let free = (1u32..).map(|n| layout.directory.join(format!("index.damaged-{n}.sqlite")));
+/// Renames an index and its log to names that are free and say why.
+fn set_aside(layout: &Layout, why: &str) -> Result<PathBuf, ArchiveError> {
+    let free = (1u32..).map(|n| layout.directory.join(format!("index.{why}-{n}.sqlite")));
     let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
     for suffix in ["", "-wal", "-shm"] {
         let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));

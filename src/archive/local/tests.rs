@@ -28,22 +28,22 @@ impl Faults {
         Ok(())
     }
 
-    fn arm(&self, n: i64, code: i32) {
+    pub(in crate::archive) fn arm(&self, n: i64, code: i32) {
         self.code.store(code, Ordering::SeqCst);
         self.countdown.store(n, Ordering::SeqCst);
     }
 
     /// Whether the fault has struck; disarms it.
-    fn struck(&self) -> bool {
+    pub(in crate::archive) fn struck(&self) -> bool {
         self.countdown.swap(0, Ordering::SeqCst) <= 0
     }
 }
 
-fn settings(directory: &Path) -> StorageSettings {
+pub(super) fn settings(directory: &Path) -> StorageSettings {
     StorageSettings { directory: directory.into(), reserve_mb: 0, ..Default::default() }
 }
 
-fn open(directory: &Path) -> LocalArchive {
+pub(super) fn open(directory: &Path) -> LocalArchive {
     LocalArchive::open(&settings(directory), TimeZone::UTC).unwrap()
 }
 
@@ -53,23 +53,23 @@ fn open_boxed(directory: &Path) -> Box<dyn Archive> {
 
 contract::contract_tests!(open_boxed);
 
-fn put(archive: &dyn Archive, n: u32, fill: u8) -> Result<Receipt, ArchiveError> {
+pub(super) fn put(archive: &dyn Archive, n: u32, fill: u8) -> Result<Receipt, ArchiveError> {
     let sop = format!("1.2.9.1.{n}");
     store(archive, arrival(&sop, "CAM"), &slice(&sop, "1.2.9.1", f64::from(n), fill))
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// In memory where the system has such a place: sweeps open hundreds of stores.
-fn fast_directory() -> tempfile::TempDir {
+pub(super) fn fast_directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// What must hold at any moment: every row's object is there and intact, nothing is half received.
-fn check_invariants(archive: &LocalArchive, acknowledged: &[Uid]) {
+pub(super) fn check_invariants(archive: &LocalArchive, acknowledged: &[Uid]) {
     let found = all(archive);
     for sop in acknowledged {
         assert!(found.iter().any(|i| i.header.sop_instance == *sop), "{sop} was acknowledged");
@@ -314,6 +314,157 @@ fn rot_is_found_set_aside_and_healed_by_sending_again() {
 }
 
 #[test]
+fn reading_everything_back_in_stretches_finds_rot_wherever_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    for n in 0..10 {
+        put(&archive, n, 0).unwrap();
+    }
+    let (cut, flipped) = (uid("1.2.9.1.3"), uid("1.2.9.1.7"));
+    let path = archive.path(&cut).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(600).unwrap();
+    let path = archive.path(&flipped).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (mut checked, mut rotten, mut after) = (0, Vec::new(), None);
+    loop {
+        let found = archive.scrub(after.as_ref(), 3).unwrap();
+        checked += found.checked;
+        rotten.extend(found.rotten);
+        after = found.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((checked, rotten), (10, vec![cut, flipped]));
+    assert_eq!(all(&archive).len(), 8);
+}
+
+#[test]
+fn an_index_made_anew_on_request_loses_nothing_and_keeps_the_old_one_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    put(&archive, 1, 0).unwrap();
+    archive.put_note("course", "state").unwrap();
+    archive.enqueue("key", "course", "{}").unwrap();
+    let before = all(&archive);
+    let head = archive.check_audit().unwrap().head;
+    let busy = LocalArchive::reindex(&settings(directory.path()), TimeZone::UTC);
+    assert!(matches!(busy.err(), Some(ArchiveError::InUse(_))), "not under a running node");
+    drop(archive);
+    let archive = LocalArchive::reindex(&settings(directory.path()), TimeZone::UTC).unwrap();
+    assert_eq!(all(&archive), before);
+    assert_eq!(archive.note("course").unwrap().as_deref(), Some("state"));
+    assert_eq!(archive.jobs(9).unwrap().len(), 1);
+    assert!(archive.audit_is_intact().unwrap() && archive.audit_holds(&head).unwrap());
+    assert_eq!(archive.audit_trail(1).unwrap()[0].event, "index-rebuilt");
+    assert!(directory.path().join("index.replaced-1.sqlite").is_file());
+}
+
+/// Everything of study 1.2.9 but instance 2.
+fn delete_but_one(archive: &LocalArchive) -> Result<u64, ArchiveError> {
+    archive.delete(&uid("1.2.9"), &[uid("1.2.9.1.1"), uid("1.2.9.1.3"), uid("1.2.9.1.99")], "test")
+}
+
+#[test]
+fn what_is_deleted_is_gone_with_its_line_and_stays_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    for n in 1..=3 {
+        put(&archive, n, 0).unwrap();
+    }
+    assert_eq!(archive.delete(&uid("1.2.8"), &[uid("1.2.9.1.1")], "x").unwrap(), 0, "other study");
+    assert_eq!(delete_but_one(&archive).unwrap(), 2);
+    let kept = all(&archive);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(files(&directory.path().join("objects")).len(), 1);
+    assert!(files(&directory.path().join("trash")).is_empty());
+    let line = &archive.audit_trail(1).unwrap()[0];
+    let said = (line.event.as_str(), line.object.as_deref(), line.outcome.as_str());
+    assert_eq!(said, ("study-deleted", Some("1.2.9"), "2 instances; test"));
+    drop(archive);
+    let archive = open(directory.path());
+    assert_eq!(all(&archive), kept);
+    assert!(matches!(put(&archive, 1, 0).unwrap(), Receipt::Stored(_)), "it may come again");
+}
+
+#[test]
+fn any_disk_operation_may_fail_while_deleting() {
+    for n in 1.. {
+        let directory = fast_directory();
+        let disk = Disk::default();
+        let faults = disk.faults.clone();
+        let archive =
+            LocalArchive::open_on(disk, &settings(directory.path()), TimeZone::UTC).unwrap();
+        for sop in 1..=3 {
+            put(&archive, sop, 0).unwrap();
+        }
+        faults.arm(n, rustix::io::Errno::IO.raw_os_error());
+        let deleted = delete_but_one(&archive);
+        let struck = faults.struck();
+        drop(archive);
+        let archive = open(directory.path());
+        let left = all(&archive).len();
+        assert_eq!(left, if deleted.is_ok() { 1 } else { 3 }, "all of it or nothing (n = {n})");
+        assert_eq!(files(&directory.path().join("objects")).len(), left);
+        assert!(files(&directory.path().join("trash")).is_empty());
+        check_invariants(&archive, &[uid("1.2.9.1.2")]);
+        let said = archive.audit_trail(99).unwrap();
+        assert_eq!(said.iter().any(|line| line.event == "study-deleted"), deleted.is_ok());
+        if !struck {
+            assert!(n > 6, "only {n} points were swept");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_trash_and_rows_brings_objects_back_and_one_after_removes_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    put(&archive, 1, 0).unwrap();
+    let kept = all(&archive);
+    let layout = archive.store.layout.clone();
+    drop(archive);
+    let (object, trashed) = (layout.object(&kept[0].sha256), layout.trashed(&kept[0].sha256));
+    std::fs::rename(&object, &trashed).unwrap();
+    let archive = open(directory.path());
+    assert_eq!(all(&archive), kept, "its row was there: nothing had been deleted");
+    check_invariants(&archive, &[uid("1.2.9.1.1")]);
+    archive.delete(&uid("1.2.9"), &[uid("1.2.9.1.1")], "test").unwrap();
+    drop(archive);
+    std::fs::write(&trashed, b"its row was gone").unwrap();
+    let archive = open(directory.path());
+    assert!(all(&archive).is_empty() && files(&layout.trash()).is_empty());
+}
+
+#[test]
+fn senders_and_deletion_at_once_leave_no_row_without_its_object() {
+    let directory = fast_directory();
+    let archive = open(directory.path());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for n in 0..40 {
+                    put(&archive, n % 4, 0).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            let uids: Vec<Uid> = (0..4).map(|n| uid(&format!("1.2.9.1.{n}"))).collect();
+            for _ in 0..20 {
+                archive.delete(&uid("1.2.9"), &uids, "test").unwrap();
+            }
+        });
+    });
+    let left: Vec<Uid> = all(&archive).into_iter().map(|i| i.header.sop_instance).collect();
+    check_invariants(&archive, &left);
+    assert_eq!(files(&directory.path().join("objects")).len(), left.len());
+}
+
+#[test]
 fn two_objects_under_one_uid_are_told_apart_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let archive = open(directory.path());
@@ -381,6 +532,32 @@ fn a_changed_or_cut_audit_trail_is_noticed() {
         index.execute(tamper, []).unwrap();
         assert!(!archive.audit_is_intact().unwrap(), "{tamper}");
     }
+}
+
+#[test]
+fn a_trail_that_was_rewritten_whole_does_not_hold_what_was_noted_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    put(&archive, 1, 0).unwrap();
+    put(&archive, 2, 0).unwrap();
+    let noted = archive.check_audit().unwrap().head;
+    assert_eq!(noted.to_string().parse::<crate::archive::AuditHead>(), Ok(noted.clone()));
+    put(&archive, 3, 0).unwrap();
+    assert!(archive.audit_holds(&noted).unwrap(), "later lines change nothing");
+    // All lines but the first, written anew by who knows how the chain is made.
+    let lines = archive.audit_after(0, 9).unwrap();
+    let index = Connection::open(archive.store.layout.index()).unwrap();
+    index
+        .execute_batch(
+            "DROP TRIGGER audit_is_not_cut; DELETE FROM audit; \
+             DELETE FROM sqlite_sequence WHERE name = 'audit'",
+        )
+        .unwrap();
+    for (_, event) in lines.iter().skip(1) {
+        audit::append(&index, event).unwrap();
+    }
+    assert!(archive.audit_is_intact().unwrap(), "the chain by itself cannot show it");
+    assert!(!archive.audit_holds(&noted).unwrap());
 }
 
 #[test]

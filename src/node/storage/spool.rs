@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Bytes that are handed to the archive at a time: large enough that crossing threads costs
-/// nothing, small enough that hashing and writing overlap with receiving even for one CT slice.
-const BATCH_BYTES: usize = 256 * 1024;
+/// little, small enough that a PDU of the usual largest size is hashed and written, and the disk set
+/// to work, while the next one comes in.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Why an instance was not taken, as the sender is told.
 #[derive(Debug)]
