@@ -83,6 +83,12 @@ pub fn assemble(
             mass_source: masses.source,
             energy_per_decay_kev: dose.energy_per_decay_kev,
             histories: dose.histories,
+            relative_uncertainty: dose
+                .relative_uncertainty
+                .iter()
+                .flatten()
+                .copied()
+                .reduce(f64::max),
         },
         dose_gy: dose.gy,
         dose_error_gy: dose.standard_error_gy,

@@ -70,6 +70,8 @@ pub struct EngineReport {
     /// Energy deposited per decay, as used, keV.
     pub energy_per_decay_kev: f64,
     pub histories: Option<u64>,
+    /// Largest relative standard uncertainty (k = 1) that the engine itself adds to a region's mean dose.
+    pub relative_uncertainty: Option<f64>,
 }
 
 /// One region (or the remainder of the body) with all its numbers. `None`: could not be had, and

@@ -186,6 +186,7 @@ fn result() -> CycleResult {
             mass_source: "CT density".into(),
             energy_per_decay_kev: 147.9,
             histories: None,
+            relative_uncertainty: None,
         },
         regions: vec![
             region(1, "Kidney Left", &grid, [5.0, 6.0, 3.0], 3.0),
