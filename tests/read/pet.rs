@@ -5,7 +5,7 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use grayd::dicom::read::Emission;
 use grayd::quantify::{
-    Administration, DecayReference, ImageUnit, QuantifyError, QuantifyParameters, activity_map,
+    Administration, DecayReference, QuantifyError, QuantifyParameters, activity_map,
 };
 use grayd::quantity::{Becquerel, Seconds};
 use proptest::prelude::*;
@@ -243,22 +243,6 @@ fn a_ge_series_saved_anew_keeps_its_scan_time_as_the_reference() {
     // The same element of another creator means something else.
     let other = read_series(&saved_anew("ACME_01")).unwrap();
     assert_eq!(other.image.series_start.unwrap().to_string(), "2026-03-02T12:00:00Z");
-}
-
-/// Philips writes counts and, in a private group, a factor to Bq/ml. It is not in the standard and is
-/// never taken: counts want the camera's calibration.
-#[test]
-fn a_vendor_s_private_scale_turns_no_counts_into_activity() {
-    let counts: Vec<Build> = series("START", 0.0)
-        .into_iter()
-        .map(|s| s.cs(tags::UNITS, "CNTS"))
-        .map(|s| s.text(Tag(0x7053, 0x0010), VR::LO, "Philips PET Private Group"))
-        .map(|s| s.text(Tag(0x7053, 0x1009), VR::DS, "0.25"))
-        .collect();
-    let read = read_series(&counts).unwrap();
-    assert_eq!(read.image.unit, ImageUnit::Counts);
-    let refused = activity_map(&read.image, &parameters()).unwrap_err();
-    assert!(matches!(refused, QuantifyError::NoCalibration), "{refused}");
 }
 
 #[test]
