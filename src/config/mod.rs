@@ -11,7 +11,10 @@ pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
-pub use protocol::{Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols};
+pub use protocol::{
+    Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols, Sourced, Trapezoid,
+    Uncertainty, VoxelKinetics,
+};
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;
 

@@ -80,7 +80,7 @@ pub fn compute(
     at(0.6, "fitting curves");
     let curves = curves::fit(&images, &placed, request)?;
     at(0.7, "integrating voxels");
-    let tia = voxels::time_integrated_activity(&images, &placed, &curves);
+    let tia = voxels::time_integrated_activity(&inputs, &images, &placed, &curves, request)?;
     let masses = voxels::masses(&inputs, &images, &placed, request)?;
     at(0.75, "depositing energy");
     let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request)?;

@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    Predecessor, RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity,
-    TimePoint, write_all,
+    Predecessor, RegionResult, ReportError, ReportOptions, Software, StructureSetReference,
+    StudyIdentity, TimePoint, VoxelMap, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -101,6 +101,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
             provenance: "P".into(),
         }),
         uncertainty: Some(0.083),
+        uncertainty_budget: None,
         warnings: vec![],
     }
 }
@@ -179,6 +180,7 @@ fn result() -> CycleResult {
             roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
         }),
         dose_gy: dose_map(&grid),
+        maps: Vec::new(),
         engine: EngineReport {
             name: "local",
             chosen_because: "stated in the plan".into(),
@@ -231,7 +233,54 @@ fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal]
+    vec![result(), provisional, bare, coronal, with_maps()]
+}
+
+/// Voxels that were fitted one by one.
+fn with_maps() -> CycleResult {
+    let mut result = result();
+    let map = |kind, factor: f32| {
+        let (grid, values) = (result.dose_gy.grid().clone(), result.dose_gy.values());
+        VoxelMap { kind, values: Volume::new(grid, values.mapv(|gy| gy * factor)) }
+    };
+    result.maps =
+        vec![map(Kind::TimeIntegratedActivityMap, 12.5), map(Kind::EffectiveHalfLifeMap, 4.0)];
+    result
+}
+
+#[test]
+fn highdicom_reads_the_parametric_maps_value_by_value() {
+    let Some(python) = python_with("highdicom") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let result = with_maps();
+    let all = write_all(&result, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    for (map, [quantity, unit]) in result
+        .maps
+        .iter()
+        .zip([["Time-integrated activity", "MBq.h/mL"], ["Effective half-life", "h"]])
+    {
+        let path = &all.iter().find(|w| w.kind == map.kind).unwrap().path;
+        let seen = script(&python, "map_highdicom.py", &[path]);
+        assert_eq!((&seen["quantity"], &seen["unit"]), (&quantity.into(), &unit.into()));
+        assert_eq!(seen["shape"], serde_json::json!(map.values.grid().shape()));
+        for probe in seen["probes"].as_array().unwrap() {
+            let at = [0, 1, 2].map(|c| probe["lps_mm"][c].as_f64().unwrap());
+            let [i, j, k] = map.values.grid().lps_to_voxel(at).map(|v| v.round() as usize);
+            let value = probe["value"].as_f64().unwrap();
+            assert_eq!(value as f32, map.values.values()[[k, j, i]]);
+        }
+        let sum: f64 = map.values.as_slice().iter().map(|v| f64::from(*v)).sum();
+        assert!((seen["sum"].as_f64().unwrap() / sum - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_map_that_is_no_number_somewhere_is_refused() {
+    let mut broken = with_maps();
+    broken.maps[1].values.values_mut()[[1, 2, 3]] = f32::NAN;
+    let directory = tempfile::tempdir().unwrap();
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap_err();
+    assert!(matches!(refused, ReportError::DoseNotFinite(_)), "{refused}");
 }
 
 #[test]

@@ -13,17 +13,19 @@ mod regions;
 mod registration;
 mod section;
 mod sourced;
+mod uncertainty;
 
 pub use biology::{BedParameters, Biology};
 pub use dose::{Dose, DoseGrid, Engine};
 pub use imaging::Imaging;
-pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
+pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
 pub use parameters::Parameters;
 pub use quantification::Quantification;
 pub use regions::Regions;
 pub use registration::Registration;
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};
+pub use uncertainty::Uncertainty;
 
 use super::yaml::{Document, Fault, steps};
 use crate::quantity::nuclide::Nuclide;

@@ -2,6 +2,7 @@
 
 use super::{
     Biology, Check, Dose, Imaging, Kinetics, Quantification, Regions, Registration, Section,
+    Uncertainty,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct Parameters {
     pub kinetics: Kinetics,
     pub dose: Dose,
     pub biology: Biology,
+    #[serde(default)]
+    pub uncertainty: Uncertainty,
     /// Constants recalled from the literature that no physicist of the site has confirmed
     /// (provenance M); every report lists them.
     #[serde(skip_deserializing)]
@@ -44,7 +47,7 @@ impl Parameters {
     }
 
     fn check(&self, document: &Document, faults: &mut Vec<Fault>) {
-        let sections: [(&'static str, &dyn Section); 7] = [
+        let sections: [(&'static str, &dyn Section); 8] = [
             ("imaging", &self.imaging),
             ("quantification", &self.quantification),
             ("registration", &self.registration),
@@ -52,6 +55,7 @@ impl Parameters {
             ("kinetics", &self.kinetics),
             ("dose", &self.dose),
             ("biology", &self.biology),
+            ("uncertainty", &self.uncertainty),
         ];
         for (name, section) in sections {
             section.check(&mut Check::new(name, document, faults));
