@@ -1,8 +1,8 @@
 //! What steers the pipeline for one course: a protocol's sections with the plan's statements.
 
 use super::{
-    Biology, Check, Dose, Imaging, Kinetics, Quantification, Regions, Registration, Section,
-    Uncertainty,
+    Biology, Check, Dose, Gates, Imaging, Kinetics, Limits, Prescription, Quantification, Regions,
+    Registration, Section, Uncertainty,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,12 @@ pub struct Parameters {
     pub biology: Biology,
     #[serde(default)]
     pub uncertainty: Uncertainty,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub gates: Gates,
+    #[serde(default)]
+    pub prescription: Prescription,
     /// Constants recalled from the literature that no physicist of the site has confirmed
     /// (provenance M); every report lists them.
     #[serde(skip_deserializing)]
@@ -47,7 +53,7 @@ impl Parameters {
     }
 
     fn check(&self, document: &Document, faults: &mut Vec<Fault>) {
-        let sections: [(&'static str, &dyn Section); 8] = [
+        let sections: [(&'static str, &dyn Section); 11] = [
             ("imaging", &self.imaging),
             ("quantification", &self.quantification),
             ("registration", &self.registration),
@@ -56,6 +62,9 @@ impl Parameters {
             ("dose", &self.dose),
             ("biology", &self.biology),
             ("uncertainty", &self.uncertainty),
+            ("limits", &self.limits),
+            ("gates", &self.gates),
+            ("prescription", &self.prescription),
         ];
         for (name, section) in sections {
             section.check(&mut Check::new(name, document, faults));
