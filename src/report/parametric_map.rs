@@ -76,6 +76,8 @@ fn image(result: &CycleResult, grid: &Grid, what: &Quantity) -> Result<DataSet, 
         .texts(tags::IMAGE_TYPE, VR::CS, &["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"])
         .uid(tags::FRAME_OF_REFERENCE_UID, &result.frame_of_reference)
         .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
+        // The body is no paired part; General Series asks for the attribute all the same (2C).
+        .empty(tags::LATERALITY, VR::CS)
         .integer(tags::NUMBER_OF_FRAMES, grid.shape()[0] as i64)
         .text(tags::CONTENT_LABEL, VR::CS, what.label)
         .text(tags::CONTENT_DESCRIPTION, VR::LO, what.description)

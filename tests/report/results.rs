@@ -20,6 +20,10 @@ const NORMAL_LINES: &[(&str, &str)] = &[
     ("</PlanOverviewSequence(300c,0116)", "the validator does not know the sequence"),
     ("</EntityLongLabel(3010,0038)>", "the validator's RT Dose module is older than the attribute"),
     ("Unrecognized defined term = <99RPT>", "the private coding scheme, declared in the document"),
+    (
+        "Unrecognized defined term = <QUANTITY>",
+        "of Parametric Maps; the validator's list has it not",
+    ),
     ("/CodingSchemeUID(0008,010c)[1]> - Unrecognized defined term", "its UID"),
 ];
 
