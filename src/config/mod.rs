@@ -16,6 +16,7 @@ pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{
     Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols, Sourced,
+    Trapezoid, Uncertainty, VoxelKinetics,
 };
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;

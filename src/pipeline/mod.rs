@@ -81,7 +81,7 @@ pub fn compute(
     at(0.6, "fitting curves");
     let curves = curves::fit(&images, &placed, request)?;
     at(0.7, "integrating voxels");
-    let tia = voxels::time_integrated_activity(&images, &placed, &curves);
+    let tia = voxels::time_integrated_activity(&inputs, &images, &placed, &curves, request)?;
     let masses = voxels::masses(&inputs, &placed, &tia, request)?;
     at(0.75, "depositing energy");
     let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");

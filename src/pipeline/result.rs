@@ -14,11 +14,12 @@ use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
-use crate::quantity::{Gram, Gray, Seconds, Warning};
+use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software,
-    StructureSetReference, TimePoint,
+    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult, Software,
+    StructureSetReference, TimePoint, VoxelMap,
 };
+use crate::uncertainty::{Budget, Chain, Outline, budget};
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};
 
@@ -58,7 +59,7 @@ pub fn assemble(
         })
         .collect();
     let warnings = warnings(inputs, images, placed, &voxels, request);
-    let Voxels { masses, dose, .. } = voxels;
+    let Voxels { masses, dose, tia } = voxels;
     Ok(CycleResult {
         software: software(request),
         protocol: request.plan.protocol.clone(),
@@ -92,6 +93,7 @@ pub fn assemble(
         },
         dose_gy: dose.gy,
         dose_error_gy: dose.standard_error_gy,
+        maps: maps(tia),
         regions,
         warnings,
         computed_at: request.computed_at,
@@ -201,19 +203,27 @@ fn region_result(
         }
         _ => None,
     };
+    let volume = occupancy.volume(grid);
+    let known = known(
+        request,
+        (!region.is_remainder).then_some(volume),
+        curve,
+        images,
+        voxels.dose.relative_uncertainty[index],
+    );
+    let budget = budget(&known);
+    if curve.fit.is_some() {
+        warnings.extend(unknown_sources(&budget));
+    }
     RegionResult {
         name: region.name.clone(),
         number: index as u16 + 1,
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
-        volume: occupancy.volume(grid),
+        volume,
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
         activity: curve.activity.iter().map(|a| Some(*a)).collect(),
-        uncertainty: uncertainty(
-            curve,
-            images,
-            voxels.dose.relative_uncertainty[index],
-            &mut warnings,
-        ),
+        uncertainty: budget.absorbed_dose,
+        uncertainty_budget: curve.fit.is_some().then_some(budget),
         fit: curve.fit.clone(),
         occupancy,
         dose,
@@ -237,24 +247,66 @@ fn mass(occupancy: &Occupancy, masses: &VoxelMass) -> Gram {
     Gram::new(occupancy.iter().map(|(n, f)| f64::from(values[n]) * f64::from(f)).sum())
 }
 
-/// Of the mean dose: the curve's, the calibration's that all its points share, and the engine's own.
-fn uncertainty(
+/// How well a region's inputs are known: its outline, the calibration that all points share, its
+/// curve, and the engine's own.
+fn known(
+    request: &Request,
+    volume: Option<Millilitre>,
     curve: &Curve,
     images: &[TimePointImage],
     engine: Option<f64>,
-    warnings: &mut Vec<Warning>,
-) -> Option<f64> {
-    let fit = curve.fit.as_ref()?;
-    let scale = images.iter().filter_map(|image| image.map.relative_uncertainty).reduce(f64::max);
-    if scale.is_none() {
+) -> Chain {
+    let stated = &request.plan.parameters.uncertainty;
+    let mm = |value: &Option<crate::config::Sourced<f64>>| {
+        value.as_ref().map(|value| Millimetre::new(value.value))
+    };
+    let outline = || {
+        Some(Outline {
+            volume: volume?,
+            voxel: mm(&stated.outline_voxel_mm)?,
+            fwhm: mm(&stated.outline_fwhm_mm)?,
+        })
+    };
+    Chain {
+        outline: outline(),
+        emission_fwhm: mm(&stated.emission_fwhm_mm),
+        recovery: None,
+        calibration: images
+            .iter()
+            .filter_map(|image| image.map.relative_uncertainty)
+            .reduce(f64::max),
+        fit: curve.fit.as_ref().and_then(|fit| fit.relative_uncertainty),
+        dose: engine,
+    }
+}
+
+/// What the stated uncertainty does not hold, and how to have it held.
+fn unknown_sources(budget: &Budget) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if budget.unknown.contains(&"calibration") {
         warnings.push(Warning::new(
             "calibration-uncertainty-unknown",
-            "the images do not say how well their scale is known: the stated uncertainty is the curve's \
-             alone",
+            "the images do not say how well their scale is known: the stated uncertainty is without \
+             the calibration's",
         ));
     }
-    let own = scale.unwrap_or(0.0).hypot(engine.unwrap_or(0.0));
-    fit.relative_uncertainty.map(|u| u.hypot(own))
+    if budget.unknown.contains(&"volume") {
+        warnings.push(Warning::new(
+            "outline-uncertainty-unknown",
+            "the stated uncertainty is without the outline's: state `uncertainty: outline_voxel_mm, \
+             outline_fwhm_mm, emission_fwhm_mm` in the protocol or the plan's settings",
+        ));
+    }
+    warnings
+}
+
+/// Maps that are written beside the dose.
+fn maps(tia: super::voxels::VoxelTia) -> Vec<VoxelMap> {
+    let Some(own) = tia.own_curves else { return Vec::new() };
+    vec![
+        VoxelMap { kind: Kind::TimeIntegratedActivityMap, values: own.tia_mbq_h_per_ml },
+        VoxelMap { kind: Kind::EffectiveHalfLifeMap, values: own.half_life_h },
+    ]
 }
 
 fn warnings(

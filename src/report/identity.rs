@@ -64,6 +64,8 @@ impl Identity {
             (Kind::Segmentation, _) => "segmentation",
             (Kind::StructuredReport, _) => "structured-report",
             (Kind::StructureSet, _) => "structure-set",
+            (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
+            (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Json, _) => "json",
         })
     }
@@ -97,6 +99,9 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
         Kind::RtDose | Kind::RtDoseError => uids::RT_DOSE_STORAGE,
         Kind::Segmentation => uids::SEGMENTATION_STORAGE,
         Kind::StructureSet => uids::RT_STRUCTURE_SET_STORAGE,
+        Kind::TimeIntegratedActivityMap | Kind::EffectiveHalfLifeMap => {
+            uids::PARAMETRIC_MAP_STORAGE
+        }
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

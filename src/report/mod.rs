@@ -9,6 +9,7 @@ mod axial;
 mod identity;
 pub mod json;
 mod modules;
+pub mod parametric_map;
 mod regions;
 pub mod result;
 pub mod rt_dose;
@@ -74,6 +75,8 @@ pub enum Kind {
     Segmentation,
     StructuredReport,
     StructureSet,
+    TimeIntegratedActivityMap,
+    EffectiveHalfLifeMap,
     /// `results.json`, which is no DICOM object.
     Json,
 }
@@ -133,6 +136,13 @@ pub fn write_all(
     if options.structure_set {
         let object = structure_set::write(result, options)?;
         objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
+    }
+    for map in &result.maps {
+        let name = match map.kind {
+            Kind::EffectiveHalfLifeMap => "effective-half-life.dcm",
+            _ => "time-integrated-activity.dcm",
+        };
+        objects.push((map.kind, name, parametric_map::write(result, map, options)?));
     }
     let mut written = Vec::new();
     for (kind, name, object) in objects {

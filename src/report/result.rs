@@ -4,6 +4,7 @@ use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
+use crate::uncertainty::Budget;
 use crate::volume::{Occupancy, Volume};
 use jiff::Timestamp;
 
@@ -95,6 +96,8 @@ pub struct RegionResult {
     pub bed: Option<Bed>,
     /// Relative standard uncertainty of the mean dose, k = 1.
     pub uncertainty: Option<f64>,
+    /// Who contributes how much to it, and what is not known.
+    pub uncertainty_budget: Option<Budget>,
     pub warnings: Vec<Warning>,
 }
 
@@ -168,11 +171,21 @@ pub struct CycleResult {
     pub dose_gy: Volume<f32>,
     /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
     pub dose_error_gy: Option<Volume<f32>>,
+    /// Further quantities on the dose grid.
+    pub maps: Vec<VoxelMap>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
     /// When the computation was made: the only number here that a rerun changes.
     pub computed_at: Timestamp,
+}
+
+/// One quantity a voxel beside the dose: time-integrated activity (MBq·h/ml) or effective half-life
+/// (h), by its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoxelMap {
+    pub kind: super::Kind,
+    pub values: Volume<f32>,
 }
 
 /// The RTSTRUCT behind the regions.

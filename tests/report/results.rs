@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    Predecessor, RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity,
-    TimePoint, write_all,
+    Predecessor, RegionResult, ReportError, ReportOptions, Software, StructureSetReference,
+    StudyIdentity, TimePoint, VoxelMap, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ const NORMAL_LINES: &[(&str, &str)] = &[
     ("</PlanOverviewSequence(300c,0116)", "the validator does not know the sequence"),
     ("</EntityLongLabel(3010,0038)>", "the validator's RT Dose module is older than the attribute"),
     ("Unrecognized defined term = <99RPT>", "the private coding scheme, declared in the document"),
+    (
+        "Unrecognized defined term = <QUANTITY>",
+        "of Parametric Maps; the validator's list has it not",
+    ),
     ("/CodingSchemeUID(0008,010c)[1]> - Unrecognized defined term", "its UID"),
 ];
 
@@ -101,6 +105,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
             provenance: "P".into(),
         }),
         uncertainty: Some(0.083),
+        uncertainty_budget: None,
         warnings: vec![],
     }
 }
@@ -180,6 +185,7 @@ fn result() -> CycleResult {
         }),
         dose_gy: dose_map(&grid),
         dose_error_gy: None,
+        maps: Vec::new(),
         engine: EngineReport {
             name: "local",
             chosen_because: "stated in the plan".into(),
@@ -233,7 +239,7 @@ fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal, simulated()]
+    vec![result(), provisional, bare, coronal, simulated(), with_maps()]
 }
 
 /// A result of Monte Carlo, with a standard error of 3 % in every voxel.
@@ -270,6 +276,53 @@ fn the_standard_error_of_a_simulated_dose_comes_back_as_an_rt_dose_of_type_error
     }
     let plain = write_all(&result(), directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
     assert!(plain.iter().all(|written| written.kind != Kind::RtDoseError));
+}
+
+/// Voxels that were fitted one by one.
+fn with_maps() -> CycleResult {
+    let mut result = result();
+    let map = |kind, factor: f32| {
+        let (grid, values) = (result.dose_gy.grid().clone(), result.dose_gy.values());
+        VoxelMap { kind, values: Volume::new(grid, values.mapv(|gy| gy * factor)) }
+    };
+    result.maps =
+        vec![map(Kind::TimeIntegratedActivityMap, 12.5), map(Kind::EffectiveHalfLifeMap, 4.0)];
+    result
+}
+
+#[test]
+fn highdicom_reads_the_parametric_maps_value_by_value() {
+    let Some(python) = python_with("highdicom") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let result = with_maps();
+    let all = write_all(&result, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    for (map, [quantity, unit]) in result
+        .maps
+        .iter()
+        .zip([["Time-integrated activity", "MBq.h/mL"], ["Effective half-life", "h"]])
+    {
+        let path = &all.iter().find(|w| w.kind == map.kind).unwrap().path;
+        let seen = script(&python, "map_highdicom.py", &[path]);
+        assert_eq!((&seen["quantity"], &seen["unit"]), (&quantity.into(), &unit.into()));
+        assert_eq!(seen["shape"], serde_json::json!(map.values.grid().shape()));
+        for probe in seen["probes"].as_array().unwrap() {
+            let at = [0, 1, 2].map(|c| probe["lps_mm"][c].as_f64().unwrap());
+            let [i, j, k] = map.values.grid().lps_to_voxel(at).map(|v| v.round() as usize);
+            let value = probe["value"].as_f64().unwrap();
+            assert_eq!(value as f32, map.values.values()[[k, j, i]]);
+        }
+        let sum: f64 = map.values.as_slice().iter().map(|v| f64::from(*v)).sum();
+        assert!((seen["sum"].as_f64().unwrap() / sum - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_map_that_is_no_number_somewhere_is_refused() {
+    let mut broken = with_maps();
+    broken.maps[1].values.values_mut()[[1, 2, 3]] = f32::NAN;
+    let directory = tempfile::tempdir().unwrap();
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap_err();
+    assert!(matches!(refused, ReportError::DoseNotFinite(_)), "{refused}");
 }
 
 #[test]

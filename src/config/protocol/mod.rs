@@ -16,12 +16,13 @@ mod regions;
 mod registration;
 mod section;
 mod sourced;
+mod uncertainty;
 
 pub use biology::{BedParameters, Biology};
 pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
 pub use imaging::Imaging;
-pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
+pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
 pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};
@@ -30,6 +31,7 @@ pub use regions::Regions;
 pub use registration::Registration;
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};
+pub use uncertainty::Uncertainty;
 
 use super::yaml::{Document, Fault, steps};
 use crate::quantity::nuclide::Nuclide;

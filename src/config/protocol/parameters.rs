@@ -2,7 +2,7 @@
 
 use super::{
     Biology, Check, Dose, Gates, Imaging, Kinetics, Limits, Prescription, Quantification, Regions,
-    Registration, Section,
+    Registration, Section, Uncertainty,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub struct Parameters {
     pub kinetics: Kinetics,
     pub dose: Dose,
     pub biology: Biology,
+    #[serde(default)]
+    pub uncertainty: Uncertainty,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
@@ -51,7 +53,7 @@ impl Parameters {
     }
 
     fn check(&self, document: &Document, faults: &mut Vec<Fault>) {
-        let sections: [(&'static str, &dyn Section); 10] = [
+        let sections: [(&'static str, &dyn Section); 11] = [
             ("imaging", &self.imaging),
             ("quantification", &self.quantification),
             ("registration", &self.registration),
@@ -59,6 +61,7 @@ impl Parameters {
             ("kinetics", &self.kinetics),
             ("dose", &self.dose),
             ("biology", &self.biology),
+            ("uncertainty", &self.uncertainty),
             ("limits", &self.limits),
             ("gates", &self.gates),
             ("prescription", &self.prescription),
