@@ -86,6 +86,7 @@ pub fn assemble(
         dose_gy: dose.gy,
         regions,
         warnings,
+        prescription: None,
         computed_at: request.computed_at,
     })
 }
