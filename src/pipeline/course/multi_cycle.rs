@@ -208,6 +208,13 @@ pub fn fixed_number(
         rule.relative_cap.as_ref().zip(last).map(|(cap, last)| last * cap.value),
     ];
     let cap = caps.into_iter().flatten().min_by(|a, b| a.value().total_cmp(&b.value()));
+    for given in plan.cycles.iter().filter(|c| {
+        rule.cap_gbq.as_ref().is_some_and(|cap| c.administered.activity.gbq() > cap.value)
+    }) {
+        let gbq = given.administered.activity.gbq();
+        let note = format!("cycle {} was given {gbq:.3} GBq, above the activity cap", given.number);
+        outcome.notes.push(note);
+    }
     let terms = Terms {
         cycles_left: left,
         cap,

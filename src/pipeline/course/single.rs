@@ -221,6 +221,16 @@ pub fn whole_body(rule: &WholeBody, plan: &Plan) -> Result<Outcome, PrescribeErr
     )?;
     let target = Gray::new(target.target_gy.value);
     let activity = prescribe::whole_body_activity(hours, tau, target, reference)?;
+    if first.hours > rule.first_count_h_most.value {
+        outcome.holds.push(Hold::new(
+            "count-before-voiding",
+            format!(
+                "the first whole-body count is at {} h, so none was taken before voiding; it is the \
+                 100 % that the others are held against",
+                first.hours
+            ),
+        ));
+    }
     let (low, high) = (rule.residence_h_least.value, rule.residence_h_most.value);
     if !(low..=high).contains(&tau.hours()) {
         outcome.holds.push(Hold::new(

@@ -109,6 +109,23 @@ fn a_quebec_course_of_four_cycles_ends_within_two_percent_of_23_gy() {
 }
 
 #[test]
+fn v19_iowa_is_capped_and_an_activity_above_the_cap_is_told() {
+    let text = |mbq: f64| {
+        format!(
+            "protocol: y90-dotatoc-iowa\n{}measured:\n  doses:\n    - {{ cycle: 1, region: kidneys, \
+             dose_gy: 6.16 }}\n    - {{ cycle: 1, region: red marrow, dose_gy: 0.22 }}\n",
+            cycles(&[mbq])
+        )
+    };
+    let capped = course(&text(4400.0));
+    near(capped.proposal.as_ref().unwrap().allowed[0].activity.gbq(), 6.0143);
+    near(unrounded(&capped), 5.6);
+    assert_eq!(capped.proposal.unwrap().limiting, "activity cap");
+    let above = course(&text(6000.0));
+    assert!(above.notes.iter().any(|note| note.contains("above the activity cap")));
+}
+
+#[test]
 fn v10_uppsala_gives_six_cycles_and_stops() {
     let course_after = |n: usize| {
         let mut text = format!("protocol: lu177-uppsala\n{}", cycles(&vec![7400.0; n]));
@@ -247,7 +264,9 @@ fn v7_tositumomab_by_counts_of_the_plan() {
     assert_eq!(codes(&course(&text.replace("giga_l: 180", "giga_l: 90"))), ["platelets"]);
     let fast = text.replace("hours: 72", "hours: 20").replace("hours: 144", "hours: 40");
     assert_eq!(codes(&course(&fast)), ["altered-biodistribution"]);
-    // The first count must be the one before voiding: without a later one there is no rate.
+    let late = course(&text.replace("hours: 0,", "hours: 20,"));
+    assert_eq!(codes(&late), ["count-before-voiding"]);
+    // Without a later count there is no rate.
     let one = text.split("    - { hours: 72").next().unwrap().to_owned();
     assert_eq!(codes(&course(&one)), ["input-missing"]);
 }
