@@ -340,7 +340,7 @@ impl Check<'_> {
                 );
             }
             let residual = cycle.administered.residual_mbq;
-            if !(residual >= 0.0 && residual < activity) {
+            if residual != 0.0 && !(residual > 0.0 && residual < activity) {
                 self.fault(
                     &administered("residual_mbq"),
                     format!(
