@@ -9,6 +9,7 @@ mod demo;
 mod kernel;
 mod nuclide;
 mod phantom;
+mod prescribe;
 pub mod progress;
 mod protocols;
 mod reindex;
@@ -52,6 +53,7 @@ enum Command {
     Compute(compute::Compute),
     Phantom(phantom::Phantom),
     Check(check::Check),
+    Prescribe(prescribe::Prescribe),
     Protocols(protocols::ProtocolsCommand),
     Nuclide(nuclide::NuclideCommand),
     Kernel(kernel::KernelCommand),
@@ -79,6 +81,7 @@ impl Cli {
             Command::Compute(command) => command.run(),
             Command::Phantom(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Prescribe(command) => command.run(),
             Command::Protocols(command) => command.run(),
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),

@@ -36,6 +36,7 @@ pub fn of(results: &Value) -> String {
     }
     let mut lines = vec![table.to_string()];
     lines.push(engine(&results["engine"]));
+    lines.extend(course(&results["prescription"]));
     lines.extend(warnings(results));
     lines.join("\n")
 }
@@ -49,6 +50,35 @@ fn engine(engine: &Value) -> String {
         text(&engine["chosen_because"]),
         histories.unwrap_or_default()
     )
+}
+
+/// The state of the course and what is proposed, where the protocol has limits or a rule.
+fn course(prescription: &Value) -> Vec<String> {
+    let Some(state) = prescription["state"].as_str() else { return Vec::new() };
+    let mut lines = vec![format!("course: {state}")];
+    for tissue in prescription["tissues"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{}: {} Gy so far, {} Gy left; BED {} Gy, {} Gy left",
+            text(&tissue["tissue"]),
+            number(&tissue["absorbed_dose_gy"], 3),
+            number(&tissue["remaining_dose_gy"], 3),
+            number(&tissue["bed_gy"], 3),
+            number(&tissue["remaining_bed_gy"], 3),
+        ));
+    }
+    let proposal = &prescription["proposal"];
+    if let Some(verdict) = proposal["verdict"].as_str() {
+        lines.push(format!(
+            "cycle {}: {verdict} {} MBq, limiting: {} (a proposal; a named person decides)",
+            prescription["next_cycle"],
+            number(&proposal["activity_mbq"], 0),
+            text(&proposal["limiting"]),
+        ));
+    }
+    for hold in prescription["holds"].as_array().into_iter().flatten() {
+        lines.push(format!("HOLD: {}", text(&hold["reason"])));
+    }
+    lines
 }
 
 /// Each warning once, with the regions that it is about.

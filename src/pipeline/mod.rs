@@ -4,6 +4,8 @@
 //! objects in a folder. The order of the instances does not matter; every refusal says what to supply.
 
 mod activity;
+mod administered;
+pub mod course;
 mod ct_grid;
 mod curves;
 mod engine;
@@ -37,6 +39,8 @@ pub struct Request {
     /// Part 10 files of the cycle, in any order: emission images, CT, regions, registrations,
     /// value maps.
     pub inputs: Vec<PathBuf>,
+    /// Doses of the course's other cycles that were computed before, for the ledger.
+    pub earlier: Vec<course::RegionDose>,
     /// What intake has to say about how the inputs were chosen.
     pub notes: Vec<Warning>,
     pub cameras: Vec<CameraSettings>,
@@ -87,7 +91,11 @@ pub fn compute(
     let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");
     let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request, &simulating)?;
     let voxels = result::Voxels { tia, masses, dose };
-    let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
+    let notes = administered::check(&inputs, request)?;
+    let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
+    at(0.85, "prescribing");
+    result.warnings.extend(notes);
+    course::prescribe(request, &mut result);
     at(0.9, "writing");
     // The study's own dates are copied, so ours are written in the zone that they are in.
     let zone = request.zone.to_offset(images[placed.reference].map.at);

@@ -96,6 +96,7 @@ pub fn assemble(
         maps: maps(tia),
         regions,
         warnings,
+        prescription: None,
         computed_at: request.computed_at,
     })
 }

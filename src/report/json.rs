@@ -46,7 +46,7 @@ pub fn write(result: &CycleResult) -> Value {
         "frame_of_reference_uid": result.frame_of_reference,
         "engine": result.engine,
         "regions": result.regions.iter().map(|r| region(r, result)).collect::<Vec<_>>(),
-        "prescription": Value::Null,
+        "prescription": result.prescription.clone().unwrap_or(Value::Null),
         "warnings": result.warnings,
     })
 }

@@ -176,6 +176,8 @@ pub struct CycleResult {
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
+    /// State of the course and the proposed activity, where the protocol has limits or a rule.
+    pub prescription: Option<serde_json::Value>,
     /// When the computation was made: the only number here that a rerun changes.
     pub computed_at: Timestamp,
 }

@@ -203,6 +203,7 @@ fn result() -> CycleResult {
             "decay-factor-contradiction",
             "Decay Factor (0054,1321) contradicts the half-life; recomputed with the true one",
         )],
+        prescription: None,
         computed_at: "2026-03-09T12:00:00Z".parse().unwrap(),
     }
 }

@@ -19,6 +19,8 @@ pub struct WholeBody {
     pub reference_gy: Sourced<f64>,
     /// By platelets, the highest bound first.
     pub targets: Vec<PlateletTarget>,
+    /// The first count comes before voiding: no later than this, h.
+    pub first_count_h_most: Sourced<f64>,
     pub residence_h_least: Sourced<f64>,
     pub residence_h_most: Sourced<f64>,
     pub electron_kev: Sourced<f64>,
