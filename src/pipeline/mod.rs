@@ -4,6 +4,7 @@
 //! objects in a folder. The order of the instances does not matter; every refusal says what to supply.
 
 mod activity;
+mod alignment;
 mod curves;
 mod engine;
 mod error;
@@ -72,7 +73,9 @@ pub fn compute(
 ) -> Result<Outcome, PipelineError> {
     let at = |done, stage| progress(Progress { done, stage });
     at(0.0, "reading");
-    let inputs = inputs::read(&request.inputs, &request.zone)?;
+    let mut inputs = inputs::read(&request.inputs, &request.zone)?;
+    at(0.2, "registering");
+    inputs.alignments = alignment::align(&inputs, request)?;
     at(0.3, "quantifying");
     let images = activity::quantify(&inputs, request)?;
     at(0.4, "placing regions");

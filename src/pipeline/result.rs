@@ -1,6 +1,7 @@
 //! All stages' values as one result.
 
 use super::activity::TimePointImage;
+use super::alignment::Alignment;
 use super::curves::Curve;
 use super::engine::EngineDose;
 use super::inputs::Inputs;
@@ -15,7 +16,7 @@ use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software,
+    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, RegisteredSpace, Software,
     StructureSetReference, TimePoint,
 };
 use crate::volume::Occupancy;
@@ -76,6 +77,7 @@ pub fn assemble(
         frame_of_reference,
         reference_series: reference.series.clone(),
         structure_set: structure_set(inputs, placed),
+        registrations: registrations(inputs),
         engine: EngineReport {
             name: dose.name,
             chosen_because: format!("protocol {} or plan asks for it", request.plan.protocol),
@@ -111,6 +113,20 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             quantification: image.map.quantification.clone(),
         })
         .collect()
+}
+
+/// What was registered here, for the Spatial Registration object.
+fn registrations(inputs: &Inputs) -> Vec<RegisteredSpace> {
+    let of = |alignment: &Alignment| RegisteredSpace {
+        registered_frame: alignment.registered_frame.clone(),
+        moving_frame: alignment.moving.frame.clone(),
+        moving_images: alignment.moving.images.clone(),
+        moving_to_registered: alignment.moving_to_registered.matrix(),
+        images: alignment.images,
+        correlation: alignment.correlation,
+        overlap: alignment.overlap,
+    };
+    inputs.alignments.iter().map(of).collect()
 }
 
 /// The structure set that most regions were drawn in, where it lies in the dose's frame.

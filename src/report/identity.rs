@@ -59,6 +59,7 @@ impl Identity {
             (Kind::Segmentation, _) => "segmentation",
             (Kind::StructuredReport, _) => "structured-report",
             (Kind::StructureSet, _) => "structure-set",
+            (Kind::Registration, _) => "registration",
             (Kind::Json, _) => "json",
         })
     }
@@ -92,6 +93,7 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
         Kind::RtDose => uids::RT_DOSE_STORAGE,
         Kind::Segmentation => uids::SEGMENTATION_STORAGE,
         Kind::StructureSet => uids::RT_STRUCTURE_SET_STORAGE,
+        Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

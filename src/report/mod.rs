@@ -10,6 +10,7 @@ mod identity;
 pub mod json;
 mod modules;
 mod regions;
+pub mod registration;
 pub mod result;
 pub mod rt_dose;
 pub mod seg;
@@ -72,6 +73,7 @@ pub enum Kind {
     Segmentation,
     StructuredReport,
     StructureSet,
+    Registration,
     /// `results.json`, which is no DICOM object.
     Json,
 }
@@ -127,6 +129,9 @@ pub fn write_all(
     if options.structure_set {
         let object = structure_set::write(result, options)?;
         objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
+    }
+    if let Some(object) = registration::write(result, options)? {
+        objects.push((Kind::Registration, "registration.dcm", object));
     }
     let mut written = Vec::new();
     for (kind, name, object) in objects {
