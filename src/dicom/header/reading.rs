@@ -264,6 +264,10 @@ impl<'o> Attributes<'o> {
             ("ImageType", tags::IMAGE_TYPE),
             ("BodyPartExamined", tags::BODY_PART_EXAMINED),
             ("SeriesNumber", tags::SERIES_NUMBER),
+            // No rule names these; who searches wants to see them.
+            ("StudyTime", tags::STUDY_TIME),
+            ("StudyID", tags::STUDY_ID),
+            ("ReferringPhysicianName", tags::REFERRING_PHYSICIAN_NAME),
         ];
         let text = |(name, tag): (&str, Tag)| Some((name.to_owned(), self.text(tag)?));
         named.into_iter().filter_map(text).collect()
