@@ -85,7 +85,8 @@ fn images(
         let done = register::register(&clamp(fixed), &clamp(moving), &settings);
         return done.map(|done| Some((done, "CT"))).map_err(refused);
     }
-    if let (Some(fixed), Some(moving)) = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?) {
+    if let (Some(fixed), Some(moving)) = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?)
+    {
         let settings = settings(constants, constants.correlation_min_emission.value);
         let done = register::register(fixed, moving, &settings);
         return done.map(|done| Some((done, "emission"))).map_err(refused);

@@ -83,10 +83,7 @@ pub fn place(
 
 /// Time points that some region cannot be carried to by frames of reference and registrations, each
 /// with the space that this region was drawn in.
-pub fn unreached(
-    inputs: &Inputs,
-    request: &Request,
-) -> Result<Vec<(usize, Space)>, PipelineError> {
+pub fn unreached(inputs: &Inputs, request: &Request) -> Result<Vec<(usize, Space)>, PipelineError> {
     let given = given(inputs, request, &mut Vec::new())?;
     let names = names_in_order(&given, &[]);
     let mut found = Vec::new();

@@ -16,8 +16,8 @@ use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, RegisteredSpace, Software,
-    StructureSetReference, TimePoint,
+    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, RegisteredSpace,
+    Software, StructureSetReference, TimePoint,
 };
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};

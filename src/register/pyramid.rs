@@ -9,9 +9,8 @@ pub(super) fn coarsen(volume: &Volume<f32>, edge_mm: f64) -> Volume<f32> {
     let grid = volume.grid();
     let (shape, spacing) = (grid.shape(), grid.spacing_mm());
     // Along i, j, k.
-    let block: [usize; 3] = std::array::from_fn(|a| {
-        ((edge_mm / spacing[a]).round() as usize).clamp(1, shape[2 - a])
-    });
+    let block: [usize; 3] =
+        std::array::from_fn(|a| ((edge_mm / spacing[a]).round() as usize).clamp(1, shape[2 - a]));
     if block == [1; 3] {
         return volume.clone();
     }
@@ -23,7 +22,8 @@ pub(super) fn coarsen(volume: &Volume<f32>, edge_mm: f64) -> Volume<f32> {
     let [_, rows, columns] = coarse;
     let source = volume.as_slice();
     let mean = |n: usize| {
-        let first = [n / columns / rows * block[2], n / columns % rows * block[1], n % columns * block[0]];
+        let first =
+            [n / columns / rows * block[2], n / columns % rows * block[1], n % columns * block[0]];
         let mut sum = 0.0f64;
         for k in first[0]..first[0] + block[2] {
             for j in first[1]..first[1] + block[1] {

@@ -27,7 +27,9 @@ fn seen(to_scene: &Affine, noise: f64) -> Volume<f32> {
         .map(|n| {
             let ijk = [n % 48, n / 48 % 48, n / 48 / 48].map(|x| x as f64);
             // A small linear congruence will do for noise (Knuth's MMIX constants).
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let uniform = (state >> 33) as f64 / (1u64 << 31) as f64 - 0.5;
             (scene(to_scene.map(grid.voxel_to_lps(ijk))) + noise * uniform) as f32
         })
@@ -66,7 +68,8 @@ fn a_known_affine_motion_comes_back() {
     let step = [5.0, -8.0, 3.0, 8.0, 3.0, 0.0, -4.0, -6.0, 2.0, 5.0, 0.0, 7.0];
     let motion = Motion::Affine.about(&step, [0.0; 3]);
     let fixed = seen(&Affine::IDENTITY, 0.0);
-    let found = register(&fixed, &seen(&motion.inverse(), 50.0), &settings(Motion::Affine)).unwrap();
+    let found =
+        register(&fixed, &seen(&motion.inverse(), 50.0), &settings(Motion::Affine)).unwrap();
     assert!(apart(&found.fixed_to_moving, &motion) < 0.5, "{found:?}");
 }
 

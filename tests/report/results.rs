@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    Predecessor, RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity,
-    TimePoint, write_all,
+    Predecessor, RegionResult, RegisteredSpace, ReportOptions, Software, StructureSetReference,
+    StudyIdentity, TimePoint, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
