@@ -17,6 +17,7 @@ pub mod intake;
 
 // The chain: pure functions of typed values. No socket, file, clock or DICOM below this line ...
 pub mod quantify;
+pub mod register;
 pub mod segment;
 pub mod kinetics;
 pub mod dose;

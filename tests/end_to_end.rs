@@ -361,3 +361,58 @@ fn a_ct_that_covers_part_of_the_image_is_used_and_the_rest_is_said() {
     assert!(warnings.contains("ct-does-not-cover"), "{warnings}");
     assert!(region(&results, "Liver")["absorbed_dose_gy"]["mean"].as_f64().unwrap() > 0.0);
 }
+
+/// What a peer script says, as JSON.
+fn script(python: &Path, name: &str, argument: &Path) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name);
+    let output = Command::new(python).arg(path).arg(argument).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn sessions_placed_anew_are_registered_and_the_registration_goes_out_with_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (patient, output) = (folder.path().join("patient"), folder.path().join("results"));
+    let grayd = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_grayd")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let (patient_text, output_text) = (patient.to_str().unwrap(), output.to_str().unwrap());
+    grayd(&["phantom", "--output", patient_text]);
+    let python = site::python();
+    let shifts = script(&python, "move_sessions.py", &patient);
+    let plan = patient.join("plan.yaml");
+    grayd(&[
+        "compute",
+        "--plan",
+        plan.to_str().unwrap(),
+        "--input",
+        patient_text,
+        "--output",
+        output_text,
+    ]);
+    let read = |path: &Path| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let (results, truth) = (read(&output.join("results.json")), read(&patient.join("truth.json")));
+    for known in truth["regions"].as_array().unwrap() {
+        let name = known["name"].as_str().unwrap();
+        let tia = region(&results, name)["tia_mbq_h"].as_f64().unwrap();
+        near(&format!("{name}, MBq h"), tia, known["tia_mbq_h"].as_f64().unwrap(), 0.03);
+    }
+    let warnings = results["warnings"].as_array().unwrap();
+    let registered = warnings.iter().filter(|w| w["code"] == "registered-by-images").count();
+    assert_eq!(registered, 3, "{warnings:?}");
+    // The regions' frame is the registered one; a matrix takes a session's points there.
+    let object = script(&python, "reg_pydicom.py", &output.join("registration.dcm"));
+    let items = object["items"].as_array().unwrap();
+    assert_eq!((items[0]["frame"] == object["registered"], items.len()), (true, 4));
+    for (item, session) in items[1..].iter().zip(2..) {
+        for axis in 0..3 {
+            let shift = shifts[session.to_string()][axis].as_f64().unwrap();
+            let back = item["matrix"][4 * axis + 3].as_f64().unwrap();
+            assert!((back + shift).abs() < 0.5, "session {session}: {item} for {shift}");
+        }
+    }
+}

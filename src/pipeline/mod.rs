@@ -5,6 +5,7 @@
 
 mod activity;
 mod administered;
+mod alignment;
 pub mod course;
 mod ct_grid;
 mod curves;
@@ -77,7 +78,9 @@ pub fn compute(
 ) -> Result<Outcome, PipelineError> {
     let at = |done, stage| progress(Progress { done, stage });
     at(0.0, "reading");
-    let inputs = inputs::read(&request.inputs, &request.zone)?;
+    let mut inputs = inputs::read(&request.inputs, &request.zone)?;
+    at(0.2, "registering");
+    inputs.alignments = alignment::align(&inputs, request)?;
     at(0.3, "quantifying");
     let images = activity::quantify(&inputs, request)?;
     at(0.4, "placing regions");

@@ -79,6 +79,7 @@ pub fn place(
     let mut warnings = Vec::new();
     let mut spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
     warn_of_shared_frames(inputs, &mut warnings);
+    warnings.extend(inputs.alignments.iter().map(super::alignment::Alignment::warning));
     let given = given(inputs, request, &mut warnings)?;
     let reference = reference(inputs, images, &spaces, &given)?;
     let mut grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
@@ -103,6 +104,29 @@ pub fn place(
     };
     let ct = ct.map(in_ct_frame);
     Ok(Placed { reference, dose_grid, regions, shares, ct, warnings })
+}
+
+/// Time points that some region cannot be carried to by frames of reference and registrations, each
+/// with the space that this region was drawn in.
+pub fn unreached(inputs: &Inputs, request: &Request) -> Result<Vec<(usize, Space)>, PipelineError> {
+    let given = given(inputs, request, &mut Vec::new())?;
+    let names = names_in_order(&given, &[]);
+    let mut found = Vec::new();
+    for (index, emission) in inputs.emissions.iter().enumerate() {
+        let to = Space::of(emission);
+        for &name in &names {
+            let mut drawn = given.iter().filter(|one| one.name == name);
+            let reached = drawn.try_fold(false, |reached, one| {
+                space::map(inputs, &to, &one.space).map(|map| reached || map.is_some())
+            })?;
+            let first = given.iter().find(|one| one.name == name);
+            if let Some(one) = first.filter(|_| !reached) {
+                found.push((index, one.space.clone()));
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// One frame of reference for scans of different days says that they are registered; that is rare

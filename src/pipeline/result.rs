@@ -1,6 +1,7 @@
 //! All stages' values as one result.
 
 use super::activity::TimePointImage;
+use super::alignment::Alignment;
 use super::curves::Curve;
 use super::engine::EngineDose;
 use super::inputs::Inputs;
@@ -16,8 +17,8 @@ use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult, Software,
-    StructureSetReference, TimePoint, VoxelMap,
+    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult,
+    RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
 };
 use crate::uncertainty::{Budget, Chain, Outline, budget};
 use crate::volume::Occupancy;
@@ -78,6 +79,7 @@ pub fn assemble(
         frame_of_reference,
         reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
+        registrations: registrations(inputs),
         engine: EngineReport {
             name: dose.name,
             chosen_because: dose.because,
@@ -131,6 +133,20 @@ fn dose_frame<'a>(inputs: &'a Inputs, placed: &Placed) -> (Option<&'a Uid>, &'a 
         Some(own) => (inputs.cts[own.ct].frame_of_reference.as_ref(), &inputs.cts[own.ct].series),
         None => (reference.frame_of_reference.as_ref(), &reference.series),
     }
+}
+
+/// What was registered here, for the Spatial Registration object.
+fn registrations(inputs: &Inputs) -> Vec<RegisteredSpace> {
+    let of = |alignment: &Alignment| RegisteredSpace {
+        registered_frame: alignment.registered_frame.clone(),
+        moving_frame: alignment.moving.frame.clone(),
+        moving_images: alignment.moving.images.clone(),
+        moving_to_registered: alignment.moving_to_registered.matrix(),
+        images: alignment.images,
+        correlation: alignment.correlation,
+        overlap: alignment.overlap,
+    };
+    inputs.alignments.iter().map(of).collect()
 }
 
 /// The structure set that most regions were drawn in, where it lies in the dose's frame.

@@ -55,7 +55,23 @@ pub fn map(inputs: &Inputs, to: &Space, from: &Space) -> Result<Option<Transform
             return Ok(Some(found));
         }
     }
-    Ok(None)
+    Ok(aligned(inputs, to).zip(aligned(inputs, from)).map(|(m_to, m_from)| {
+        // x_registered = M_to · x_to = M_from · x_from
+        Transform::Affine(m_to.then(&m_from.inverse()))
+    }))
+}
+
+/// What takes a space's points to the frame that all computed registrations have in common.
+fn aligned(inputs: &Inputs, space: &Space) -> Option<Affine> {
+    let registered = Space {
+        frame: Some(inputs.alignments.first()?.registered_frame.clone()),
+        ..Space::default()
+    };
+    if space.is(&registered) {
+        return Some(Affine::IDENTITY);
+    }
+    let found = inputs.alignments.iter().find(|alignment| space.is(&alignment.moving));
+    found.map(|alignment| alignment.moving_to_registered)
 }
 
 fn through(
@@ -170,6 +186,7 @@ mod tests {
             structure_sets: Vec::new(),
             segmentations: Vec::new(),
             registrations: vec![registration],
+            alignments: Vec::new(),
             administrations: Vec::new(),
             value_maps: Vec::new(),
         }

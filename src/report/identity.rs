@@ -66,6 +66,7 @@ impl Identity {
             (Kind::StructureSet, _) => "structure-set",
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
+            (Kind::Registration, _) => "registration",
             (Kind::Json, _) => "json",
         })
     }
@@ -102,6 +103,7 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
         Kind::TimeIntegratedActivityMap | Kind::EffectiveHalfLifeMap => {
             uids::PARAMETRIC_MAP_STORAGE
         }
+        Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

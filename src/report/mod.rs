@@ -11,6 +11,7 @@ pub mod json;
 mod modules;
 pub mod parametric_map;
 mod regions;
+pub mod registration;
 pub mod result;
 pub mod rt_dose;
 pub mod seg;
@@ -77,6 +78,7 @@ pub enum Kind {
     StructureSet,
     TimeIntegratedActivityMap,
     EffectiveHalfLifeMap,
+    Registration,
     /// `results.json`, which is no DICOM object.
     Json,
 }
@@ -143,6 +145,9 @@ pub fn write_all(
             _ => "time-integrated-activity.dcm",
         };
         objects.push((map.kind, name, parametric_map::write(result, map, options)?));
+    }
+    if let Some(object) = registration::write(result, options)? {
+        objects.push((Kind::Registration, "registration.dcm", object));
     }
     let mut written = Vec::new();
     for (kind, name, object) in objects {

@@ -167,6 +167,8 @@ pub struct CycleResult {
     pub reference_series: Uid,
     /// RTSTRUCT whose ROIs the regions are, with each region's ROI number, where there is one.
     pub structure_set: Option<StructureSetReference>,
+    /// Spaces that were registered for this result; what was received is among the inputs.
+    pub registrations: Vec<RegisteredSpace>,
     /// Gy, on the dose grid.
     pub dose_gy: Volume<f32>,
     /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
@@ -188,6 +190,21 @@ pub struct CycleResult {
 pub struct VoxelMap {
     pub kind: super::Kind,
     pub values: Volume<f32>,
+}
+
+/// A space of images as it was registered for this result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegisteredSpace {
+    pub registered_frame: Uid,
+    /// `None`: the images have none and are named instead.
+    pub moving_frame: Option<Uid>,
+    pub moving_images: Vec<Uid>,
+    /// x_registered = M · x_moving, row-major, mm; rigid.
+    pub moving_to_registered: [[f64; 4]; 4],
+    /// What was compared: `CT` or `emission`.
+    pub images: &'static str,
+    pub correlation: f64,
+    pub overlap: f64,
 }
 
 /// The RTSTRUCT behind the regions.

@@ -55,6 +55,7 @@ pub fn dciodvfy_faults(dciodvfy: &Path, object: &Path, normal: &[(&str, &str)]) 
         "Segmentation",
         "Comprehensive3DSR",
         "RTStructureSet",
+        "SpatialRegistration",
         "NMImage",
         "CTImage",
         "PETImage",

@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    Predecessor, RegionResult, ReportError, ReportOptions, Software, StructureSetReference,
-    StudyIdentity, TimePoint, VoxelMap, write_all,
+    Predecessor, RegionResult, RegisteredSpace, ReportError, ReportOptions, Software,
+    StructureSetReference, StudyIdentity, TimePoint, VoxelMap, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -177,6 +177,20 @@ fn result() -> CycleResult {
         time_points: time_points.collect(),
         frame_of_reference: uid("1.2.826.0.1.77"),
         reference_series: uid("1.2.826.0.1.1.11"),
+        registrations: vec![RegisteredSpace {
+            registered_frame: uid("1.2.826.0.1.77"),
+            moving_frame: Some(uid("1.2.826.0.1.78")),
+            moving_images: vec![uid("1.2.826.0.1.2.12.1")],
+            moving_to_registered: [
+                [0.0, -1.0, 0.0, 10.0],
+                [1.0, 0.0, 0.0, -20.5],
+                [0.0, 0.0, 1.0, 30.25],
+                [0.0, 0.0, 0.0, 1.0],
+            ],
+            images: "CT",
+            correlation: 0.98,
+            overlap: 0.93,
+        }],
         structure_set: Some(StructureSetReference {
             sop_instance: uid("1.2.826.0.1.1.30.1"),
             series: uid("1.2.826.0.1.1.30"),
