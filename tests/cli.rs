@@ -83,6 +83,10 @@ fn wrong_usage_says_what_is_right_and_ends_with_status_2() {
     refuses(&["serve", "--log", "xml"], 2, &["possible values: text, json"]);
     refuses(&["nuclide", "Xx-1"], 2, &["`Xx-1`", "write it like `Lu-177`"]);
     refuses(&["nuclide", "C-11"], 2, &["no decay data for C-11; `grayd nuclide` lists"]);
+    let kernel = |nuclide, voxel| ["kernel", "--nuclide", nuclide, "--voxel-mm", voxel];
+    refuses(&kernel("Lu-177", "0"), 2, &["voxel side of 0 mm", "0.05 to 100 mm"]);
+    refuses(&kernel("Lu-177", "4,4"), 2, &["`4,4`", "like 4.42 or 4,4,3"]);
+    refuses(&kernel("Xx-1", "3"), 2, &["`Xx-1`", "write it like `Lu-177`"]);
     refuses(&["protocols", "nope"], 2, &["`nope`", "multi-time-point, single-time-point"]);
     refuses(&["status", "--url", "localhost"], 2, &["`localhost`", "http://127.0.0.1:8042"]);
     let folder = tempfile::tempdir().unwrap();

@@ -191,7 +191,9 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
         .unwrap();
     assert!(status.success());
     let site = Site::start(&format!("intake: {{ settle_seconds: 3 }}\n{}", Site::peers(None)));
-    site.plan("patient.yaml", &std::fs::read_to_string(folder.path().join("plan.yaml")).unwrap());
+    // The truth is the closed form of local deposition.
+    let plan = std::fs::read_to_string(folder.path().join("plan.yaml")).unwrap();
+    site.plan("patient.yaml", &format!("{plan}  dose: {{ engine: local }}\n"));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -252,18 +254,23 @@ fn the_digital_patient_has_its_closed_form_doses_whatever_the_order_of_storage()
     }
 }
 
-/// `grayd compute` of the digital patient by one engine.
-fn computed(engine: &str) -> Value {
-    let folder = tempfile::tempdir().unwrap();
+/// `grayd compute` of the digital patient, with `dose:` settings, into a folder.
+fn computed(dose: &str, folder: &tempfile::TempDir) -> Value {
+    computed_of(dose, folder, |_| {})
+}
+
+/// As [`computed`], after `change` has had its way with the patient's files.
+fn computed_of(dose: &str, folder: &tempfile::TempDir, change: impl Fn(&Path)) -> Value {
     let patient = folder.path().join("patient");
     let grayd = |arguments: &[&std::ffi::OsStr]| {
         let output = Command::new(env!("CARGO_BIN_EXE_grayd")).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     grayd(&["phantom".as_ref(), "--output".as_ref(), patient.as_ref()]);
+    change(&patient);
     let plan = patient.join("plan.yaml");
     let text = std::fs::read_to_string(&plan).unwrap();
-    std::fs::write(&plan, format!("{text}  dose: {{ engine: {engine} }}\n")).unwrap();
+    std::fs::write(&plan, format!("{text}  dose: {{ {dose} }}\n")).unwrap();
     let results = folder.path().join("results");
     grayd(&[
         "compute".as_ref(),
@@ -279,9 +286,16 @@ fn computed(engine: &str) -> Value {
 
 #[test]
 fn kernel_and_monte_carlo_agree_on_the_digital_patient() {
-    let (kernel, simulated) = (computed("kernel"), computed("monte-carlo"));
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (kernel, simulated) =
+        (computed("engine: auto", &one), computed("engine: monte-carlo", &other));
     assert_eq!(kernel["engine"]["name"], "kernel");
+    let because = kernel["engine"]["chosen_because"].as_str().unwrap();
+    assert!(because.starts_with("auto: ") && because.contains("its own voxel"), "{because}");
     assert!(simulated["engine"]["histories"].as_u64().unwrap() > 10_000);
+    let written =
+        |folder: &tempfile::TempDir| folder.path().join("results/rt-dose-error.dcm").exists();
+    assert!(written(&other) && !written(&one), "the standard error stands beside a simulated dose");
     for name in ["Liver", "Spleen", "Kidney Left", "Kidney Right"] {
         let dose = |results| region(results, name)["absorbed_dose_gy"]["mean"].as_f64().unwrap();
         // Soft tissue in soft tissue: what separates the two is density at borders, and statistics.
@@ -289,4 +303,61 @@ fn kernel_and_monte_carlo_agree_on_the_digital_patient() {
         let uncertainty = region(&simulated, name)["uncertainty"].as_f64().unwrap();
         assert!(uncertainty < 0.2, "{name}: {uncertainty}");
     }
+}
+
+#[test]
+fn a_time_budget_or_a_number_of_decays_ends_monte_carlo_and_the_result_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let dose =
+        "engine: monte-carlo, monte_carlo: { relative_uncertainty: 0.0005, max_histories: 300000 }";
+    let results = computed(dose, &folder);
+    let histories = results["engine"]["histories"].as_u64().unwrap();
+    assert!((300_000..900_000).contains(&histories), "{histories}");
+    let warnings = results["warnings"].to_string();
+    assert!(warnings.contains("monte-carlo-stopped"), "{warnings}");
+    assert!(warnings.contains("monte-carlo-target-missed"), "{warnings}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let dose =
+        "engine: monte-carlo, monte_carlo: { relative_uncertainty: 0.0005, time_budget_s: 1 }";
+    let warnings = computed(dose, &folder)["warnings"].to_string();
+    assert!(warnings.contains("ended at its time budget of 1 s"), "{warnings}");
+}
+
+#[test]
+fn a_dose_grid_in_the_frame_of_the_ct_keeps_every_regions_decays_and_dose() {
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let emission = computed("engine: kernel", &one);
+    let ct = computed("engine: kernel, grid: ct, spacing_mm: 4", &other);
+    assert_eq!(ct["grid"]["spacing_mm"], serde_json::json!([4.0, 4.0, 4.0]));
+    for name in ["Liver", "Spleen", "Kidney Left"] {
+        let value = |results: &Value, key: &str| region(results, name)[key].as_f64().unwrap();
+        for key in ["tia_mbq_h", "mass_g", "volume_ml"] {
+            near(&format!("{name} {key}"), value(&ct, key), value(&emission, key), 0.01);
+        }
+        let dose = |results| region(results, name)["absorbed_dose_gy"]["mean"].as_f64().unwrap();
+        // Half a voxel of blur is the price of the change of grids.
+        near(&format!("{name}, Gy"), dose(&ct), dose(&emission), 0.03);
+    }
+}
+
+#[test]
+fn a_ct_that_covers_part_of_the_image_is_used_and_the_rest_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = computed_of("engine: auto", &folder, |patient| {
+        for series in std::fs::read_dir(patient).unwrap().map(|entry| entry.unwrap().path()) {
+            if !series.file_name().unwrap().to_string_lossy().starts_with("ct-") {
+                continue;
+            }
+            let slices = shuffled(&series);
+            let mut slices: Vec<&PathBuf> = slices.iter().collect();
+            slices.sort();
+            for slice in &slices[slices.len() * 9 / 10..] {
+                std::fs::remove_file(slice).unwrap();
+            }
+        }
+    });
+    let warnings = results["warnings"].to_string();
+    assert!(warnings.contains("ct-does-not-cover"), "{warnings}");
+    assert!(region(&results, "Liver")["absorbed_dose_gy"]["mean"].as_f64().unwrap() > 0.0);
 }

@@ -35,8 +35,20 @@ pub fn of(results: &Value) -> String {
         table.add_row(row);
     }
     let mut lines = vec![table.to_string()];
+    lines.push(engine(&results["engine"]));
     lines.extend(warnings(results));
     lines.join("\n")
+}
+
+/// The engine that made the dose and why it was that one.
+fn engine(engine: &Value) -> String {
+    let histories = engine["histories"].as_u64().map(|n| format!(", {n} decays simulated"));
+    format!(
+        "engine: {} ({}){}",
+        text(&engine["name"]),
+        text(&engine["chosen_because"]),
+        histories.unwrap_or_default()
+    )
 }
 
 /// Each warning once, with the regions that it is about.
@@ -52,25 +64,28 @@ fn warnings(results: &Value) -> Vec<String> {
     grouped(results).into_iter().map(line).collect()
 }
 
-/// Mean dose beside the truth of a digital patient.
+/// Decays of each region beside the truth of a digital patient, which no dose engine touches.
 pub fn beside_truth(results: &Value, truth: &Value) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["region", "dose Gy", "truth Gy", "off %"]);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "region",
+        "TIA MBq·h",
+        "truth MBq·h",
+        "off %",
+    ]);
     for known in truth["regions"].as_array().into_iter().flatten() {
         let regions = results["regions"].as_array().into_iter().flatten();
         let Some(region) = regions.clone().find(|region| region["name"] == known["name"]) else {
             continue;
         };
-        let (dose, true_dose) = (&region["absorbed_dose_gy"]["mean"], &known["mean_dose_gy"]);
-        let off = dose.as_f64().zip(true_dose.as_f64()).map(|(d, t)| 100.0 * (d / t - 1.0));
+        let (found, expected) = (&region["tia_mbq_h"], &known["tia_mbq_h"]);
+        let off = found.as_f64().zip(expected.as_f64()).map(|(f, e)| 100.0 * (f / e - 1.0));
         let off = off.map_or_else(|| "-".to_owned(), |off| format!("{off:+.3}"));
         let right = |text| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row(vec![
             Cell::new(text(&known["name"])),
-            right(number(dose, 4)),
-            right(number(true_dose, 4)),
+            right(number(found, 1)),
+            right(number(expected, 1)),
             right(off),
         ]);
     }

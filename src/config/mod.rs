@@ -14,7 +14,9 @@ pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
-pub use protocol::{Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols};
+pub use protocol::{
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols, Sourced,
+};
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;
 

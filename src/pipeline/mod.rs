@@ -4,6 +4,7 @@
 //! objects in a folder. The order of the instances does not matter; every refusal says what to supply.
 
 mod activity;
+mod ct_grid;
 mod curves;
 mod engine;
 mod error;
@@ -81,9 +82,10 @@ pub fn compute(
     let curves = curves::fit(&images, &placed, request)?;
     at(0.7, "integrating voxels");
     let tia = voxels::time_integrated_activity(&images, &placed, &curves);
-    let masses = voxels::masses(&inputs, &images, &placed, request)?;
+    let masses = voxels::masses(&inputs, &placed, &tia, request)?;
     at(0.75, "depositing energy");
-    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request)?;
+    let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");
+    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request, &simulating)?;
     let voxels = result::Voxels { tia, masses, dose };
     let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.9, "writing");

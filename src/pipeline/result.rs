@@ -9,6 +9,7 @@ use super::voxels::VoxelTia;
 use super::{PipelineError, Request};
 use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
 use crate::biology::dvh::statistics;
+use crate::dicom::Uid;
 use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
@@ -37,11 +38,11 @@ pub fn assemble(
     voxels: Voxels,
 ) -> Result<CycleResult, PipelineError> {
     let reference = &inputs.emissions[placed.reference];
-    let frame_of_reference = reference.frame_of_reference.clone().ok_or_else(|| {
+    let (frame_of_reference, reference_series) = dose_frame(inputs, placed);
+    let frame_of_reference = frame_of_reference.cloned().ok_or_else(|| {
         PipelineError::Parked(format!(
-            "image series {} has no Frame of Reference UID (0020,0052), so a dose could not be placed \
-             on it; send the series with one",
-            reference.series
+            "image series {reference_series} has no Frame of Reference UID (0020,0052), so a dose could \
+             not be placed on it; send the series with one"
         ))
     })?;
     let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
@@ -74,16 +75,23 @@ pub fn assemble(
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
         frame_of_reference,
-        reference_series: reference.series.clone(),
+        reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
         engine: EngineReport {
             name: dose.name,
-            chosen_because: format!("protocol {} or plan asks for it", request.plan.protocol),
+            chosen_because: dose.because,
             mass_source: masses.source,
             energy_per_decay_kev: dose.energy_per_decay_kev,
             histories: dose.histories,
+            relative_uncertainty: dose
+                .relative_uncertainty
+                .iter()
+                .flatten()
+                .copied()
+                .reduce(f64::max),
         },
         dose_gy: dose.gy,
+        dose_error_gy: dose.standard_error_gy,
         regions,
         warnings,
         computed_at: request.computed_at,
@@ -113,9 +121,18 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
         .collect()
 }
 
+/// Frame of reference of the dose grid, and the series that it comes from.
+fn dose_frame<'a>(inputs: &'a Inputs, placed: &Placed) -> (Option<&'a Uid>, &'a Uid) {
+    let reference = &inputs.emissions[placed.reference];
+    match &placed.dose_grid {
+        Some(own) => (inputs.cts[own.ct].frame_of_reference.as_ref(), &inputs.cts[own.ct].series),
+        None => (reference.frame_of_reference.as_ref(), &reference.series),
+    }
+}
+
 /// The structure set that most regions were drawn in, where it lies in the dose's frame.
 fn structure_set(inputs: &Inputs, placed: &Placed) -> Option<StructureSetReference> {
-    let frame = inputs.emissions[placed.reference].frame_of_reference.as_ref();
+    let (frame, _) = dose_frame(inputs, placed);
     let in_frame = |index: &usize| {
         inputs.structure_sets[*index].rois.iter().any(|r| r.frame_of_reference.as_ref() == frame)
     };
@@ -159,9 +176,9 @@ fn region_result(
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
     let occupancy = if region.is_remainder {
-        tissue(&region.occupancy[placed.reference], voxels)
+        tissue(placed.on_dose_grid(region), voxels)
     } else {
-        region.occupancy[placed.reference].clone()
+        placed.on_dose_grid(region).clone()
     };
     // Without a CT nothing says where the body ends: the remainder has activity but no mass.
     let has_mass = !region.is_remainder || placed.ct.is_some();

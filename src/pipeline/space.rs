@@ -4,7 +4,7 @@
 use super::PipelineError;
 use super::inputs::Inputs;
 use crate::dicom::Uid;
-use crate::dicom::read::{Emission, MatrixKind, Registration};
+use crate::dicom::read::{Ct, Emission, MatrixKind, Registration};
 use crate::volume::Grid;
 use crate::volume::transform::{Affine, Deformation, Transform};
 
@@ -25,6 +25,14 @@ impl Space {
             frame: emission.frame_of_reference.clone(),
             series: vec![emission.series.clone()],
             images: emission.sources.iter().map(|s| s.sop_instance.clone()).collect(),
+        }
+    }
+
+    pub fn of_ct(ct: &Ct) -> Self {
+        Self {
+            frame: ct.frame_of_reference.clone(),
+            series: vec![ct.series.clone()],
+            images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::quantity::{GramPerMl, Warning};
 use crate::volume::Volume;
 use ndarray::Array3;
 
-/// Decays in every voxel of the reference grid, from administration to infinity.
+/// Decays in every voxel of the dose grid, from administration to infinity.
 #[derive(Debug)]
 pub struct VoxelTia {
     pub bq_s: Volume<f64>,
@@ -54,14 +54,18 @@ pub fn time_integrated_activity(
             format!("{negative} voxels of the reference image are negative; their dose is 0");
         warnings.push(Warning::new("negative-voxels", text));
     }
-    VoxelTia { bq_s: Volume::new(map.grid().clone(), bq_s), warnings }
+    let bq_s = Volume::new(map.grid().clone(), bq_s);
+    let Some(own) = &placed.dose_grid else { return VoxelTia { bq_s, warnings } };
+    let (bq_s, warning) = own.carry(&bq_s);
+    warnings.extend(warning);
+    VoxelTia { bq_s, warnings }
 }
 
-/// Mass of every voxel of the reference grid, from its CT or the stated density.
+/// Mass of every voxel of the dose grid, from its CT or the stated density.
 pub fn masses(
     inputs: &Inputs,
-    images: &[TimePointImage],
     placed: &Placed,
+    tia: &VoxelTia,
     request: &Request,
 ) -> Result<VoxelMass, PipelineError> {
     let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml.value);
@@ -74,8 +78,8 @@ pub fn masses(
         },
         None => DensitySource::Stated(stated),
     };
-    let mut masses = voxel_mass(source, images[placed.reference].map.bq_per_ml.grid())
-        .map_err(|error| parked("voxel masses", error))?;
+    let mut masses =
+        voxel_mass(source, tia.bq_s.grid()).map_err(|error| parked("voxel masses", error))?;
     if placed.ct.is_none() {
         masses.warnings.push(Warning::new(
             "no-ct",

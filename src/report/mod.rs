@@ -69,6 +69,8 @@ impl Default for ReportOptions {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     RtDose,
+    /// RT Dose of type ERROR beside a simulated dose.
+    RtDoseError,
     Segmentation,
     StructuredReport,
     StructureSet,
@@ -124,6 +126,10 @@ pub fn write_all(
         (Kind::Segmentation, "seg.dcm", seg::write(result, options)?),
         (Kind::StructuredReport, "sr.dcm", structured_report::write(result, options)?),
     ];
+    if let Some(error_gy) = &result.dose_error_gy {
+        let object = rt_dose::write_error(result, error_gy, options)?;
+        objects.push((Kind::RtDoseError, "rt-dose-error.dcm", object));
+    }
     if options.structure_set {
         let object = structure_set::write(result, options)?;
         objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));

@@ -111,6 +111,7 @@ fn series_and_equipment(
         Kind::Segmentation => (1, "Regions"),
         Kind::StructuredReport | Kind::Json => (2, "Dosimetry report"),
         Kind::StructureSet => (3, "Structure set"),
+        Kind::RtDoseError => (4, "Standard error of dose"),
     };
     let description = format!("RPT {words} {} C{}", result.nuclide, result.cycle);
     let number = i64::from(options.first_series_number) + offset;

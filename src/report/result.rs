@@ -70,6 +70,8 @@ pub struct EngineReport {
     /// Energy deposited per decay, as used, keV.
     pub energy_per_decay_kev: f64,
     pub histories: Option<u64>,
+    /// Largest relative standard uncertainty (k = 1) that the engine itself adds to a region's mean dose.
+    pub relative_uncertainty: Option<f64>,
 }
 
 /// One region (or the remainder of the body) with all its numbers. `None`: could not be had, and
@@ -164,6 +166,8 @@ pub struct CycleResult {
     pub structure_set: Option<StructureSetReference>,
     /// Gy, on the dose grid.
     pub dose_gy: Volume<f32>,
+    /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
+    pub dose_error_gy: Option<Volume<f32>>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,

@@ -179,12 +179,14 @@ fn result() -> CycleResult {
             roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
         }),
         dose_gy: dose_map(&grid),
+        dose_error_gy: None,
         engine: EngineReport {
             name: "local",
             chosen_because: "stated in the plan".into(),
             mass_source: "CT density".into(),
             energy_per_decay_kev: 147.9,
             histories: None,
+            relative_uncertainty: None,
         },
         regions: vec![
             region(1, "Kidney Left", &grid, [5.0, 6.0, 3.0], 3.0),
@@ -231,7 +233,43 @@ fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal]
+    vec![result(), provisional, bare, coronal, simulated()]
+}
+
+/// A result of Monte Carlo, with a standard error of 3 % in every voxel.
+fn simulated() -> CycleResult {
+    let dose = dose_map(&grid());
+    let mut simulated = result();
+    simulated.engine.name = "monte-carlo";
+    simulated.engine.histories = Some(1_000_000);
+    simulated.dose_error_gy = Some(Volume::new(grid(), dose.values().mapv(|gy| 0.03 * gy)));
+    simulated
+}
+
+#[test]
+fn the_standard_error_of_a_simulated_dose_comes_back_as_an_rt_dose_of_type_error() {
+    let Some(python) = python_with("pydicom, numpy") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    for bits in [DoseBits::ThirtyTwo, DoseBits::Sixteen] {
+        let all = write_all(&simulated(), directory.path(), &options(bits)).unwrap();
+        let path = |kind| &all.iter().find(|written| written.kind == kind).unwrap().path;
+        let dose = script(&python, "dose_pydicom.py", &[path(Kind::RtDose)]);
+        let error = script(&python, "dose_pydicom.py", &[path(Kind::RtDoseError)]);
+        assert_eq!((&dose["type"], &dose["pixel_representation"]), (&"PHYSICAL".into(), &0.into()));
+        assert_eq!((&error["type"], &error["pixel_representation"]), (&"ERROR".into(), &1.into()));
+        assert_ne!(dose["series"], error["series"]);
+        let (doses, errors) =
+            (dose["voxels"].as_array().unwrap(), error["voxels"].as_array().unwrap());
+        assert_eq!(doses.len(), errors.len());
+        let step = if bits == DoseBits::ThirtyTwo { 1e-6 } else { 1e-3 };
+        for (dose, error) in doses.iter().zip(errors) {
+            let number = |voxel: &serde_json::Value, n: usize| voxel[n].as_f64().unwrap();
+            assert!((0..3).all(|n| number(dose, n) == number(error, n)));
+            assert!((number(error, 3) - 0.03 * number(dose, 3)).abs() < step, "{dose} {error}");
+        }
+    }
+    let plain = write_all(&result(), directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    assert!(plain.iter().all(|written| written.kind != Kind::RtDoseError));
 }
 
 #[test]

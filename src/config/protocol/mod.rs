@@ -18,7 +18,7 @@ mod section;
 mod sourced;
 
 pub use biology::{BedParameters, Biology};
-pub use dose::{Dose, DoseGrid, Engine};
+pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
 pub use imaging::Imaging;
 pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};

@@ -41,6 +41,9 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     let mut evidence = modules::references(result);
     evidence.push(identity.reference(Kind::Segmentation));
     evidence.push(identity.reference(Kind::RtDose));
+    if result.dose_error_gy.is_some() {
+        evidence.push(identity.reference(Kind::RtDoseError));
+    }
     let (current, other): (Vec<_>, Vec<_>) =
         evidence.into_iter().partition(|reference| &reference.study == identity.study());
     let scheme = DataSet::new()

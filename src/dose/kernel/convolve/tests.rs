@@ -39,7 +39,9 @@ fn without_ladder(kernel: &PointKernel, tia: &Volume<f32>) -> Vec<f32> {
     let both = voxel::electrons(kernel, level.side_mm, level.shape)
         + voxel::photons(kernel, level.side_mm, level.shape, &|_| 1.0);
     let transform = Transform::new(level.shape, level.shape.map(|n| n - 1));
-    transform.convolve(&transform.forward(tia.as_slice()), &(both * gy_per_kev(&level)))
+    let kernel = transform.kernel(&(both * gy_per_kev(&level)));
+    let [gy] = transform.convolve(tia.as_slice(), [&kernel]);
+    gy
 }
 
 #[test]
