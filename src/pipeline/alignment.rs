@@ -5,6 +5,7 @@ use super::inputs::Inputs;
 use super::placement;
 use super::space::{self, Space};
 use super::{PipelineError, Request};
+use crate::config::RegistrationMethod;
 use crate::dicom::Uid;
 use crate::quantity::Warning;
 use crate::register::{self, Constants, Registered, Settings};
@@ -39,12 +40,16 @@ impl Alignment {
     }
 }
 
-/// Registers every time point that a region cannot be carried to otherwise.
+/// Registers every time point that a region cannot be carried to otherwise, where the protocol or the
+/// plan asks for it.
 ///
 /// # Errors
 /// A registration that stays below its gate parks the job, with its figures and what to send.
 pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, PipelineError> {
     let mut found = Vec::new();
+    if request.plan.parameters.registration.method == RegistrationMethod::None {
+        return Ok(found);
+    }
     let mut anchor: Option<Space> = None;
     for (emission, regions) in placement::unreached(inputs, request)? {
         let fixed = anchor.get_or_insert(regions);

@@ -91,7 +91,7 @@ fn pictures_of_different_things_are_refused_with_the_figure() {
     let mut n = 0usize;
     values.mapv_inplace(|_| {
         n += 1;
-        if (n / 7 + n / 331 + n / 9111) % 2 == 0 { 0.0 } else { 500.0 }
+        if (n / 7 + n / 331 + n / 9111).is_multiple_of(2) { 0.0 } else { 500.0 }
     });
     let error = register(&fixed, &Volume::new(grid, values), &settings(Motion::Rigid)).unwrap_err();
     assert!(matches!(error, RegisterError::Poor { correlation, .. } if correlation < 0.85));

@@ -33,6 +33,8 @@ pub fn write(
     let set = modules::shared(result, options, &identity, Kind::Registration)
         .with(modules::input_references(result, &identity, &[]))
         .text(tags::MODALITY, VR::CS, "REG")
+        // The body is no paired part; General Series asks for the attribute all the same (2C).
+        .empty(tags::LATERALITY, VR::CS)
         .uid(tags::FRAME_OF_REFERENCE_UID, &first.registered_frame)
         .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
         .text(tags::CONTENT_LABEL, VR::CS, "REGISTRATION")

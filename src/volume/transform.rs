@@ -103,9 +103,10 @@ impl Affine {
     /// Row-major 4×4 for column vectors in mm.
     pub fn matrix(&self) -> [[f64; 4]; 4] {
         let mut matrix = [[0.0, 0.0, 0.0, 1.0]; 4];
-        for r in 0..3 {
-            let [a, b, c] = self.linear[r];
-            matrix[r] = [a, b, c, self.shift_mm[r]];
+        for (row, ([a, b, c], shift)) in
+            matrix.iter_mut().zip(self.linear.iter().zip(self.shift_mm))
+        {
+            *row = [*a, *b, *c, shift];
         }
         matrix
     }

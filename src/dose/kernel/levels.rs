@@ -95,7 +95,8 @@ pub(super) fn gather(fine: &[f32], from: &Level, to: &Level) -> Vec<f32> {
     // First along j and i within each plane, then along k.
     let mut planes = vec![0.0f32; ci * cj * nk];
     planes.par_chunks_mut(ci * cj).zip(fine.par_chunks(ni * nj)).for_each_init(
-        || vec![0.0f32; ni + 2 * EDGE],
+        // One more zero, so that an odd row has a neighbour for its last voxel.
+        || vec![0.0f32; ni + 2 * EDGE + 1],
         |along_j, (out, plane)| {
             for (j, row) in out.chunks_mut(ci).enumerate() {
                 let inner = &mut along_j[EDGE..][..ni];
@@ -129,7 +130,7 @@ fn gather_line(fine: &[f32], nothing: &[f32], n: usize, factor: usize, coarse: &
     }
 }
 
-/// [`gather_line`] along i; the fine row has [`EDGE`] zeros on each side.
+/// [`gather_line`] along i; the fine row has [`EDGE`] zeros on each side, and one more at its end.
 fn gather_row(fine: &[f32], factor: usize, coarse: &mut [f32]) {
     if factor == 1 {
         return coarse.copy_from_slice(&fine[EDGE..][..coarse.len()]);

@@ -129,7 +129,8 @@ fn air_is_bounded_and_tissue_keeps_its_energy() {
     for ((k, j, i), v) in found.gy.values().indexed_iter() {
         let in_water = water.values()[[k, j, i]];
         let bound = if i < 18 { 1.0001 } else { 1.0 / 0.26 };
-        assert!(*v <= in_water * bound + 1e-9, "{i}: {v} in water {in_water}");
+        // Transforms in f32 are good to some 3e-7 of the largest dose, 5.5 mGy.
+        assert!(*v <= in_water * bound + 2e-9, "{i}: {v} in water {in_water}");
     }
     // Everywhere lung: the electrons' energy over the lung's mass.
     let lung = map([24, 24, 24], [3.0; 3], |_| 0.26);
