@@ -10,6 +10,8 @@ mod peer;
 mod abuse;
 #[path = "node/interop.rs"]
 mod interop;
+#[path = "node/retrieval.rs"]
+mod retrieval;
 #[path = "node/sending.rs"]
 mod sending;
 #[path = "node/storing.rs"]

@@ -8,6 +8,7 @@ mod tests;
 mod time;
 
 pub use reading::HeaderError;
+pub(crate) use reading::text;
 
 use super::uid::Uid;
 use jiff::Timestamp;

@@ -87,7 +87,7 @@ pub async fn serve(
 struct Node {
     own: AeTitle,
     settings: Arc<NodeSettings>,
-    peers: Vec<(AeTitle, Peer)>,
+    peers: Arc<[(AeTitle, Peer)]>,
     archive: Arc<dyn Archive>,
     associations: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
@@ -150,16 +150,23 @@ impl Node {
         drop(permit);
     }
 
-    async fn converse<S: Transport>(&self, proposal: Proposal<S>, calling: AeTitle) {
-        let actor = calling.as_str().to_owned();
-        let association = match proposal.accept(accept::negotiate).await {
+    async fn converse<S: Transport>(&self, proposal: Proposal<S>, calling: (AeTitle, Peer)) {
+        let actor = calling.0.as_str().to_owned();
+        let negotiate = |proposed: &_| accept::negotiate(proposed, &calling.1);
+        let association = match proposal.accept(negotiate).await {
             Ok(association) => association,
             Err(error) => return self.note_refusal(actor, error.to_string()).await,
         };
         let agreed = format!("{} presentation contexts", association.contexts().len());
         self.note("association-accepted", actor.clone(), agreed).await;
         let limits = self.settings.limits.clone();
-        let session = Session::new(association, actor.clone(), self.archive.clone(), limits);
+        let session = Session::new(
+            association,
+            calling,
+            (self.own.clone(), self.peers.clone()),
+            self.archive.clone(),
+            limits,
+        );
         let ending = session.run(self.shutdown.clone()).await;
         let event = match ending {
             Ending::Released => "association-released",
@@ -173,7 +180,7 @@ impl Node {
         &self,
         proposal: &Proposal<S>,
         from: IpAddr,
-    ) -> Result<AeTitle, Rejection> {
+    ) -> Result<(AeTitle, Peer), Rejection> {
         if let Some(rejection) = proposal.provider_rejection() {
             return Err(rejection);
         }
@@ -182,9 +189,9 @@ impl Node {
         }
         let calling =
             AeTitle::parse(proposal.calling_ae_title()).map_err(|_| Rejection::CallingAeTitle)?;
-        for (title, peer) in &self.peers {
+        for (title, peer) in self.peers.iter() {
             if *title == calling && is_at(peer, from).await {
-                return Ok(calling);
+                return Ok((calling, peer.clone()));
             }
         }
         Err(Rejection::CallingAeTitle)

@@ -1,4 +1,5 @@
-//! The storage and verification SCP: one session an association (PS3.4 annexes A and B).
+//! One session an association: messages are put together and dispatched. Storage and
+//! verification (PS3.4 annexes A and B) are answered here, other services in `services`.
 //!
 //! Fragments become messages here: command sets are collected, bounded and decoded; data sets are
 //! streamed to the archive as they come and never looked at. The answer to C-STORE is given when
@@ -7,11 +8,13 @@
 mod spool;
 mod tally;
 
+use super::ae_title::AeTitle;
 use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
-use super::settings::Limits;
-use super::stopped;
+use super::identifier::MAX_IDENTIFIER_BYTES;
+use super::settings::{Limits, Peer, Service};
+use super::{accept, services, stopped};
 use crate::archive::{Archive, Arrival};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
@@ -64,6 +67,8 @@ impl From<Unforeseen> for Ending {
 /// Where a message's data set goes.
 enum Sink {
     Spool(Spool),
+    /// Kept, up to a bound, for the service that is asked for.
+    Keep(Vec<u8>),
     /// The message is refused already; its data set is passed over.
     Discard {
         received: u64,
@@ -112,10 +117,14 @@ impl Pace {
 
 /// One association's service.
 pub(super) struct Session<S> {
-    association: Association<S>,
-    calling: String,
-    archive: Arc<dyn Archive>,
-    limits: Limits,
+    pub(super) association: Association<S>,
+    /// AE title of the peer, as configured.
+    pub(super) calling: String,
+    pub(super) caller: Peer,
+    pub(super) archive: Arc<dyn Archive>,
+    pub(super) own: AeTitle,
+    pub(super) peers: Arc<[(AeTitle, Peer)]>,
+    pub(super) limits: Limits,
     message: Message,
     pace: Pace,
     tally: Tally,
@@ -124,16 +133,21 @@ pub(super) struct Session<S> {
 impl<S: Transport> Session<S> {
     pub(super) fn new(
         association: Association<S>,
-        calling: String,
+        (calling, caller): (AeTitle, Peer),
+        (own, peers): (AeTitle, Arc<[(AeTitle, Peer)]>),
         archive: Arc<dyn Archive>,
         limits: Limits,
     ) -> Self {
+        let calling = calling.as_str().to_owned();
         let least_per_s = u64::from(limits.min_rate_bytes_per_s);
         Self {
             association,
             tally: Tally::new(calling.clone(), archive.clone()),
             calling,
+            caller,
             archive,
+            own,
+            peers,
             limits,
             message: Message::Awaited,
             pace: Pace { waited: Duration::ZERO, bytes: 0, least_per_s },
@@ -257,6 +271,7 @@ impl<S: Transport> Session<S> {
             failure: Failure::new(status, comment),
         };
         let service = self.abstract_syntax(context);
+        let asked = accept::service(&service);
         let sink = match command.field {
             field::C_CANCEL_RQ => return Ok(()),
             field if field & field::RESPONSE != 0 => {
@@ -265,8 +280,17 @@ impl<S: Transport> Session<S> {
             field::C_ECHO_RQ if service == VERIFICATION && !command.has_data_set => {
                 return self.answer(context, &command, status::SUCCESS, None).await;
             }
-            field::C_STORE_RQ if command.has_data_set && service != VERIFICATION => {
+            field::C_STORE_RQ if !self.caller.may(Service::Store) => {
+                refuse(status::NOT_AUTHORIZED, "peers.allow lacks store for this peer")
+            }
+            field::C_STORE_RQ if command.has_data_set && asked == Some(Service::Store) => {
                 self.begin_storing(context, &service, &command)
+            }
+            field if services::belongs(field, &service) && command.has_data_set => {
+                Sink::Keep(Vec::new())
+            }
+            field if services::belongs(field, &service) => {
+                refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing")
             }
             field::C_STORE_RQ => refuse(status::SOP_CLASS_NOT_SUPPORTED, "nothing to store"),
             _ => refuse(status::UNRECOGNIZED_OPERATION, "operation not supported"),
@@ -315,6 +339,16 @@ impl<S: Transport> Session<S> {
                 received: received.saturating_add(value.data.len() as u64),
                 failure,
             },
+            Sink::Keep(kept) if kept.len() + value.data.len() > MAX_IDENTIFIER_BYTES => {
+                Sink::Discard {
+                    received: (kept.len() + value.data.len()) as u64,
+                    failure: Failure::new(status::OUT_OF_RESOURCES, "the data set is too long"),
+                }
+            }
+            Sink::Keep(mut kept) => {
+                kept.extend_from_slice(&value.data);
+                Sink::Keep(kept)
+            }
             Sink::Spool(mut spool) => match spool.write(&value.data).await {
                 Ok(()) => Sink::Spool(spool),
                 Err(failure) => Sink::Discard { received: spool.received(), failure },
@@ -322,6 +356,7 @@ impl<S: Transport> Session<S> {
         };
         let (received, is_full) = match &sink {
             Sink::Spool(spool) => (spool.received(), false),
+            Sink::Keep(kept) => (kept.len() as u64, false),
             Sink::Discard { received, failure } => (*received, failure.is_too_large()),
         };
         if is_full || received > self.archive.instance_limit_bytes() {
@@ -345,6 +380,7 @@ impl<S: Transport> Session<S> {
         let result = match sink {
             Sink::Discard { failure, .. } => Err(failure),
             Sink::Spool(spool) => spool.commit().await,
+            Sink::Keep(bytes) => return self.serve_request(context, command, bytes).await,
         };
         let (status, comment) = match result {
             Ok(receipt) => self.tally.received(receipt),
@@ -357,7 +393,7 @@ impl<S: Transport> Session<S> {
         self.answer(context, command, status, comment).await
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         &mut self,
         context: u8,
         command: &Command,
@@ -368,12 +404,12 @@ impl<S: Transport> Session<S> {
         Ok(self.association.send(context, PDataValueType::Command, &bytes).await?)
     }
 
-    fn abstract_syntax(&self, context: u8) -> String {
+    pub(super) fn abstract_syntax(&self, context: u8) -> String {
         let found = self.association.contexts().get(&context);
         found.map(|context| context.abstract_syntax.clone()).unwrap_or_default()
     }
 
-    fn transfer_syntax(&self, context: u8) -> Option<Uid> {
+    pub(super) fn transfer_syntax(&self, context: u8) -> Option<Uid> {
         let found = self.association.contexts().get(&context)?;
         Uid::parse(&found.transfer_syntax).ok()
     }
