@@ -20,6 +20,8 @@ pub mod segment;
 pub mod kinetics;
 pub mod dose;
 pub mod biology;
+pub mod uncertainty;
+pub mod prescribe;
 
 // ... until the results are written down again and shown.
 pub mod report;

@@ -24,6 +24,34 @@ pub struct Constants {
     pub residual_warn: Constant,
     pub early_fraction_warn: Constant,
     pub propagated_uncertainty_max: Constant,
+    pub rise_refused: Constant,
+    pub parameter_uncertainty_max: Constant,
+    pub parameter_correlation_max: Constant,
+    pub unknown_half_life_spread: Constant,
+    pub spectral_rate_min: Constant,
+    pub spectral_rate_max: Constant,
+    pub spectral_terms: Constant,
+}
+
+impl Constants {
+    /// Every constant of the file.
+    pub fn all(&self) -> [&Constant; 13] {
+        [
+            &self.assumed_relative_uncertainty,
+            &self.halvings_before_first_point,
+            &self.extrapolated_fraction_warn,
+            &self.residual_warn,
+            &self.early_fraction_warn,
+            &self.propagated_uncertainty_max,
+            &self.rise_refused,
+            &self.parameter_uncertainty_max,
+            &self.parameter_correlation_max,
+            &self.unknown_half_life_spread,
+            &self.spectral_rate_min,
+            &self.spectral_rate_max,
+            &self.spectral_terms,
+        ]
+    }
 }
 
 /// Read once; the file is part of the program.

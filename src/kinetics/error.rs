@@ -33,13 +33,35 @@ pub enum KineticsError {
          state an effective half-life"
     )]
     TooFewPoints { model: &'static str, needed: usize, found: usize },
-    #[error("the two-t approximation takes one point, not {found}; choose another method")]
+    #[error("the method takes one point, not {found}; choose another method")]
     OnePointOnly { found: usize },
     #[error(
         "one point taken {hours} h after administration lies beyond the physical half-life: the \
          two-t approximation does not hold; state an effective half-life"
     )]
     BeyondPhysicalHalfLife { hours: f64 },
+    #[error(
+        "the activities rise by {standard_uncertainties:.1} standard uncertainties from first to last: \
+         no clearance has begun that a tail could follow; add later time points, or choose \
+         `trapezoid` with a physical tail, which is an upper bound"
+    )]
+    Rising { standard_uncertainties: f64 },
+    #[error("library of curves, curve {curve}: {what}; correct the file")]
+    Library { curve: usize, what: &'static str },
+    #[error("image {index} has {found} voxels and the first {wanted}; resample them to one grid")]
+    UnequalImages { index: usize, found: usize, wanted: usize },
+    #[error(
+        "the images begin {hours} h after administration, when the nuclide itself is all but gone: no \
+         rate can be seen; check the administration time"
+    )]
+    TooLateForNuclide { hours: f64 },
+    #[error("{0} has no formula that could be carried over; fit the curve with exponentials")]
+    NoFormula(&'static str),
+    #[error(
+        "a phase of half-life {half_life_h} h outlives the surrogate ({physical_h} h); check which \
+         nuclide was imaged"
+    )]
+    SlowerThanNuclide { half_life_h: f64, physical_h: f64 },
     #[error("the {0} fit did not converge; choose another model or check the activities")]
     NotConverged(&'static str),
 }

@@ -1,8 +1,9 @@
 //! One exponential: straight lines through ln A(t), solved in closed form.
 
-use super::KineticsError;
 use super::solution::{Data, Solution, clamped_to_physical};
+use super::{Bias, CONSTANTS, Covariance, KineticsError, ParameterChecks};
 use crate::quantity::{Seconds, Warning};
+use nalgebra::DMatrix;
 use std::f64::consts::LN_2;
 
 /// Weighted sums of a straight line through (t, ln A), taken about the mean time.
@@ -37,35 +38,52 @@ impl Line {
         (self.mean_ln + rate_per_h * self.mean_time).exp()
     }
 
-    /// Relative uncertainty of amplitude / rate for a rate that is not fitted but known to
-    /// `rate_uncertainty` (relative): d ln Ã = d ln A₀ − d ln λ, and ln A₀ moves by t̄ dλ.
-    fn uncertainty_with_rate(&self, rate_per_h: f64, rate_uncertainty: f64) -> f64 {
-        let by_rate = (rate_per_h * self.mean_time - 1.0) * rate_uncertainty;
-        (1.0 / self.weight + by_rate * by_rate).sqrt()
+    /// Of ln A₀ and ln λ, for a rate known to `rate_uncertainty` (relative) on its own: the height at
+    /// the mean time t̄ is independent of the rate, and ln A₀ moves by t̄ dλ.
+    fn covariance(&self, rate_per_h: f64, rate_uncertainty: f64) -> (DMatrix<f64>, DMatrix<f64>) {
+        let by_rate = rate_per_h * self.mean_time;
+        let transform = DMatrix::from_row_slice(2, 2, &[1.0, by_rate, 0.0, 1.0]);
+        let free = DMatrix::from_row_slice(
+            2,
+            2,
+            &[1.0 / self.weight, 0.0, 0.0, rate_uncertainty * rate_uncertainty],
+        );
+        (transform, free)
     }
 }
 
 /// a·exp(−λt), λ not below the physical constant.
+///
+/// # Errors
+/// A rise that noise does not explain: one clearance through it would invent the tail.
 pub(super) fn mono_exponential(data: &Data) -> Result<Solution, KineticsError> {
     const MODEL: &str = "mono-exponential";
     data.needs(MODEL, 2)?;
     let line = Line::new(data);
     let wanted = -line.slope;
+    let rise = line.slope * line.spread.sqrt();
+    if rise > CONSTANTS.rise_refused.value {
+        return Err(KineticsError::Rising { standard_uncertainties: rise });
+    }
     let free = wanted >= data.physical_per_h;
     let rate = wanted.max(data.physical_per_h);
     // A fitted rate is uncertain by 1/√spread and, about the mean time, independent of the height.
     let rate_uncertainty = if free { 1.0 / (rate * line.spread.sqrt()) } else { 0.0 };
-    let solution = Solution {
+    let (transform, about_mean) = line.covariance(rate, rate_uncertainty);
+    let covariance = Covariance::through(&transform, &about_mean);
+    let of_both = &transform * &about_mean * transform.transpose();
+    finite(Solution {
         model: MODEL,
         terms: vec![(line.amplitude(rate), rate)],
         parameters: 2,
-        uncertainty: Some(line.uncertainty_with_rate(rate, rate_uncertainty)),
+        covariance: Some(covariance),
+        checks: free.then(|| ParameterChecks::of(&of_both)),
         warnings: (!free)
             .then(|| clamped_to_physical(wanted, data.physical_per_h))
             .into_iter()
             .collect(),
-    };
-    finite(solution)
+        ..Solution::default()
+    })
 }
 
 /// Half-life from elsewhere, height from the points.
@@ -105,57 +123,66 @@ pub(super) fn stated_half_life(
         ));
     }
     let line = Line::new(data);
+    let covariance = relative_uncertainty.map(|u| {
+        let (transform, free) = line.covariance(rate, u);
+        Covariance::through(&transform, &free)
+    });
     finite(Solution {
         model: if data.len() == 1 { "single-time-point" } else { "stated-half-life" },
         terms: vec![(line.amplitude(rate), rate)],
         parameters: 1,
-        uncertainty: relative_uncertainty.map(|u| line.uncertainty_with_rate(rate, u)),
+        covariance,
+        bias: single(data).map(|t| Bias::of_half_life(t, rate, relative_uncertainty, data)),
         warnings,
+        ..Solution::default()
     })
 }
 
 /// Integral = A(t)·2t/ln 2, which is the exponential of half-life t through the point.
 pub(super) fn two_times(data: &Data) -> Result<Solution, KineticsError> {
     const MODEL: &str = "two-times";
-    if data.len() != 1 {
+    let Some(hours) = single(data) else {
         return Err(KineticsError::OnePointOnly { found: data.len() });
-    }
-    let hours = data.time_h[0];
+    };
     if hours <= 0.0 || LN_2 / hours < data.physical_per_h {
         return Err(KineticsError::BeyondPhysicalHalfLife { hours });
     }
     let rate = LN_2 / hours;
+    let bias = Bias::of_two_times(hours, data);
     finite(Solution {
         model: MODEL,
         terms: vec![(Line::new(data).amplitude(rate), rate)],
         parameters: 1,
-        uncertainty: None,
         warnings: vec![Warning::new(
             "two-times-approximation",
-            format!(
-                "integral from one point by A(t) 2t/ln 2: within -12 % and +6 % only for \
-                 effective half-lives from {:.0} h to {:.0} h",
-                hours / 2.5,
-                hours / 0.75
-            ),
+            format!("integral from one point by A(t) 2t/ln 2: {}", bias.statement),
         )],
+        bias: Some(bias),
+        ..Solution::default()
     })
 }
 
 /// λ = physical constant, height from the points.
 pub(super) fn physical_decay(data: &Data) -> Solution {
     let line = Line::new(data);
+    let (transform, free) = line.covariance(data.physical_per_h, 0.0);
     Solution {
         model: "physical-decay",
         terms: vec![(line.amplitude(data.physical_per_h), data.physical_per_h)],
         parameters: 1,
-        uncertainty: Some(line.uncertainty_with_rate(data.physical_per_h, 0.0)),
-        warnings: Vec::new(),
+        covariance: Some(Covariance::through(&transform, &free)),
+        bias: single(data).map(|t| Bias::of_physical_decay(t, data)),
+        ..Solution::default()
     }
 }
 
+/// The time of the only point, h.
+pub(super) fn single(data: &Data) -> Option<f64> {
+    (data.len() == 1).then(|| data.time_h[0])
+}
+
 /// A line so steep that its height at time 0 leaves the range of numbers is no fit.
-fn finite(solution: Solution) -> Result<Solution, KineticsError> {
+pub(super) fn finite(solution: Solution) -> Result<Solution, KineticsError> {
     let total = solution.integral_from(0.0);
     if total.is_finite() && total > 0.0 {
         Ok(solution)

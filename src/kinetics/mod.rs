@@ -9,16 +9,29 @@
 //! weighted least squares: a mono-exponential is then a straight line with a closed solution.
 //! Every amplitude but that of an uptake phase is positive by construction.
 
+mod bias;
 mod constants;
+mod covariance;
 mod error;
+mod library;
 mod line;
+mod nnls;
 mod phases;
 mod selection;
+mod shape;
 mod solution;
+mod spectral;
+mod transfer;
+mod trapezoid;
+mod voxelwise;
 
+pub use bias::Bias;
 pub use constants::{CONSTANTS, Constant, Constants};
+pub use covariance::{Covariance, ParameterChecks};
 pub use error::KineticsError;
+pub use library::{CurveLibrary, LibraryTerm};
 pub use selection::{aicc, akaike_weights};
+pub use voxelwise::{Frame, VoxelFits, fit_voxels};
 
 use crate::quantity::{Becquerel, BecquerelSecond, PerSecond, Seconds, Warning};
 use solution::{Data, Solution};
@@ -48,18 +61,29 @@ pub struct Exponential {
 }
 
 /// A fitted curve and what follows from it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fit {
     /// `mono-exponential`, `bi-exponential`, `single-time-point`, ...
     pub model: &'static str,
+    /// Slowest first; empty for a method without a formula (trapezoid).
     pub terms: Vec<Exponential>,
     pub time_integrated_activity: BecquerelSecond,
     /// Relative standard uncertainty of the integral from the fit alone; `None` where the data cannot say.
     pub relative_uncertainty: Option<f64>,
     /// ln 2 / rate of the slowest term that matters for the tail.
     pub effective_half_life: Option<Seconds>,
+    /// Part of the integral that lies before the first measured point.
+    pub interpolated_fraction: f64,
     /// Part of the integral that lies after the last measured point.
     pub extrapolated_fraction: f64,
+    /// First and last measured point, from the administration.
+    pub measured: [Seconds; 2],
+    /// Of the terms; `None` for methods without fitted terms and where the data cannot say.
+    pub covariance: Option<Covariance>,
+    /// Are the fitted parameters known, each and apart?
+    pub checks: Option<ParameterChecks>,
+    /// What the method itself may be off by, where it rests on an assumption of known effect.
+    pub bias: Option<Bias>,
     /// Corrected Akaike criterion of every model that was tried, with its weight.
     pub candidates: Vec<Candidate>,
     pub warnings: Vec<Warning>,
@@ -74,16 +98,41 @@ pub struct Candidate {
     pub weight: f64,
 }
 
+/// What a trapezoid takes from the administration to the first point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrapezoidStart {
+    /// The first point's activity all the while.
+    Constant,
+    /// A straight rise from nothing.
+    FromZero,
+}
+
+/// How a trapezoid goes on after the last point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrapezoidTail {
+    /// Physical decay alone: not too low.
+    Physical,
+    /// The rate between the last two points, not below the physical one.
+    LastTwo,
+}
+
 /// How a curve becomes an integral.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Method {
+pub enum Method<'a> {
     /// a·exp(−λt), two points or more.
     MonoExponential,
     /// Two phases, four points or more: two clearances or, where it fits better, uptake and
     /// clearance from nothing at time 0. Where no second phase shows, the one phase that does.
     BiExponential,
-    /// The lowest corrected Akaike criterion among mono-exponential, uptake-clearance and
-    /// bi-exponential, each where the number of points defines it; mono-exponential below five.
+    /// Three clearances, six points or more; where no third phase shows, as `BiExponential`.
+    TriExponential,
+    /// a(e^(−λt) − e^(−λᵤt)), three points or more: nothing at time 0.
+    UptakeClearance,
+    /// The lowest corrected Akaike criterion among physical decay, mono-exponential,
+    /// uptake-clearance, bi- and tri-exponential, each where the number of points defines it;
+    /// mono-exponential below five.
     SelectByAicc,
     /// Amplitude from the points, effective half-life from the plan, an earlier cycle or a
     /// population (Madsen 2018): one point is enough.
@@ -97,6 +146,12 @@ pub enum Method {
     TwoTimes,
     /// No biological clearance.
     PhysicalOnly,
+    /// No model between the points.
+    Trapezoid { start: TrapezoidStart, tail: TrapezoidTail },
+    /// Many decays at fixed rates, amplitudes of 0 or more; four points or more.
+    Spectral,
+    /// One point, and the curves of other patients through it (Jackson 2020).
+    Library(&'a CurveLibrary),
 }
 
 /// Fits the curve and integrates it from the administration to infinity.
@@ -104,7 +159,7 @@ pub enum Method {
 /// # Errors
 /// Whatever makes the curve meaningless (see [`KineticsError`]). A fitted rate below the physical
 /// constant is no error: the physical constant takes its place and a warning says so.
-pub fn fit(curve: &TimeActivityCurve, method: Method) -> Result<Fit, KineticsError> {
+pub fn fit(curve: &TimeActivityCurve, method: Method<'_>) -> Result<Fit, KineticsError> {
     let data = Data::new(curve)?;
     let (solution, candidates) = match method {
         Method::MonoExponential => alone(&data, line::mono_exponential(&data)?),
@@ -115,6 +170,13 @@ pub fn fit(curve: &TimeActivityCurve, method: Method) -> Result<Fit, KineticsErr
         }
         Method::TwoTimes => (line::two_times(&data)?, Vec::new()),
         Method::PhysicalOnly => alone(&data, line::physical_decay(&data)),
+        Method::TriExponential => alone(&data, phases::three_phases(&data)?),
+        Method::UptakeClearance => alone(&data, phases::uptake_or_one_phase(&data)?),
+        Method::Trapezoid { start, tail } => {
+            (trapezoid::trapezoid(&data, start, tail)?, Vec::new())
+        }
+        Method::Spectral => (spectral::spectral(&data)?, Vec::new()),
+        Method::Library(library) => (library::from_library(&data, library)?, Vec::new()),
     };
     Ok(solution.into_fit(&data, candidates))
 }
@@ -129,5 +191,7 @@ fn alone(data: &Data, solution: Solution) -> (Solution, Vec<Candidate>) {
     (solution, candidates)
 }
 
+#[cfg(test)]
+mod coverage;
 #[cfg(test)]
 mod tests;

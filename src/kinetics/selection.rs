@@ -7,6 +7,10 @@ use crate::quantity::Warning;
 /// Smallest mean squared residual that counts: below it, all fits are exact to rounding.
 const MEAN_SQUARE_FLOOR: f64 = 1e-20;
 
+/// Points that define the criterion of a mono-exponential, and of a tri-exponential.
+const LEAST_POINTS: usize = 5;
+const LEAST_FOR_THREE: usize = 9;
+
 /// AICc = N ln(RSS/N) + 2K + 2K(K+1)/(N−K−1); K counts the parameters and the noise. None where
 /// N−K−1 is not positive: the points are too few for the model.
 pub fn aicc(points: usize, residual_sum_of_squares: f64, k: usize) -> Option<f64> {
@@ -26,33 +30,40 @@ pub fn akaike_weights(criteria: &[f64]) -> Vec<f64> {
 
 /// The model with the lowest criterion; on equal criteria the one with fewer parameters.
 pub(super) fn select(data: &Data) -> Result<(Solution, Vec<Candidate>), KineticsError> {
-    let mono = line::mono_exponential(data)?;
-    let Some(criterion) = mono.aicc(data) else {
-        let mut solution = mono;
+    let mono = line::mono_exponential(data);
+    if data.len() < LEAST_POINTS {
+        let mut solution = mono?;
         solution.warnings.push(Warning::new(
             "model-not-selected",
             format!(
-                "{} points do not define the corrected Akaike criterion of any model: \
+                "{} points leave the corrected Akaike criterion no choice of models: \
                  mono-exponential taken",
                 data.len()
             ),
         ));
         return Ok((solution, Vec::new()));
-    };
-    let mut tried = vec![(mono, criterion)];
-    for solution in [phases::uptake_clearance(data), phases::bi_exponential(data)] {
-        if let Some((solution, criterion)) = solution.and_then(|s| s.aicc(data).map(|c| (s, c))) {
-            tried.push((solution, criterion));
-        }
     }
+    let more = [
+        phases::uptake_clearance(data),
+        phases::bi_exponential(data),
+        if data.len() >= LEAST_FOR_THREE { phases::tri_exponential(data) } else { None },
+    ];
+    let rising = mono.as_ref().err().cloned();
+    let one_phase = mono.ok().into_iter().flat_map(|mono| [line::physical_decay(data), mono]);
+    let mut tried: Vec<(Solution, f64)> = one_phase
+        .chain(more.into_iter().flatten())
+        .filter_map(|solution| solution.aicc(data).map(|criterion| (solution, criterion)))
+        .collect();
     let criteria: Vec<f64> = tried.iter().map(|t| t.1).collect();
     let candidates = tried
         .iter()
         .zip(akaike_weights(&criteria))
         .map(|((s, aicc), weight)| Candidate { model: s.model, aicc: *aicc, weight })
         .collect();
-    let best = (0..tried.len())
-        .min_by(|&a, &b| criteria[a].total_cmp(&criteria[b]))
-        .expect("mono-exponential was tried");
-    Ok((tried.swap_remove(best).0, candidates))
+    let best = (0..tried.len()).min_by(|&a, &b| criteria[a].total_cmp(&criteria[b]));
+    match (best, rising) {
+        (Some(best), _) => Ok((tried.swap_remove(best).0, candidates)),
+        (None, Some(rising)) => Err(rising),
+        (None, None) => Err(KineticsError::NotConverged("mono-exponential")),
+    }
 }

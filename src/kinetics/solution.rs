@@ -1,8 +1,11 @@
 //! The checked curve as the fits see it, and a fitted curve before it is reported.
 
-use super::{CONSTANTS, Candidate, Exponential, Fit, KineticsError, TimeActivityCurve};
+use super::{
+    Bias, CONSTANTS, Candidate, Covariance, Exponential, Fit, KineticsError, ParameterChecks,
+    TimeActivityCurve,
+};
 use crate::quantity::{Becquerel, BecquerelSecond, PerSecond, Seconds, Warning};
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 
 /// A curve that can be fitted: hours, logarithms of becquerel, finite throughout.
 pub(super) struct Data {
@@ -75,15 +78,31 @@ impl Data {
 }
 
 /// A fitted curve: A(t) = Σ amplitude·exp(−rate·t), Bq and 1/h, slowest rate first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Solution {
     pub model: &'static str,
     pub terms: Vec<(f64, f64)>,
     /// Free parameters of the model, whether or not a bound holds one of them.
     pub parameters: usize,
-    /// Relative standard uncertainty of the integral.
+    /// Of ln |amplitude| and ln rate of each term in turn.
+    pub covariance: Option<Covariance>,
+    /// For methods without such a covariance: relative standard uncertainty of the integral.
     pub uncertainty: Option<f64>,
+    /// For methods without terms: what they integrate.
+    pub integral: Option<Integral>,
+    pub checks: Option<ParameterChecks>,
+    pub bias: Option<Bias>,
     pub warnings: Vec<Warning>,
+}
+
+/// The integral in Bq·h, and how much of it lies before the first and after the last point.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Integral {
+    pub total: f64,
+    pub early: f64,
+    pub late: f64,
+    /// Rate of the tail, 1/h.
+    pub tail: f64,
 }
 
 impl Solution {
@@ -96,9 +115,10 @@ impl Solution {
         self.terms.iter().map(|(a, rate)| a / rate * (-rate * hours).exp()).sum()
     }
 
-    /// Residuals of ln A in standard uncertainties.
+    /// Residuals of ln A in standard uncertainties; none for a method without a formula.
     fn residuals<'a>(&'a self, data: &'a Data) -> impl Iterator<Item = f64> + 'a {
-        (0..data.len())
+        let points = if self.terms.is_empty() { 0 } else { data.len() };
+        (0..points)
             .map(|n| (self.activity(data.time_h[n]).ln() - data.ln_activity[n]) / data.sigma[n])
     }
 
@@ -111,30 +131,33 @@ impl Solution {
         super::aicc(data.len(), self.chi_square(data), self.parameters + 1)
     }
 
-    fn shape_warnings(&self, data: &Data, early: f64, late: f64) -> Vec<Warning> {
+    /// d ln Ã by ln |amplitude| and ln rate of each term, each rate faster by `shift` (1/h).
+    pub fn ln_integral_gradient(&self, shift: f64) -> Vec<f64> {
+        let part = |&(a, rate): &(f64, f64)| a / (rate + shift);
+        let total: f64 = self.terms.iter().map(part).sum();
+        self.terms
+            .iter()
+            .flat_map(|term| {
+                let share = part(term) / total;
+                [share, -share * term.1 / (term.1 + shift)]
+            })
+            .collect()
+    }
+
+    fn integral(&self, [first, last]: [f64; 2]) -> Integral {
+        self.integral.unwrap_or_else(|| {
+            let total = self.integral_from(0.0);
+            Integral {
+                total,
+                early: 1.0 - self.integral_from(first) / total,
+                late: self.integral_from(last) / total,
+                tail: self.terms.first().map_or(f64::NAN, |slowest| slowest.1),
+            }
+        })
+    }
+
+    fn data_warnings(&self, data: &Data) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        let last = data.time_h[data.len() - 1];
-        if late > CONSTANTS.extrapolated_fraction_warn.value {
-            warnings.push(Warning::new(
-                "extrapolated-fraction",
-                format!(
-                    "{:.0} % of the time-integrated activity lies after the last measurement \
-                     ({last:.1} h)",
-                    late * 100.0
-                ),
-            ));
-        }
-        if early > CONSTANTS.early_fraction_warn.value {
-            warnings.push(Warning::new(
-                "early-fraction",
-                format!(
-                    "{:.0} % of the time-integrated activity lies before the first measurement \
-                     ({:.1} h)",
-                    early * 100.0,
-                    data.time_h[0]
-                ),
-            ));
-        }
         let worst = self.residuals(data).map(f64::abs).fold(0.0, f64::max);
         if worst > CONSTANTS.residual_warn.value {
             warnings.push(Warning::new(
@@ -158,14 +181,25 @@ impl Solution {
     }
 
     pub fn into_fit(mut self, data: &Data, candidates: Vec<Candidate>) -> Fit {
-        let total = self.integral_from(0.0);
-        let late = self.integral_from(data.time_h[data.len() - 1]) / total;
-        let early = 1.0 - self.integral_from(data.time_h[0]) / total;
-        let more = self.shape_warnings(data, early, late);
+        let more = self.data_warnings(data);
         self.warnings.extend(more);
+        self.finish([data.time_h[0], data.time_h[data.len() - 1]], candidates)
+    }
+
+    /// The fit of a curve that was measured between these two times, h.
+    pub fn finish(mut self, span_h: [f64; 2], candidates: Vec<Candidate>) -> Fit {
+        let integral = self.integral(span_h);
+        self.warnings.extend(span_warnings(&integral, span_h));
+        if let Some(warning) = self.checks.as_ref().and_then(ParameterChecks::warning) {
+            self.warnings.push(warning);
+        }
+        let propagated = match &self.covariance {
+            Some(covariance) => covariance.propagate(&self.ln_integral_gradient(0.0)),
+            None => self.uncertainty,
+        };
         let limit = CONSTANTS.propagated_uncertainty_max.value;
-        let sure = self.uncertainty.filter(|u| u.is_finite() && *u <= limit);
-        if self.uncertainty.is_some() && sure.is_none() {
+        let sure = propagated.filter(|u| u.is_finite() && *u <= limit);
+        if propagated.is_some() && sure.is_none() {
             self.warnings.push(Warning::new(
                 "integral-not-determined",
                 "the points do not determine the integral: its propagated uncertainty exceeds \
@@ -182,24 +216,53 @@ impl Solution {
             .collect();
         Fit {
             model: self.model,
-            effective_half_life: terms.first().map(|slowest| slowest.rate.half_life()),
+            effective_half_life: Some(PerSecond::new(integral.tail / 3600.0).half_life())
+                .filter(|t| t.is_finite()),
             terms,
-            time_integrated_activity: BecquerelSecond::new(total * 3600.0),
+            time_integrated_activity: BecquerelSecond::new(integral.total * 3600.0),
             relative_uncertainty: sure,
-            extrapolated_fraction: late,
+            interpolated_fraction: integral.early,
+            extrapolated_fraction: integral.late,
+            measured: span_h.map(Seconds::from_hours),
+            covariance: self.covariance,
+            checks: self.checks,
+            bias: self.bias,
             candidates,
             warnings: self.warnings,
         }
     }
 }
 
-/// u = sqrt(gᵀ (JᵀJ)⁻¹ g): `jacobian` of the weighted residuals, `gradient` of the logarithm of
-/// the integral, both by the free parameters. None where the points leave a parameter open.
-pub(super) fn propagate(jacobian: &DMatrix<f64>, gradient: &DVector<f64>) -> Option<f64> {
-    let information = jacobian.tr_mul(jacobian);
-    let solved = information.cholesky()?.solve(gradient);
-    let variance = gradient.dot(&solved);
-    (variance.is_finite() && variance >= 0.0).then(|| variance.sqrt())
+fn span_warnings(integral: &Integral, [first, last]: [f64; 2]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if integral.late > CONSTANTS.extrapolated_fraction_warn.value {
+        warnings.push(Warning::new(
+            "extrapolated-fraction",
+            format!(
+                "{:.0} % of the time-integrated activity lies after the last measurement \
+                 ({last:.1} h)",
+                integral.late * 100.0
+            ),
+        ));
+    }
+    if integral.early > CONSTANTS.early_fraction_warn.value {
+        warnings.push(Warning::new(
+            "early-fraction",
+            format!(
+                "{:.0} % of the time-integrated activity lies before the first measurement \
+                 ({first:.1} h)",
+                integral.early * 100.0
+            ),
+        ));
+    }
+    warnings
+}
+
+/// (JᵀJ)⁻¹ of the Jacobian of the weighted residuals: covariance of the free parameters. None
+/// where the points leave a parameter open.
+pub(super) fn covariance_of(jacobian: &DMatrix<f64>) -> Option<DMatrix<f64>> {
+    let inverse = jacobian.tr_mul(jacobian).cholesky()?.inverse();
+    inverse.iter().all(|value| value.is_finite()).then_some(inverse)
 }
 
 /// A warning that a rate stands at the physical constant instead of where the points put it.

@@ -68,7 +68,11 @@ pub fn fit(
         .collect()
 }
 
-fn method(region: &str, kinetics: &Kinetics, points: usize) -> Result<Method, PipelineError> {
+fn method<'a>(
+    region: &str,
+    kinetics: &'a Kinetics,
+    points: usize,
+) -> Result<Method<'a>, PipelineError> {
     Ok(match kinetics.method {
         KineticsMethod::SelectByAicc => Method::SelectByAicc,
         KineticsMethod::MonoExponential => Method::MonoExponential,

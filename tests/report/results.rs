@@ -80,7 +80,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
             effective_half_life: Some(Seconds::from_hours(53.5)),
             extrapolated_fraction: 0.113,
             candidates: vec![Candidate { model: "mono-exponential", aicc: -12.5, weight: 0.9 }],
-            warnings: vec![],
+            ..Fit::default()
         }),
         dose: Some(DoseStatistics {
             mean: Gray::new(7.654321098765),

@@ -6,20 +6,24 @@ use rusqlite::Connection;
 use std::io::{Error, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
+mod power;
+
+/// Is told each disk operation before it is done.
+type Watcher = Box<dyn FnMut(super::disk::Operation<'_>) + Send>;
+
 /// Makes the n-th disk operation from now fail once, with an error code.
+#[derive(Default)]
 pub(in crate::archive) struct Faults {
     countdown: AtomicI64,
     code: AtomicI32,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self { countdown: AtomicI64::new(0), code: AtomicI32::new(0) }
-    }
+    watcher: std::sync::Mutex<Option<Watcher>>,
 }
 
 impl Faults {
-    pub(in crate::archive) fn strike(&self) -> std::io::Result<()> {
+    pub(super) fn strike(&self, operation: super::disk::Operation<'_>) -> std::io::Result<()> {
+        if let Some(watcher) = self.watcher.lock().unwrap().as_mut() {
+            watcher(operation);
+        }
         if self.countdown.load(Ordering::SeqCst) > 0
             && self.countdown.fetch_sub(1, Ordering::SeqCst) == 1
         {
@@ -226,6 +230,39 @@ fn a_missing_or_damaged_index_is_rebuilt_from_the_objects() {
         let trail = archive.audit_trail(1).unwrap();
         assert_eq!(trail[0].event, "index-rebuilt", "{damage}");
         put(&archive, 99, 0).unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_the_index_that_was_cut_or_lost_costs_no_instance() {
+    for keep in [0, 1, 2] {
+        let directory = fast_directory();
+        let archive = open(directory.path());
+        for n in 0..20 {
+            put(&archive, n, 0).unwrap();
+        }
+        let before = all(&archive);
+        // As a crash leaves it, since a sound end would empty the log first: the files are copied
+        // under the open archive, the log in part.
+        let crashed = fast_directory();
+        for file in files(directory.path()) {
+            let to = crashed.path().join(file.strip_prefix(directory.path()).unwrap());
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(&file, to).unwrap();
+        }
+        std::fs::remove_file(crashed.path().join("index.sqlite-shm")).unwrap();
+        let log = crashed.path().join("index.sqlite-wal");
+        let length = std::fs::metadata(&log).unwrap().len();
+        assert!(length > 100_000, "the log holds the rows");
+        std::fs::File::options()
+            .write(true)
+            .open(&log)
+            .unwrap()
+            .set_len(length * keep / 2)
+            .unwrap();
+        let again = open(crashed.path());
+        assert_eq!(all(&again), before, "{keep} halves of the log are left");
+        assert!(again.audit_is_intact().unwrap());
     }
 }
 

@@ -5,9 +5,12 @@
 
 mod biology;
 mod dose;
+mod gates;
 mod imaging;
 mod kinetics;
+mod limits;
 mod parameters;
+pub mod prescription;
 mod quantification;
 mod regions;
 mod registration;
@@ -16,9 +19,12 @@ mod sourced;
 
 pub use biology::{BedParameters, Biology};
 pub use dose::{Dose, DoseGrid, Engine};
+pub use gates::{Gate, Gates};
 pub use imaging::Imaging;
 pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
+pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
+pub use prescription::{Prescription, Rule};
 pub use quantification::Quantification;
 pub use regions::Regions;
 pub use registration::Registration;
