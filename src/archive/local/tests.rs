@@ -322,7 +322,7 @@ fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
         store(&archive, arrival(sop, "CAM"), &slice(sop, series, 0.0, 0)).unwrap();
     }
     let query =
-        Query { level: query::QueryLevel::Series, conditions: Vec::new(), limit: usize::MAX };
+        Query { level: crate::archive::query::QueryLevel::Series, conditions: Vec::new(), limit: usize::MAX };
     let before = archive.query(&query).unwrap();
     assert_eq!(before.iter().map(|found| found.instances).collect::<Vec<_>>(), [2, 1]);
     drop(archive);
