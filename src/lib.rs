@@ -5,6 +5,7 @@
 
 // The words everything else is said in.
 pub mod config;
+pub mod count;
 pub mod quantity;
 pub mod volume;
 

@@ -43,6 +43,10 @@ pub struct Arrival {
 pub trait Incoming: Send {
     /// Appends bytes of the data set. Fails with [`ArchiveError::TooLarge`] over the quota.
     fn write(&mut self, data: &[u8]) -> Result<(), ArchiveError>;
+    /// The data set must be of this study; `commit` refuses another with [`ArchiveError::Mismatch`].
+    fn expect_study(&mut self, _study: Uid) -> Result<(), ArchiveError> {
+        Err(ArchiveError::Mismatch("this archive cannot tell studies apart while receiving".into()))
+    }
     /// Gate, header, fsync, rename, directory fsync, index commit; then and only then `Ok`.
     fn commit(self: Box<Self>) -> Result<Receipt, ArchiveError>;
 }

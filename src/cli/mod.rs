@@ -15,6 +15,7 @@ mod reindex;
 mod serve;
 mod status;
 mod table;
+mod user;
 mod verify;
 mod work;
 
@@ -55,6 +56,7 @@ enum Command {
     Nuclide(nuclide::NuclideCommand),
     Kernel(kernel::KernelCommand),
     Status(status::Status),
+    User(user::UserCommand),
     Verify(verify::Verify),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
@@ -63,6 +65,9 @@ enum Command {
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
+    /// Decodes compressed frames for the node that started it (order on standard input).
+    #[command(hide = true)]
+    Frames,
 }
 
 impl Cli {
@@ -78,12 +83,14 @@ impl Cli {
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
+            Command::User(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Backup(command) => command.run(),
             Command::Restore(command) => command.run(),
             Command::Reindex(command) => command.run(),
             Command::Work => return Ok(work::run()),
+            Command::Frames => return Ok(crate::web::decode_frames()),
         }
         .map(|()| ExitCode::SUCCESS)
     }

@@ -3,10 +3,13 @@
 //! [`load`] reads everything that a node starts from and reports all faults of all files in one
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
+pub mod credentials;
 pub mod node;
 pub mod plan;
 pub mod protocol;
+pub mod tls;
 pub mod watch;
+pub mod web;
 pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};

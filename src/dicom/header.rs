@@ -7,6 +7,7 @@ mod reading;
 mod tests;
 mod time;
 
+pub(crate) use charset::decode as decode_text;
 pub use reading::HeaderError;
 pub(crate) use reading::text;
 

@@ -25,6 +25,7 @@ pub mod delivery;
 pub use ae_title::{AeTitle, AeTitleError};
 pub(crate) use serve::audit;
 pub use serve::serve;
+pub(crate) use storage::spool::{Failure as StoreFailure, Spool};
 
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.
 async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {

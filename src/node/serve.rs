@@ -9,6 +9,7 @@ use super::settings::{NodeSettings, Peer};
 use super::stopped;
 use super::storage::{Ending, Session};
 use crate::archive::{Archive, AuditEvent};
+use crate::count;
 use jiff::Timestamp;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -158,6 +159,8 @@ impl Node {
             Err(error) => return self.note_refusal(actor, error.to_string()).await,
         };
         let agreed = format!("{} presentation contexts", association.contexts().len());
+        count::ASSOCIATIONS_ACCEPTED.add(1);
+        let _open = count::ASSOCIATIONS_OPEN.enter();
         self.note("association-accepted", actor.clone(), agreed).await;
         let limits = self.settings.limits.clone();
         let session = Session::new(
@@ -228,6 +231,9 @@ impl Node {
     }
 
     async fn note(&self, event: &str, actor: String, outcome: String) {
+        if event == "association-refused" {
+            count::ASSOCIATIONS_REFUSED.add(1);
+        }
         tracing::info!(event, actor, outcome);
         let at = Timestamp::now();
         let line = AuditEvent { at, event: event.to_owned(), actor, object: None, outcome };

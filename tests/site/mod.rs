@@ -120,11 +120,21 @@ pub const CALLING_AE: &str = "TESTSCU";
 impl Site {
     /// Starts a node whose configuration ends in `more` (YAML).
     pub fn start(more: &str) -> Self {
+        Self::start_web_with("", more)
+    }
+
+    /// The same with more keys of `web:`, as they stand in a YAML flow map.
+    pub fn start_web(web: &str) -> Self {
+        Self::start_web_with(web, "")
+    }
+
+    pub fn start_web_with(web: &str, more: &str) -> Self {
+        let comma = if web.is_empty() { "" } else { ", " };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("plans")).unwrap();
         let config = format!(
             "node: {{ ae_title: GRAYD, listen: \"127.0.0.1:0\" }}\n\
-             web: {{ listen: \"127.0.0.1:0\" }}\n\
+             web: {{ listen: \"127.0.0.1:0\"{comma}{web} }}\n\
              storage: {{ directory: store, reserve_mb: 64 }}\n\
              plans: plans\n{more}\n"
         );
@@ -181,6 +191,19 @@ impl Site {
             .args(["-aet", CALLING_AE, "-aec", "GRAYD", "127.0.0.1"])
             .arg(self.dicom.port().to_string())
             .args(files)
+            .env("TCP_NODELAY", "1")
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// Sends every DICOM file below a folder.
+    pub fn dcmsend_folder(&self, folder: &Path) -> bool {
+        Command::new("dcmsend")
+            .args(["-aet", CALLING_AE, "-aec", "GRAYD", "--no-halt", "--scan-directories"])
+            .args(["--recurse", "127.0.0.1"])
+            .arg(self.dicom.port().to_string())
+            .arg(folder)
             .env("TCP_NODELAY", "1")
             .stdout(Stdio::null())
             .status()

@@ -270,6 +270,7 @@ impl<'o> Attributes<'o> {
             ("ImageType", tags::IMAGE_TYPE),
             ("BodyPartExamined", tags::BODY_PART_EXAMINED),
             ("SeriesNumber", tags::SERIES_NUMBER),
+            // No rule names these; who searches wants to see them.
             ("SeriesDate", tags::SERIES_DATE),
             ("SeriesTime", tags::SERIES_TIME),
             ("StudyTime", tags::STUDY_TIME),

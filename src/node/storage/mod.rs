@@ -5,7 +5,7 @@
 //! streamed to the archive as they come and never looked at. The answer to C-STORE is given when
 //! [`Incoming::commit`](crate::archive::Incoming::commit) has returned, and says what it returned.
 
-mod spool;
+pub(super) mod spool;
 mod tally;
 
 use super::ae_title::AeTitle;
