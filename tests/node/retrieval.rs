@@ -225,7 +225,7 @@ async fn findscu_finds_studies_by_name_whatever_its_case_and_counts_what_they_ho
         for part in [
             "M\u{fc}ller^Anna",
             "[1.2.9.1]",
-            "[CT\\NM]",
+            "[CT\\NM ]",
             "[2 ]",
             "[5 ]",
             "[S1]",
@@ -253,7 +253,8 @@ async fn movescu_moves_a_series_to_a_peer_and_to_no_stranger() {
         assert_eq!(object, Some(sample.data_set()), "byte for byte");
     }
     let stranger = pacs.dcmtk("movescu", &["-S", "-aem", "STRANGER"], &keys).await.unwrap();
-    assert!(said(&stranger).contains("MoveDestinationUnknown"), "{}", said(&stranger));
+    let answered = said(&stranger).to_lowercase();
+    assert!(answered.contains("a801") || answered.contains("destinationunknown"), "{answered}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -321,8 +321,11 @@ fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
     for (sop, series) in [("1.1", "1.2.9.1"), ("1.2", "1.2.9.1"), ("1.3", "1.2.9.2")] {
         store(&archive, arrival(sop, "CAM"), &slice(sop, series, 0.0, 0)).unwrap();
     }
-    let query =
-        Query { level: crate::archive::query::QueryLevel::Series, conditions: Vec::new(), limit: usize::MAX };
+    let query = Query {
+        level: crate::archive::query::QueryLevel::Series,
+        conditions: Vec::new(),
+        limit: usize::MAX,
+    };
     let before = archive.query(&query).unwrap();
     assert_eq!(before.iter().map(|found| found.instances).collect::<Vec<_>>(), [2, 1]);
     drop(archive);

@@ -1,5 +1,5 @@
 //! Services beside storage that a peer may ask for on its association: C-FIND, C-MOVE and C-GET
-//! (PS3.4 annex C), storage commitment (annex J).
+//! (PS3.4 annex C).
 //!
 //! Each request comes whole, its data set bounded and behind the gate. While one is being served the
 //! peer may only cancel it, confirm what it is sent for it, or release.

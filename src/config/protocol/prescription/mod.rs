@@ -5,7 +5,7 @@ mod multi_cycle;
 mod tracer;
 
 pub use microspheres::{Glass, ResinBsa, ResinPartition, Vials};
-pub use multi_cycle::{Fixed, FixedNumber, First, PhaseFile, RegressionFile, Sink};
+pub use multi_cycle::{First, Fixed, FixedNumber, PhaseFile, RegressionFile, Sink};
 pub use tracer::{
     EffectiveMass, LesionNeed, PlateletTarget, ReducedTotal, SexPair, SurfaceSeeker, Surrogate,
     Thyroid, TwoAgents, WholeBody,
