@@ -84,7 +84,7 @@ impl Sample {
     }
 }
 
-fn uid(text: &str) -> Uid {
+pub fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
 }
 
@@ -104,9 +104,9 @@ fn samples() -> Vec<Sample> {
     all
 }
 
-struct Pacs {
-    address: SocketAddr,
-    archive: Arc<LocalArchive>,
+pub struct Pacs {
+    pub address: SocketAddr,
+    pub archive: Arc<LocalArchive>,
     /// Where instances can be moved to.
     destination: RunningNode,
     _shutdown: watch::Sender<bool>,
@@ -114,7 +114,12 @@ struct Pacs {
 }
 
 impl Pacs {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
+        Self::start_with_peer_at(104).await
+    }
+
+    /// As `start`, with PEER listening on a port.
+    pub async fn start_with_peer_at(peer_port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = StorageSettings {
             directory: folder.path().join("store"),
@@ -129,7 +134,7 @@ impl Pacs {
         let port = destination.address.port();
         // The destination's own AE title is GRAYD too; it is known here under a title of its own.
         let peers: Vec<Peer> = vec![
-            peer("peer", "PEER", "127.0.0.1", 104),
+            peer("peer", "PEER", "127.0.0.1", peer_port),
             peer("there", "GRAYD", "127.0.0.1", port),
             peer("nobody", "NOBODY", "127.0.0.1", 9),
             Peer {
