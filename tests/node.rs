@@ -8,6 +8,8 @@ mod peer;
 
 #[path = "node/abuse.rs"]
 mod abuse;
+#[path = "node/commitment.rs"]
+mod commitment;
 #[path = "node/interop.rs"]
 mod interop;
 #[path = "node/retrieval.rs"]

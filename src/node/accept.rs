@@ -28,13 +28,14 @@ const LOSSLESS: &[&str] = &[
 /// SOP class and transfer syntaxes, by kind.
 const TABLE: &[(&str, &[&str])] = &[
     (uids::VERIFICATION, NATIVE),
-    // Query and retrieval.
+    // Query, retrieval, commitment.
     (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
     (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
     (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
     (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
     (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
     (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
+    (uids::STORAGE_COMMITMENT_PUSH_MODEL, NATIVE),
     // Activity.
     (uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, LOSSLESS),
     (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, LOSSLESS),
@@ -98,6 +99,7 @@ pub fn service(sop_class: &str) -> Option<Service> {
         | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
         | uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
         | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => Some(Service::Retrieve),
+        uids::STORAGE_COMMITMENT_PUSH_MODEL => Some(Service::Commit),
         _ => Some(Service::Store),
     }
 }

@@ -16,6 +16,7 @@ pub mod field {
     pub const C_ECHO_RQ: u16 = 0x0030;
     pub const C_ECHO_RSP: u16 = 0x8030;
     pub const N_EVENT_REPORT_RQ: u16 = 0x0100;
+    pub const N_EVENT_REPORT_RSP: u16 = 0x8100;
     pub const N_GET_RQ: u16 = 0x0110;
     pub const N_SET_RQ: u16 = 0x0120;
     pub const N_ACTION_RQ: u16 = 0x0130;
@@ -31,11 +32,14 @@ pub mod status {
     pub const SUCCESS: u16 = 0x0000;
     pub const PROCESSING_FAILURE: u16 = 0x0110;
     pub const DUPLICATE_SOP_INSTANCE: u16 = 0x0111;
+    pub const NO_SUCH_SOP_INSTANCE: u16 = 0x0112;
+    pub const INVALID_ARGUMENT: u16 = 0x0115;
     pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
     pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
     pub const NO_SUCH_ACTION: u16 = 0x0123;
     pub const NOT_AUTHORIZED: u16 = 0x0124;
     pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
+    pub const RESOURCE_LIMITATION: u16 = 0x0213;
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
     /// Of C-MOVE and C-GET: no sub-operation could be performed.
     pub const NO_SUB_OPERATIONS: u16 = 0xA702;

@@ -34,6 +34,8 @@ pub enum Service {
     Query,
     /// C-MOVE and C-GET.
     Retrieve,
+    /// Storage commitment.
+    Commit,
 }
 
 /// A system that we talk with; also the allow-list of those who may call.

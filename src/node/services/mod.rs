@@ -1,14 +1,17 @@
 //! Services beside storage that a peer may ask for on its association: C-FIND, C-MOVE and C-GET
-//! (PS3.4 annex C).
+//! (PS3.4 annex C), storage commitment (annex J).
 //!
 //! Each request comes whole, its data set bounded and behind the gate. While one is being served the
 //! peer may only cancel it, confirm what it is sent for it, or release.
 
+mod commitment;
 mod find;
 mod retrieve;
 
+pub(super) use commitment::Report;
+
 use super::association::{Indication, Transport};
-use super::command::{Command, MAX_COMMAND_BYTES, field};
+use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::storage::{Ending, Session};
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
@@ -23,6 +26,7 @@ pub(super) fn belongs(operation: u16, sop_class: &str) -> bool {
         | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE => operation == field::C_MOVE_RQ,
         uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
         | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => operation == field::C_GET_RQ,
+        uids::STORAGE_COMMITMENT_PUSH_MODEL => operation == field::N_ACTION_RQ,
         _ => false,
     }
 }
@@ -37,7 +41,72 @@ impl<S: Transport> Session<S> {
     ) -> Result<(), Ending> {
         match command.field {
             field::C_FIND_RQ => self.find(context, command, &data_set).await,
+            field::N_ACTION_RQ => self.promise(context, command, &data_set).await,
             _ => self.retrieve(context, command, &data_set).await,
+        }
+    }
+}
+
+/// Requests for commitment that one association may have open at once.
+const MAX_OPEN_REQUESTS: usize = 16;
+
+/// A report that was sent on the association that asked and is not confirmed yet.
+pub(super) struct Unconfirmed {
+    message_id: u16,
+    pub report: Report,
+}
+
+impl<S: Transport> Session<S> {
+    /// Takes a request for storage commitment; its report comes when everything has been read back.
+    async fn promise(
+        &mut self,
+        context: u8,
+        command: &Command,
+        data_set: &[u8],
+    ) -> Result<(), Ending> {
+        let Some(syntax) = self.transfer_syntax(context) else {
+            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
+        };
+        let request = match commitment::Request::parse(command, data_set, &syntax) {
+            Ok(_) if self.reports.len() >= MAX_OPEN_REQUESTS => {
+                Err((status::RESOURCE_LIMITATION, "too many requests are open"))
+            }
+            parsed => parsed,
+        };
+        match request {
+            Ok(request) => {
+                let archive = self.archive.clone();
+                self.reports.spawn_blocking(move || (context, request.check(&*archive)));
+                self.answer(context, command, status::SUCCESS, None).await
+            }
+            Err((status, comment)) => {
+                self.answer(context, command, status, Some(comment.to_owned())).await
+            }
+        }
+    }
+
+    /// Sends a report on the association that asked for it.
+    pub(super) async fn report(&mut self, context: u8, report: Report) -> Result<(), Ending> {
+        self.note("storage-commitment", report.as_text()).await;
+        self.message_ids = self.message_ids.wrapping_add(1);
+        let message_id = self.message_ids;
+        let command = report.command(message_id).encode();
+        let syntax = self.transfer_syntax(context);
+        let data = syntax.map(|syntax| report.data_set(self.own.as_str(), &syntax));
+        // From here on it is brought over another association if this one ends too early.
+        self.unconfirmed = Some(Unconfirmed { message_id, report });
+        if let Some(data) = data {
+            self.association.send(context, PDataValueType::Command, &command).await?;
+            self.association.send(context, PDataValueType::Data, &data).await?;
+        }
+        Ok(())
+    }
+
+    /// The peer's answer to a report: whatever it says, it has it.
+    pub(super) fn confirm_report(&mut self, response: &Command) -> Result<(), Ending> {
+        match self.unconfirmed.take_if(|sent| sent.message_id == response.message_id) {
+            Some(_) => Ok(()),
+            None => Err(Ending::Faulty("a response that nothing was asked for")),
         }
     }
 }
@@ -83,6 +152,8 @@ impl Interim {
         match command.field {
             field::C_CANCEL_RQ => self.cancelled |= command.message_id == self.message_id,
             field::C_STORE_RSP if !command.has_data_set => self.responses.push_back(command),
+            // A report whose confirmation is passed over here is brought once more, which does no harm.
+            field::N_EVENT_REPORT_RSP if !command.has_data_set => {}
             _ => return Err(Ending::Faulty("a request while another is served")),
         }
         Ok(())

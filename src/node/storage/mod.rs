@@ -13,6 +13,7 @@ use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::identifier::MAX_IDENTIFIER_BYTES;
+use super::services::{Report, Unconfirmed};
 use super::settings::{Limits, Peer, Service};
 use super::{accept, services, stopped};
 use crate::archive::{Archive, Arrival};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Span over which the minimum rate of a data set is measured.
@@ -128,6 +130,10 @@ pub(super) struct Session<S> {
     message: Message,
     pace: Pace,
     tally: Tally,
+    /// Requests for storage commitment that are being checked, with their contexts.
+    pub(super) reports: JoinSet<(u8, Report)>,
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    pub(super) message_ids: u16,
 }
 
 impl<S: Transport> Session<S> {
@@ -149,23 +155,29 @@ impl<S: Transport> Session<S> {
             own,
             peers,
             limits,
+            reports: JoinSet::new(),
+            unconfirmed: None,
+            message_ids: 0,
             message: Message::Awaited,
             pace: Pace { waited: Duration::ZERO, bytes: 0, least_per_s },
         }
     }
 
     /// Serves until the association ends, in whichever way, and writes what was transferred to
-    /// the audit trail.
-    pub(super) async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Ending {
+    /// the audit trail. Reports of storage commitment that the peer has not confirmed are given back.
+    pub(super) async fn run(
+        mut self,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> (Ending, Vec<Report>) {
         let ending = match self.serve(&mut shutdown).await {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        let Self { association, message, mut tally, .. } = self;
+        let Self { association, message, mut tally, mut reports, unconfirmed, .. } = self;
         // What was not whole is dropped by the archive before anything else happens.
         drop(message);
         tally.write_out().await;
-        match ending {
+        let ending = match ending {
             Ending::Released => match association.confirm_release().await {
                 Ok(()) => Ending::Released,
                 Err(error) => Ending::Failed(error),
@@ -179,7 +191,12 @@ impl<S: Transport> Session<S> {
                 Ending::ShutDown
             }
             Ending::Failed(error) => Ending::Failed(error),
+        };
+        let mut unreported: Vec<Report> = unconfirmed.into_iter().map(|sent| sent.report).collect();
+        while let Some(checked) = reports.join_next().await {
+            unreported.extend(checked.ok().map(|(_, report)| report));
         }
+        (ending, unreported)
     }
 
     async fn serve(
@@ -194,6 +211,13 @@ impl<S: Transport> Session<S> {
                     biased;
                     () = stopped(shutdown) => return Err(Ending::ShutDown),
                     next = self.association.next(idle) => next?,
+                    Some(checked) = self.reports.join_next(), if self.unconfirmed.is_none() => {
+                        // A check that panicked has no report; the peer asks again.
+                        if let Ok((context, report)) = checked {
+                            self.report(context, report).await?;
+                        }
+                        continue;
+                    }
                 }
             } else {
                 self.association.next(seconds(self.limits.pdu_s)).await?
@@ -274,6 +298,9 @@ impl<S: Transport> Session<S> {
         let asked = accept::service(&service);
         let sink = match command.field {
             field::C_CANCEL_RQ => return Ok(()),
+            field::N_EVENT_REPORT_RSP if !command.has_data_set => {
+                return self.confirm_report(&command);
+            }
             field if field & field::RESPONSE != 0 => {
                 return Err(Ending::Faulty("a response that nothing was asked for"));
             }
