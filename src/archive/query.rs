@@ -329,8 +329,10 @@ fn key(level: QueryLevel, header: &InstanceHeader) -> [String; 4] {
 }
 
 /// Answers a question from instances alone, as an archive without an index by series does.
-pub fn answer_from_instances(query: &Query, instances: Vec<Instance>) -> Vec<Match> {
+pub fn answer_from_instances(query: &Query, mut instances: Vec<Instance>) -> Vec<Match> {
     if query.level == QueryLevel::Instance {
+        // Stable: within a series they stay as they came.
+        instances.sort_by_cached_key(|instance| key(QueryLevel::Series, &instance.header));
         return matching_instances(query, instances).take(query.limit).collect();
     }
     let mut series: BTreeMap<[String; 4], SeriesRow> = BTreeMap::new();

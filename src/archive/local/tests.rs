@@ -338,7 +338,10 @@ fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
         .unwrap();
     drop(index);
     let archive = open(directory.path());
-    assert_eq!(archive.query(&query).unwrap(), before);
+    let series = |found: &[Match]| -> Vec<(Uid, u64)> {
+        found.iter().map(|found| (found.header.series.clone(), found.instances)).collect()
+    };
+    assert_eq!(series(&archive.query(&query).unwrap()), series(&before));
     store(&archive, arrival("1.4", "CAM"), &slice("1.4", "1.2.9.2", 1.0, 0)).unwrap();
     assert_eq!(archive.query(&query).unwrap()[1].instances, 2);
 }

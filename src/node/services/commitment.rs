@@ -24,7 +24,8 @@ const REQUEST: u16 = 1;
 /// Event Type IDs of the report: all is safe here, or not all.
 const ALL_COMMITTED: u16 = 1;
 const SOME_FAILED: u16 = 2;
-/// Attempts to bring a report to a peer that has gone; the last wait is some 20 minutes.
+/// Attempts to bring a report to a peer that has gone: some 20 minutes with the default of
+/// `node.limits.retry_s`.
 const ATTEMPTS: u32 = 8;
 
 /// Failure Reason (0008,1197), PS3.3 section C.14.1.1.
