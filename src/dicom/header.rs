@@ -9,6 +9,7 @@ mod time;
 
 pub(crate) use charset::decode as decode_text;
 pub use reading::HeaderError;
+pub(crate) use reading::text;
 
 use super::uid::Uid;
 use jiff::Timestamp;
