@@ -126,7 +126,7 @@ impl Identifier {
 
     /// The question for what is to be retrieved: the unique keys alone, that of the level being
     /// there (PS3.4 section C.4.2.1.4).
-    pub fn to_retrieve(mut self) -> Result<Query, IdentifierError> {
+    pub fn into_retrieve(mut self) -> Result<Query, IdentifierError> {
         let level = self.query.level;
         let is_unique = |attribute| LEVELS.iter().any(|(_, l, a)| *a == attribute && *l <= level);
         self.query.conditions.retain(|condition| is_unique(condition.attribute));
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn nothing_is_retrieved_without_the_unique_key_or_by_wildcard() {
         let retrieve = |elements: &[(Tag, VR, &str)]| {
-            parse(PATIENT_ROOT, elements).unwrap().to_retrieve().is_ok()
+            parse(PATIENT_ROOT, elements).unwrap().into_retrieve().is_ok()
         };
         assert!(retrieve(&[STUDY, (tags::STUDY_INSTANCE_UID, VR::UI, "1.2")]));
         assert!(!retrieve(&[STUDY, (tags::PATIENT_ID, VR::LO, "P-1")]));

@@ -26,9 +26,7 @@ pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKin
 pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};
-pub use quantification::{
-    LungShunt, Planar, PlanarImages, Quantification, Recovery, WholeBodyRule,
-};
+pub use quantification::Quantification;
 pub use regions::Regions;
 pub use registration::{Registration, RegistrationMethod};
 pub use section::{Check, Section};

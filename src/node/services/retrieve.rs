@@ -107,7 +107,7 @@ impl<S: Transport> Session<S> {
         let syntax = syntax.ok_or((status::PROCESSING_FAILURE, "no transfer syntax".to_owned()))?;
         let model = self.abstract_syntax(context);
         let query = Identifier::parse(data_set, &syntax, &model, MAX_SUB_OPERATIONS + 1)
-            .and_then(Identifier::to_retrieve)
+            .and_then(Identifier::into_retrieve)
             .map_err(|IdentifierError { status, comment }| (status, comment.to_owned()))?;
         let found = ask(self.archive.clone(), query).await?;
         if found.len() > MAX_SUB_OPERATIONS {
