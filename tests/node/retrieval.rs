@@ -229,7 +229,7 @@ async fn findscu_finds_studies_by_name_whatever_its_case_and_counts_what_they_ho
         assert!(found.status.success(), "{text}");
         for part in [
             "M\u{fc}ller^Anna",
-            "[1.2.9.1]",
+            "[1.2.9.1",
             "[CT\\NM ]",
             "[2 ]",
             "[5 ]",

@@ -16,6 +16,10 @@ use std::process::Command;
 
 /// Lines of dciodvfy that are normal for our objects, and why. Everything else is a fault.
 const NORMAL_LINES: &[(&str, &str)] = &[
+    (
+        "is only permitted to be empty when actually unknown",
+        "Laterality of a registration: it is asked for (2C), and no part of the body is meant",
+    ),
     ("= <PLAN_OVERVIEW>", "the validator's list of defined terms is older than the term"),
     ("</PlanOverviewSequence(300c,0116)", "the validator does not know the sequence"),
     ("</EntityLongLabel(3010,0038)>", "the validator's RT Dose module is older than the attribute"),
