@@ -256,6 +256,7 @@ impl Running {
             ae_title: "SENDER".to_owned(),
             host: "127.0.0.1".to_owned(),
             port: 104,
+            ..Peer::default()
         };
         let settings = Arc::new(NodeSettings::default());
         let serving = grayd::node::serve(listener, settings, [sender].into(), archive, stopped);

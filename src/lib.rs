@@ -5,6 +5,7 @@
 
 // The words everything else is said in.
 pub mod config;
+pub mod count;
 pub mod quantity;
 pub mod volume;
 
@@ -16,11 +17,13 @@ pub mod intake;
 
 // The chain: pure functions of typed values. No socket, file, clock or DICOM below this line ...
 pub mod quantify;
+pub mod register;
 pub mod segment;
 pub mod kinetics;
 pub mod dose;
 pub mod biology;
 pub mod uncertainty;
+pub mod prescribe;
 
 // ... until the results are written down again and shown.
 pub mod report;

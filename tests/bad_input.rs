@@ -153,7 +153,13 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn node(site: &Site) -> Peer {
     let host = "127.0.0.1".to_owned();
-    Peer { name: "node".into(), ae_title: "GRAYD".into(), host, port: site.dicom.port() }
+    Peer {
+        name: "node".into(),
+        ae_title: "GRAYD".into(),
+        host,
+        port: site.dicom.port(),
+        ..Peer::default()
+    }
 }
 
 fn own_title() -> AeTitle {

@@ -10,12 +10,13 @@ const PLAN: &str = "patient: { id: P-1 }\nprotocol: single-time-point\n\
     { activity_mbq: 7400, at: 2026-03-02T10:00:00Z }\n\
     settings: { kinetics: { effective_half_life_h: { default: 75 } } }\n";
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "serve",
     "compute",
     "phantom",
     "check",
+    "prescribe",
     "protocols",
     "nuclide",
     "kernel",
@@ -83,6 +84,10 @@ fn wrong_usage_says_what_is_right_and_ends_with_status_2() {
     refuses(&["serve", "--log", "xml"], 2, &["possible values: text, json"]);
     refuses(&["nuclide", "Xx-1"], 2, &["`Xx-1`", "write it like `Lu-177`"]);
     refuses(&["nuclide", "C-11"], 2, &["no decay data for C-11; `grayd nuclide` lists"]);
+    let kernel = |nuclide, voxel| ["kernel", "--nuclide", nuclide, "--voxel-mm", voxel];
+    refuses(&kernel("Lu-177", "0"), 2, &["voxel side of 0 mm", "0.05 to 100 mm"]);
+    refuses(&kernel("Lu-177", "4,4"), 2, &["`4,4`", "like 4.42 or 4,4,3"]);
+    refuses(&kernel("Xx-1", "3"), 2, &["`Xx-1`", "write it like `Lu-177`"]);
     refuses(&["protocols", "nope"], 2, &["`nope`", "multi-time-point, single-time-point"]);
     refuses(&["status", "--url", "localhost"], 2, &["`localhost`", "http://127.0.0.1:8042"]);
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +142,7 @@ fn check_reports_all_faults_of_all_files_in_order_and_ends_with_status_2() {
     std::fs::write(&file, "protocols: protocols\n").unwrap();
     std::fs::write(&plan, PLAN).unwrap();
     let told = grayd(&["check", "--config", path]);
-    let sound = "sound: configuration, 2 protocols, 1 plan\n";
+    let sound = "sound: configuration, 23 protocols, 1 plan\n";
     assert_eq!((told.status, told.out.as_str(), told.err.as_str()), (Some(0), sound, ""));
 
     let gone = folder.path().join("gone.yaml");
@@ -186,6 +191,33 @@ fn compute_of_another_patient_says_what_waits_and_why() {
     assert_eq!((told.status, told.out.as_str()), (Some(1), ""), "{}", told.err);
     assert!(told.err.contains("waits: "), "{}", told.err);
     assert!(told.err.contains("supply what the lines above name"), "{}", told.err);
+}
+
+#[test]
+fn prescribe_tells_the_state_of_a_course_without_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.yaml");
+    std::fs::write(
+        &plan,
+        "patient: { id: P-1 }\nprotocol: lu177-quebec\ncycles:\n  - { number: 1, administered: { \
+         activity_mbq: 7692.3, at: 2026-03-02T10:00:00Z } }\nmeasured:\n  doses:\n    - { cycle: 1, \
+         region: kidneys, dose_gy: 5.4 }\n    - { cycle: 1, region: red marrow, dose_gy: 0.2 }\n",
+    )
+    .unwrap();
+    let told = grayd(&["prescribe", "--plan", text(&plan)]);
+    assert_eq!(told.status, Some(0), "{}", told.err);
+    for words in ["state PRESCRIBED", "proposed 8350 MBq", "limiting: kidneys", "fixed regime"] {
+        assert!(told.out.contains(words), "{words}: {}", told.out);
+    }
+    assert!(told.out.contains("parameter not confirmed: "), "{}", told.out);
+    let json = grayd(&["prescribe", "--plan", text(&plan), "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["proposal"]["activity_mbq"], 8350.0);
+    // Results of another patient are not taken.
+    let results = folder.path().join("results.json");
+    std::fs::write(&results, "{\"patient_id\": \"P-2\"}").unwrap();
+    let arguments = ["prescribe", "--plan", text(&plan), "--results", text(&results)];
+    refuses(&arguments, 2, &["patient_id is not the plan's"]);
 }
 
 #[test]

@@ -143,6 +143,50 @@ fn voxel_s_values_agree_with_the_monte_carlo_engine() {
     }
 }
 
+#[test]
+fn the_kernel_of_90y_in_voxels_of_4_by_4_by_3_mm_is_that_of_monte_carlo() {
+    let nuclide = Nuclide::parse("Y-90").unwrap();
+    let grid = Grid::axial([15; 3], [4.0, 4.0, 3.0], [0.0; 3]).unwrap();
+    let water = MaterialLibrary::embedded().by_name("water").unwrap();
+    let phantom = Phantom::uniform(grid.clone(), water, GramPerMl::new(1.0)).unwrap();
+    let mut tia = Array3::<f32>::zeros(grid.dim());
+    tia[[7; 3]] = 1e6;
+    let tia = Volume::new(grid, tia);
+    let spectrum = emission_spectrum(&nuclide).unwrap();
+    let source = Source { tia_bq_s: &tia, spectrum: &spectrum };
+    let settings = Settings {
+        accuracy: Accuracy::Reference,
+        target_relative_error: None,
+        max_histories: 100_000,
+        ..Settings::default()
+    };
+    let dose = run(&phantom, &source, &settings, &[], &|_| Control::Continue).unwrap();
+    for value in s_values(&nuclide, [4.0, 4.0, 3.0], 3).unwrap() {
+        // All voxels at this offset: the octant's mirror images.
+        let (mut sum, mut variance, mut number) = (0.0, 0.0, 0.0);
+        for mirror in 0..8usize {
+            let offset = [value.k, value.j, value.i];
+            let side = |a: usize| if mirror >> a & 1 == 1 { 7 - offset[a] } else { 7 + offset[a] };
+            let at = [side(0), side(1), side(2)];
+            sum += f64::from(dose.gy.values()[at]);
+            variance += f64::from(dose.standard_error_gy.values()[at]).powi(2);
+            number += 1.0;
+        }
+        // Where offsets are 0 the images coincide: their errors add up without averaging.
+        let copies = [value.i, value.j, value.k].iter().filter(|&&n| n == 0).count();
+        let error = 1e3 * (variance * f64::from(1u32 << copies)).sqrt() / number;
+        let simulated = 1e3 * sum / number;
+        if simulated > 0.05 {
+            let off = value.mgy_per_mbq_s - simulated;
+            let at = [value.i, value.j, value.k];
+            assert!(
+                off.abs() <= 0.01 * simulated + 2.5 * error,
+                "{at:?}: {off:e} of {simulated:e}"
+            );
+        }
+    }
+}
+
 /// Published voxel S values (marks) on the kernel engine's (lines) against the distance of the
 /// voxel's middle, both on logarithmic scales.
 fn s_value_figure() -> String {

@@ -8,8 +8,12 @@ mod peer;
 
 #[path = "node/abuse.rs"]
 mod abuse;
+#[path = "node/commitment.rs"]
+mod commitment;
 #[path = "node/interop.rs"]
 mod interop;
+#[path = "node/retrieval.rs"]
+mod retrieval;
 #[path = "node/sending.rs"]
 mod sending;
 #[path = "node/storing.rs"]

@@ -220,8 +220,20 @@ fn tree(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { tree(&path) } else { vec![path] }).collect()
 }
 
+/// The worker process of a node, once there is one other than `not`.
+fn worker_of(node: u32, not: Option<u32>) -> u32 {
+    site::wait_for("a worker", || {
+        let tasks = std::fs::read_dir(format!("/proc/{node}/task")).ok()?;
+        let children = tasks
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+            .flat_map(|line| line.split(' ').filter_map(|n| n.parse().ok()).collect::<Vec<u32>>());
+        children.into_iter().find(|child| Some(*child) != not)
+    })
+}
+
+/// Kills the first attempt's worker, then the node under the second attempt.
 #[test]
-fn results_computed_again_are_the_same_to_the_byte_until_one_is_altered() {
+fn results_of_killed_attempts_and_computed_again_are_the_same_until_one_is_altered() {
     if !site::have("dcmsend") {
         return;
     }
@@ -237,9 +249,16 @@ fn results_computed_again_are_the_same_to_the_byte_until_one_is_altered() {
     let mut files = tree(patient.path());
     files.retain(|path| path.extension().is_some_and(|extension| extension == "dcm"));
     assert!(site.dcmsend(&files));
-    site::wait_for("the job's end", || {
-        (site::http_json(site.web, "/api/jobs")?[0]["state"] == "done").then_some(())
+    let first = worker_of(site.pid(), None);
+    let kill = Command::new("kill").args(["-9", &first.to_string()]).status();
+    assert!(kill.unwrap().success());
+    worker_of(site.pid(), Some(first));
+    site.restart();
+    let attempts = site::wait_for("the job's end", || {
+        let jobs = site::http_json(site.web, "/api/jobs")?;
+        (jobs[0]["state"] == "done").then(|| jobs[0]["attempts"].clone())
     });
+    assert_eq!(attempts, 3, "the first was killed, the second went with its node");
     site.kill();
     let config = site.folder.path().join("grayd.yaml");
     let verify = || {

@@ -449,6 +449,7 @@ fn push(site: &Site, objects: &[Object]) {
         ae_title: "GRAYD".into(),
         host: "127.0.0.1".into(),
         port: site.ready.dicom.port(),
+        ..Peer::default()
     };
     let own = AeTitle::parse("SPECT1").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();

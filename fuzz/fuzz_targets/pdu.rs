@@ -4,7 +4,7 @@
 
 use dicom_ul::pdu::{PDataValue, PDataValueType};
 use grayd::node::association::{AssociationError, Indication, receive_request};
-use grayd::node::settings::Limits;
+use grayd::node::settings::{Limits, Peer};
 use grayd::node::{accept, command::Command};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
@@ -36,7 +36,15 @@ async fn converse(node: tokio::io::DuplexStream) -> Result<(), AssociationError>
     if let Some(rejection) = proposal.provider_rejection() {
         return proposal.reject(rejection).await;
     }
-    let mut association = proposal.accept(accept::negotiate).await?;
+    // A peer that may ask for everything.
+    let peer = Peer {
+        name: "fuzz".into(),
+        ae_title: "FUZZ".into(),
+        host: "127.0.0.1".into(),
+        port: 104,
+        allow: None,
+    };
+    let mut association = proposal.accept(|proposed| accept::negotiate(proposed, &peer)).await?;
     let idle = std::time::Duration::from_secs(60);
     loop {
         match association.next(idle).await? {

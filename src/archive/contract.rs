@@ -176,6 +176,47 @@ pub(super) fn instances_come_in_the_order_of_space(open: Open<'_>) {
     assert!(!order(since).is_empty());
 }
 
+/// The definition is `query::answer_from_instances`, over all instances.
+pub(super) fn queries_are_answered_as_their_definition_says(open: Open<'_>) {
+    use query::{Attribute, Condition, Matching, QueryLevel};
+    let archive = open();
+    for (sop, series) in [("1.1", "1.2.9.1"), ("1.2", "1.2.9.1"), ("1.3", "1.2.9.2")] {
+        store(&*archive, arrival(sop, "CAM"), &slice(sop, series, 1.0, 0)).unwrap();
+    }
+    let levels = [QueryLevel::Patient, QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance];
+    let one_of = |values: &[&str]| Matching::OneOf(values.iter().map(|v| (*v).into()).collect());
+    let conditions = [
+        None,
+        Some((Attribute::PatientId, one_of(&["P-1"]))),
+        Some((Attribute::PatientId, one_of(&["P-2"]))),
+        Some((Attribute::Modality, Matching::Pattern("P?".into()))),
+        Some((Attribute::SeriesInstanceUid, one_of(&["1.2.9.2", "1.2.9.3"]))),
+        Some((Attribute::SopInstanceUid, one_of(&["1.3"]))),
+        Some((Attribute::StudyDate, Matching::Range { from: None, to: Some("20990101".into()) })),
+    ];
+    let check = |archive: &dyn Archive| {
+        let mut matches = 0;
+        for level in levels {
+            for condition in &conditions {
+                let made = condition
+                    .clone()
+                    .map(|(attribute, matching)| Condition { attribute, matching });
+                let query =
+                    Query { level, conditions: made.into_iter().collect(), limit: usize::MAX };
+                let found = archive.query(&query).unwrap();
+                assert_eq!(found, query::answer_from_instances(&query, all(archive)), "{query:?}");
+                matches += found.len();
+            }
+        }
+        matches
+    };
+    assert_eq!(check(&*archive), 29);
+    archive.delete(&uid("1.2.9"), &[uid("1.3")], "test").unwrap();
+    assert!(check(&*archive) < 29, "a series without instances is gone");
+    drop(archive);
+    check(&*open());
+}
+
 pub(super) fn many_senders_lose_nothing(open: Open<'_>) {
     let archive = open();
     thread::scope(|scope| {
@@ -350,6 +391,7 @@ macro_rules! contract_tests {
             other_bytes_under_a_uid_do_not_replace_the_first,
             what_does_not_match_its_command_is_refused,
             instances_come_in_the_order_of_space,
+            queries_are_answered_as_their_definition_says,
             many_senders_lose_nothing,
             a_race_for_one_uid_has_one_winner,
             the_same_work_is_queued_once,

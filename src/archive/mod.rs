@@ -15,12 +15,14 @@ pub mod audit_message;
 #[cfg(test)]
 mod contract;
 mod local;
+pub mod query;
 mod settings;
 
 pub use local::{
     BackupManifest, BackupReport, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME,
     LocalArchive, data_set_sha256,
 };
+pub use query::{Match, Query};
 pub use settings::{Delete, RetentionSettings, StorageSettings};
 
 use crate::dicom::{InstanceHeader, Uid};
@@ -41,6 +43,10 @@ pub struct Arrival {
 pub trait Incoming: Send {
     /// Appends bytes of the data set. Fails with [`ArchiveError::TooLarge`] over the quota.
     fn write(&mut self, data: &[u8]) -> Result<(), ArchiveError>;
+    /// The data set must be of this study; `commit` refuses another with [`ArchiveError::Mismatch`].
+    fn expect_study(&mut self, _study: Uid) -> Result<(), ArchiveError> {
+        Err(ArchiveError::Mismatch("this archive cannot tell studies apart while receiving".into()))
+    }
     /// Gate, header, fsync, rename, directory fsync, index commit; then and only then `Ok`.
     fn commit(self: Box<Self>) -> Result<Receipt, ArchiveError>;
 }
@@ -295,6 +301,11 @@ pub trait Archive: Send + Sync {
     fn receive(&self, arrival: Arrival) -> Result<Box<dyn Incoming>, ArchiveError>;
     /// Instances by filter, ordered by (series, slice position, instance number, SOP instance).
     fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError>;
+    /// What matches a question, in the order of (patient, study, series), then as `instances`. Meant to
+    /// be answered from an index; this default is slow and says what the answer has to be.
+    fn query(&self, query: &Query) -> Result<Vec<Match>, ArchiveError> {
+        Ok(query::answer_from_instances(query, self.instances(&InstanceFilter::default())?))
+    }
     /// Where an instance's Part 10 file can be read from; the hash is verified by `verify`.
     fn path(&self, sop_instance: &Uid) -> Result<PathBuf, ArchiveError>;
     /// Reads the object back and compares its hash: bit rot is found before a dose is made of it.

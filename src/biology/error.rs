@@ -19,4 +19,14 @@ pub enum BiologyError {
     Parameters,
     #[error("dose must be finite and not negative, not {0} Gy")]
     Dose(f64),
+    #[error(
+        "there is no S value of {nuclide} for {target} from {source_organ}; add it to the table"
+    )]
+    NoSValue { nuclide: String, target: String, source_organ: String },
+    #[error("the table has no reference mass of {0}; add a `mass` row")]
+    NoReferenceMass(String),
+    #[error("a fraction (haematocrit, recovery) must lie between 0 and 1; write 0.42 for 42 %")]
+    Fraction,
+    #[error("the organs hold more decays than the whole body; check the whole-body retention")]
+    MoreThanBody,
 }

@@ -58,6 +58,7 @@ impl Compute {
             .find(&plan.protocol)
             .ok_or_else(|| Failure::Usage(format!("there is no protocol `{}`", plan.protocol)))?;
         let several = work.len() > 1;
+        let mut earlier = Vec::new();
         for one in work {
             let folder = match several {
                 true => self.output.join(format!("cycle-{}", one.cycle)),
@@ -68,13 +69,15 @@ impl Compute {
             let inputs: Vec<PathBuf> = inputs.collect();
             let spec = JobSpec::new(one, &plan, protocol, &config);
             let request = spec.request(inputs, None, Timestamp::now()).map_err(Failure::Faults)?;
-            run_one(&request, &folder)?;
+            let request = pipeline::Request { earlier: earlier.clone(), ..request };
+            let result = run_one(&request, &folder)?;
+            earlier.extend(pipeline::course::RegionDose::of(&result));
         }
         Ok(())
     }
 }
 
-fn run_one(request: &pipeline::Request, folder: &Path) -> Result<(), Failure> {
+fn run_one(request: &pipeline::Request, folder: &Path) -> Result<report::CycleResult, Failure> {
     std::fs::create_dir_all(folder)
         .map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
     let display = ProgressDisplay::new();
@@ -85,7 +88,8 @@ fn run_one(request: &pipeline::Request, folder: &Path) -> Result<(), Failure> {
     super::print_all(&table::of(&report::json::write(&outcome.result)))?;
     let paths: Vec<String> =
         outcome.written.iter().map(|written| written.path.display().to_string()).collect();
-    super::print_all(&paths.join("\n"))
+    super::print_all(&paths.join("\n"))?;
+    Ok(outcome.result)
 }
 
 /// What an argument names is not there or not ours to read.

@@ -130,7 +130,13 @@ async fn start_pacs(
 }
 
 fn peer(name: &str, ae_title: &str, port: u16) -> Peer {
-    Peer { name: name.into(), ae_title: ae_title.into(), host: "127.0.0.1".into(), port }
+    Peer {
+        name: name.into(),
+        ae_title: ae_title.into(),
+        host: "127.0.0.1".into(),
+        port,
+        ..Peer::default()
+    }
 }
 
 async fn start_node(

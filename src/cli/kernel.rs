@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::dicom::visible;
 use crate::dose::kernel::{KernelError, SValue, s_values};
 use crate::quantity::nuclide::{Nuclide, NuclideError};
 
@@ -42,8 +43,8 @@ impl KernelCommand {
 /// Why voxel S values cannot be printed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KernelCommandError {
-    #[error(transparent)]
-    Nuclide(#[from] NuclideError),
+    #[error("`{text}`: {source}")]
+    Nuclide { text: String, source: NuclideError },
     #[error(transparent)]
     Kernel(#[from] KernelError),
     #[error("`{0}` is no voxel size; write one side or three in mm, like 4.42 or 4,4,3")]
@@ -74,7 +75,10 @@ pub fn run(
     size: usize,
     as_json: bool,
 ) -> Result<String, KernelCommandError> {
-    let nuclide = Nuclide::parse(nuclide)?;
+    let nuclide = Nuclide::parse(nuclide).map_err(|source| KernelCommandError::Nuclide {
+        text: visible(nuclide).into_owned(),
+        source,
+    })?;
     let side_mm = parse_voxel_mm(voxel_mm)?;
     let values = s_values(&nuclide, side_mm, size)?;
     Ok(if as_json {

@@ -9,12 +9,14 @@ mod demo;
 mod kernel;
 mod nuclide;
 mod phantom;
+mod prescribe;
 pub mod progress;
 mod protocols;
 mod reindex;
 mod serve;
 mod status;
 mod table;
+mod user;
 mod verify;
 mod work;
 
@@ -51,10 +53,12 @@ enum Command {
     Compute(compute::Compute),
     Phantom(phantom::Phantom),
     Check(check::Check),
+    Prescribe(prescribe::Prescribe),
     Protocols(protocols::ProtocolsCommand),
     Nuclide(nuclide::NuclideCommand),
     Kernel(kernel::KernelCommand),
     Status(status::Status),
+    User(user::UserCommand),
     Verify(verify::Verify),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
@@ -63,6 +67,9 @@ enum Command {
     /// Computes one job for the node that started it (order on standard input).
     #[command(hide = true)]
     Work,
+    /// Decodes compressed frames for the node that started it (order on standard input).
+    #[command(hide = true)]
+    Frames,
 }
 
 impl Cli {
@@ -74,16 +81,19 @@ impl Cli {
             Command::Compute(command) => command.run(),
             Command::Phantom(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Prescribe(command) => command.run(),
             Command::Protocols(command) => command.run(),
             Command::Nuclide(command) => command.run(),
             Command::Kernel(command) => command.run(),
             Command::Status(command) => command.run(),
+            Command::User(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Backup(command) => command.run(),
             Command::Restore(command) => command.run(),
             Command::Reindex(command) => command.run(),
             Command::Work => return Ok(work::run()),
+            Command::Frames => return Ok(crate::web::decode_frames()),
         }
         .map(|()| ExitCode::SUCCESS)
     }

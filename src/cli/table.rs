@@ -35,8 +35,50 @@ pub fn of(results: &Value) -> String {
         table.add_row(row);
     }
     let mut lines = vec![table.to_string()];
+    lines.push(engine(&results["engine"]));
+    lines.extend(course(&results["prescription"]));
     lines.extend(warnings(results));
     lines.join("\n")
+}
+
+/// The engine that made the dose and why it was that one.
+fn engine(engine: &Value) -> String {
+    let histories = engine["histories"].as_u64().map(|n| format!(", {n} decays simulated"));
+    format!(
+        "engine: {} ({}){}",
+        text(&engine["name"]),
+        text(&engine["chosen_because"]),
+        histories.unwrap_or_default()
+    )
+}
+
+/// The state of the course and what is proposed, where the protocol has limits or a rule.
+fn course(prescription: &Value) -> Vec<String> {
+    let Some(state) = prescription["state"].as_str() else { return Vec::new() };
+    let mut lines = vec![format!("course: {state}")];
+    for tissue in prescription["tissues"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{}: {} Gy so far, {} Gy left; BED {} Gy, {} Gy left",
+            text(&tissue["tissue"]),
+            number(&tissue["absorbed_dose_gy"], 3),
+            number(&tissue["remaining_dose_gy"], 3),
+            number(&tissue["bed_gy"], 3),
+            number(&tissue["remaining_bed_gy"], 3),
+        ));
+    }
+    let proposal = &prescription["proposal"];
+    if let Some(verdict) = proposal["verdict"].as_str() {
+        lines.push(format!(
+            "cycle {}: {verdict} {} MBq, limiting: {} (a proposal; a named person decides)",
+            prescription["next_cycle"],
+            number(&proposal["activity_mbq"], 0),
+            text(&proposal["limiting"]),
+        ));
+    }
+    for hold in prescription["holds"].as_array().into_iter().flatten() {
+        lines.push(format!("HOLD: {}", text(&hold["reason"])));
+    }
+    lines
 }
 
 /// Each warning once, with the regions that it is about.
@@ -52,25 +94,28 @@ fn warnings(results: &Value) -> Vec<String> {
     grouped(results).into_iter().map(line).collect()
 }
 
-/// Mean dose beside the truth of a digital patient.
+/// Decays of each region beside the truth of a digital patient, which no dose engine touches.
 pub fn beside_truth(results: &Value, truth: &Value) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["region", "dose Gy", "truth Gy", "off %"]);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "region",
+        "TIA MBq·h",
+        "truth MBq·h",
+        "off %",
+    ]);
     for known in truth["regions"].as_array().into_iter().flatten() {
         let regions = results["regions"].as_array().into_iter().flatten();
         let Some(region) = regions.clone().find(|region| region["name"] == known["name"]) else {
             continue;
         };
-        let (dose, true_dose) = (&region["absorbed_dose_gy"]["mean"], &known["mean_dose_gy"]);
-        let off = dose.as_f64().zip(true_dose.as_f64()).map(|(d, t)| 100.0 * (d / t - 1.0));
+        let (found, expected) = (&region["tia_mbq_h"], &known["tia_mbq_h"]);
+        let off = found.as_f64().zip(expected.as_f64()).map(|(f, e)| 100.0 * (f / e - 1.0));
         let off = off.map_or_else(|| "-".to_owned(), |off| format!("{off:+.3}"));
         let right = |text| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row(vec![
             Cell::new(text(&known["name"])),
-            right(number(dose, 4)),
-            right(number(true_dose, 4)),
+            right(number(found, 1)),
+            right(number(expected, 1)),
             right(off),
         ]);
     }

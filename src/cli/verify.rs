@@ -88,6 +88,9 @@ fn results(
         let again = integrity::recompute(archive, config, &program, job, folder.path());
         let (line, fault) = match runtime.block_on(again).map_err(|error| failed(&error))? {
             Recomputed::Same { objects } => (format!("same: {}", count(objects, "object")), false),
+            Recomputed::OtherVersion(version) => {
+                (format!("not compared: it was computed by {version}"), false)
+            }
             Recomputed::Different(why) => (format!("DIFFERENT: {why}"), true),
             Recomputed::NotComputed(why) => (format!("not computed again: {why}"), true),
         };

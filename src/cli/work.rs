@@ -17,10 +17,14 @@ fn compute(
 ) -> Result<Outcome, WorkError> {
     let inputs = order.files.values().cloned().collect();
     let request = order.spec.request(inputs, order.predecessor.clone(), order.computed_at);
-    let request = request.map_err(|faults| {
+    let mut request = request.map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         WorkError::Parked(faults.join("; "))
     })?;
+    // A result of another cycle that cannot be read is a cycle that was not measured.
+    let plan = &request.plan;
+    let earlier = order.earlier.iter().filter_map(|r| pipeline::course::from_results(r, plan).ok());
+    request.earlier = earlier.flatten().collect();
     let tell = |at: pipeline::Progress| {
         progress(Progress { fraction: at.done, stage: at.stage.to_owned() });
     };

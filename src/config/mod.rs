@@ -3,15 +3,21 @@
 //! [`load`] reads everything that a node starts from and reports all faults of all files in one
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
+pub mod credentials;
 pub mod node;
 pub mod plan;
 pub mod protocol;
+pub mod tls;
 pub mod watch;
+pub mod web;
 pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
-pub use protocol::{Biology, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols};
+pub use protocol::{
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,
+    RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
+};
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;
 

@@ -1,5 +1,6 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
 use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
@@ -47,22 +48,6 @@ impl SiteSettings {
     /// The zone; `check` has made sure that its name is known.
     pub fn zone(&self) -> TimeZone {
         TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
-    }
-}
-
-/// `web:`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WebSettings {
-    /// Address and port of the pages; port 0 picks a free one.
-    pub listen: String,
-    /// Host names that pages may be asked for under, beside the address itself and `localhost`.
-    pub hosts: Vec<String>,
-}
-
-impl Default for WebSettings {
-    fn default() -> Self {
-        Self { listen: "127.0.0.1:8042".into(), hosts: Vec::new() }
     }
 }
 
@@ -227,18 +212,19 @@ impl NodeConfig {
     fn resolve_paths(&mut self, folder: &Path) {
         self.storage.directory = folder.join(&self.storage.directory);
         self.plans.0 = folder.join(&self.plans.0);
+        self.web.resolve_paths(folder);
         self.protocols = self.protocols.as_ref().map(|path| folder.join(path));
     }
 
     fn check_addresses(&self, document: &Document, faults: &mut Vec<Fault>) {
-        for (section, listen) in [("node", &self.node.listen), ("web", &self.web.listen)] {
-            if listen.parse::<SocketAddr>().is_err() {
-                faults.push(document.fault_at(
-                    steps![section, "listen"],
-                    format!("`{listen}` is no address; write it like `127.0.0.1:11112`"),
-                ));
-            }
+        let listen = &self.node.listen;
+        if listen.parse::<SocketAddr>().is_err() {
+            faults.push(document.fault_at(
+                steps!["node", "listen"],
+                format!("`{listen}` is no address; write it like `127.0.0.1:11112`"),
+            ));
         }
+        self.web.check(document, faults);
         check_ae_title(document, steps!["node", "ae_title"], &self.node.ae_title, faults);
         if TimeZone::get(&self.site.time_zone).is_err() {
             faults.push(document.fault_at(

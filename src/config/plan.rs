@@ -3,6 +3,13 @@
 //! [`Plan::read`] takes the file to typed values: activities in Bq, instants in UTC, a nuclide
 //! that exists, rules that compile. A plan with any fault is no plan.
 
+mod measured;
+
+pub use measured::{
+    BiologicalTerm, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
+    WholeBodyCount,
+};
+
 use super::protocol::{Parameters, Protocol, Protocols};
 use super::yaml::{Document, Fault, Step, steps};
 use crate::dicom::PatientIdentity;
@@ -48,6 +55,10 @@ pub struct Plan {
     /// Ascending by number and by time of administration.
     pub cycles: Vec<Cycle>,
     pub match_rules: Vec<MatchRule>,
+    /// What was measured beside the images.
+    pub measured: Measured,
+    /// Who signed which proposal.
+    pub signed: Vec<Signature>,
     /// The protocol's parameters with the plan's `settings`.
     pub parameters: Parameters,
 }
@@ -116,6 +127,14 @@ pub struct Administration {
     pub at: Timestamp,
 }
 
+/// A named person's word on a cycle's activity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    pub cycle: u32,
+    pub by: String,
+}
+
 /// `match:` one attribute and the glob that its text must fit (case counts not).
 #[derive(Debug, Clone)]
 pub struct MatchRule {
@@ -140,6 +159,12 @@ struct PlanFile {
     #[serde(default)]
     patient_facts: PatientFacts,
     cycles: Vec<CycleFile>,
+    #[serde(default)]
+    measured: Measured,
+    #[serde(default)]
+    signed: Vec<Signature>,
+    /// Who answers for changed limits.
+    limits_by: Option<String>,
     #[serde(default, rename = "match")]
     match_rules: BTreeMap<String, String>,
     /// Read as a part of the protocol.
@@ -158,6 +183,9 @@ struct CycleFile {
 #[serde(deny_unknown_fields)]
 struct AdministrationFile {
     activity_mbq: f64,
+    /// What stayed in syringe and tubing, at the same instant.
+    #[serde(default)]
+    residual_mbq: f64,
     at: Instant,
 }
 
@@ -189,11 +217,15 @@ impl Plan {
         let mut check = Check { document: &document, faults };
         check.patient(&plan);
         check.cycles(&plan.cycles);
+        check.measured(&plan.measured);
+        check.limits(&plan);
         check.facts(&plan.patient_facts);
         let rules = check.rules(&plan.match_rules);
         let protocol = check.protocol(&plan, protocols);
         let nuclide = check.nuclide(&plan, protocol);
         let parameters = check.parameters(protocol, protocols);
+        let proposes = parameters.as_ref().is_some_and(|p| p.prescription.rule().is_some());
+        check.any_cycle(&plan.cycles, proposes);
         match (protocol, nuclide, parameters, check.faults) {
             (Some(protocol), Some(nuclide), Some(parameters), faults) if faults.is_empty() => {
                 Ok(plan.into_plan(file, text, protocol, parameters, nuclide, rules))
@@ -237,7 +269,9 @@ impl PlanFile {
         let cycles = self.cycles.into_iter().map(|cycle| Cycle {
             number: cycle.number,
             administered: Administration {
-                activity: Becquerel::from_mbq(cycle.administered.activity_mbq),
+                activity: Becquerel::from_mbq(
+                    cycle.administered.activity_mbq - cycle.administered.residual_mbq,
+                ),
                 at: cycle.administered.at.0,
             },
         });
@@ -251,6 +285,8 @@ impl PlanFile {
             patient_facts: self.patient_facts,
             cycles: cycles.collect(),
             match_rules,
+            measured: self.measured,
+            signed: self.signed,
             parameters,
         }
     }
@@ -285,10 +321,6 @@ impl Check<'_> {
     }
 
     fn cycles(&mut self, cycles: &[CycleFile]) {
-        // Cycles that were taken out with a fault of their own are no missing cycles.
-        if cycles.is_empty() && self.document.is_whole() {
-            self.fault(steps!["cycles"], "no cycle is given; write at least the first");
-        }
         for (index, cycle) in cycles.iter().enumerate() {
             let at = |key: &'static str| [Step::from("cycles"), index.into(), key.into()];
             let administered = |key: &'static str| {
@@ -307,6 +339,15 @@ impl Check<'_> {
                     ),
                 );
             }
+            let residual = cycle.administered.residual_mbq;
+            if residual != 0.0 && !(residual > 0.0 && residual < activity) {
+                self.fault(
+                    &administered("residual_mbq"),
+                    format!(
+                        "{residual} MBq cannot have stayed behind of {activity} MBq; correct one"
+                    ),
+                );
+            }
             let Some(before) = index.checked_sub(1).and_then(|i| cycles.get(i)) else { continue };
             if before.number >= cycle.number {
                 self.fault(&at("number"), "cycles must ascend; give each its own number");
@@ -317,6 +358,36 @@ impl Check<'_> {
                     "is not after the cycle before; correct date, time or order",
                 );
             }
+        }
+    }
+
+    /// A course that is yet to begin may ask for its first activity; any other has a cycle.
+    fn any_cycle(&mut self, cycles: &[CycleFile], proposes: bool) {
+        // Cycles that were taken out with a fault of their own are no missing cycles.
+        if cycles.is_empty() && !proposes && self.document.is_whole() {
+            self.fault(steps!["cycles"], "no cycle is given; write at least the first");
+        }
+    }
+
+    fn measured(&mut self, measured: &Measured) {
+        for (path, message) in measured.faults() {
+            let steps = path.iter().map(|key| match key.parse::<usize>() {
+                Ok(index) => Step::from(index),
+                Err(_) => Step::from(key.as_str()),
+            });
+            let path: Vec<Step<'_>> = std::iter::once("measured".into()).chain(steps).collect();
+            self.fault(&path, message);
+        }
+    }
+
+    /// Limits are not changed without somebody who answers for it.
+    fn limits(&mut self, plan: &PlanFile) {
+        let changed = self.document.has(steps!["settings", "limits"]);
+        if changed && plan.limits_by.as_ref().is_none_or(|by| by.trim().is_empty()) {
+            self.fault(
+                steps!["settings", "limits"],
+                "changes limits of the protocol; add `limits_by: NAME` of who answers for it",
+            );
         }
     }
 

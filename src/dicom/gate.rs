@@ -17,7 +17,7 @@ mod source;
 mod tests;
 mod walk;
 
-pub use part10::{check_file, check_part10};
+pub use part10::{FileMeta, MAX_FILE_META_BYTES, check_file, check_part10, file_meta};
 pub use pixels::PixelLie;
 
 use super::uid::Uid;

@@ -7,7 +7,9 @@ mod reading;
 mod tests;
 mod time;
 
+pub(crate) use charset::decode as decode_text;
 pub use reading::HeaderError;
+pub(crate) use reading::text;
 
 use super::uid::Uid;
 use jiff::Timestamp;

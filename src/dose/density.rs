@@ -1,10 +1,11 @@
 //! CT numbers to mass density, and the mass of each dose voxel.
 //!
 //! Density is not linear in the CT number, so it is evaluated voxel by voxel at the CT's own
-//! resolution and then averaged over the dose voxel: the mass of the CT is kept.
+//! resolution and then averaged over the dose voxel: the mass of the CT is kept (to the points of a
+//! rotated grid, see `volume::resample`).
 
 use crate::quantity::{GramPerMl, Warning};
-use crate::volume::resample::conserve_with;
+use crate::volume::resample::average_with;
 use crate::volume::{Grid, Transform, Volume};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -163,8 +164,11 @@ fn from_ct(
     grid: &Grid,
 ) -> Result<VoxelMass, DensityError> {
     let values = hu.as_slice();
-    let density = |n: usize| curve.density(f64::from(values[n])).value();
-    let (mut mass, covered) = conserve_with(hu.grid(), grid, grid_to_ct, &density);
+    // Each CT voxel's density once: many dose voxels may look at it.
+    let densities: Vec<f32> =
+        values.par_iter().map(|&hu| curve.density(f64::from(hu)).value() as f32).collect();
+    let density = |n: usize| f64::from(densities[n]);
+    let (mut mass, covered) = average_with(hu.grid(), grid, grid_to_ct, &density);
     let volume_ml = grid.voxel_volume().value();
     let lightest = curve.knots.iter().map(|k| k.1).fold(f64::INFINITY, f64::min);
     mass.zip_mut_with(&covered, |m, c| {

@@ -9,11 +9,10 @@
 //! reported. No voxel's dose can therefore exceed Ñ E / (V ρ_min). Nothing is moved to neighbours:
 //! where the decays truly happened is not known here.
 
+use super::constants::CONSTANTS;
 use crate::quantity::{GramPerMl, JOULE_PER_EV, KiloElectronvolt, Warning};
 use crate::volume::Volume;
 use ndarray::Zip;
-use serde::Deserialize;
-use std::sync::LazyLock;
 
 /// Why no dose can be had.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,30 +30,6 @@ pub enum LocalError {
     #[error("the density below which voxels count as air must be positive, not {0} g/mL")]
     AirDensity(f64),
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Constant {
-    value: f64,
-    #[serde(rename = "unit")]
-    _unit: String,
-    #[serde(rename = "provenance")]
-    _provenance: String,
-    #[serde(rename = "source")]
-    _source: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Constants {
-    air_below_density: Constant,
-    kept_out_fraction_warn: Constant,
-}
-
-static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
-    serde_saphyr::from_str(include_str!("../../config/dose.yaml"))
-        .expect("config/dose.yaml is compiled in and a test reads it")
-});
 
 /// Density below which a voxel counts as air (`config/dose.yaml`).
 pub fn air_below_density() -> GramPerMl {

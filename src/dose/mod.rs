@@ -4,6 +4,9 @@
 //! was kept out and how certain it is. One file (or folder) an engine; `atomic` and `emission` are
 //! the data that they share.
 
+mod constants;
+
+pub mod choice;
 pub mod density;
 pub mod local;
 pub mod atomic;

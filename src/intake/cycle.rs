@@ -220,7 +220,12 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         if !twins.is_empty() {
             return Err(self.points_wait(twins, "several series of one acquisition match the plan"));
         }
-        let one = [KineticsMethod::SingleTimePoint, KineticsMethod::PhysicalOnly];
+        let one = [
+            KineticsMethod::SingleTimePoint,
+            KineticsMethod::PhysicalOnly,
+            KineticsMethod::TwoTimes,
+            KineticsMethod::CurveLibrary,
+        ];
         if self.points.len() > 1 && one.contains(&self.plan.parameters.kinetics.method) {
             let all = (0..self.points.len()).collect();
             return Err(self.points_wait(all, "the method takes one time point, several match"));

@@ -4,6 +4,7 @@
 //! Lossy compression is never accepted: a dose computed from it would be wrong by an unknown
 //! amount. Deflated is never accepted: its expanded size is not known beforehand.
 
+use super::settings::{Peer, Service};
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     PresentationContextProposed, PresentationContextResult,
@@ -27,6 +28,14 @@ const LOSSLESS: &[&str] = &[
 /// SOP class and transfer syntaxes, by kind.
 const TABLE: &[(&str, &[&str])] = &[
     (uids::VERIFICATION, NATIVE),
+    // Query, retrieval, commitment.
+    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
+    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
+    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
+    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
+    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
+    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
+    (uids::STORAGE_COMMITMENT_PUSH_MODEL, NATIVE),
     // Activity.
     (uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, LOSSLESS),
     (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, LOSSLESS),
@@ -79,8 +88,25 @@ pub fn sop_classes() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(class, _)| *class)
 }
 
-/// Our answer to one proposed presentation context.
-pub fn negotiate(proposed: &PresentationContextProposed) -> PresentationContextResult {
+/// What a peer has to be allowed to be given a presentation context of this class; `None` for
+/// Verification, which everybody who may call is.
+pub fn service(sop_class: &str) -> Option<Service> {
+    match sop_class {
+        uids::VERIFICATION => None,
+        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND => Some(Service::Query),
+        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
+        | uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => Some(Service::Retrieve),
+        uids::STORAGE_COMMITMENT_PUSH_MODEL => Some(Service::Commit),
+        _ => Some(Service::Store),
+    }
+}
+
+/// Our answer to one proposed presentation context of a peer. Storage is also negotiated for
+/// retrieval, where the peer is the receiver.
+pub fn negotiate(proposed: &PresentationContextProposed, peer: &Peer) -> PresentationContextResult {
     let text = |uid: &str| uid.trim_end_matches(['\0', ' ']).to_owned();
     let offered: Vec<String> = proposed.transfer_syntaxes.iter().map(|uid| text(uid)).collect();
     let refused = |reason| PresentationContextResult {
@@ -89,9 +115,17 @@ pub fn negotiate(proposed: &PresentationContextProposed) -> PresentationContextR
         // Not significant in a refusal, but has to be there (PS3.8 section 9.3.3.2).
         transfer_syntax: uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned(),
     };
-    let Some(ours) = transfer_syntaxes(&text(&proposed.abstract_syntax)) else {
+    let class = text(&proposed.abstract_syntax);
+    let Some(ours) = transfer_syntaxes(&class) else {
         return refused(Reason::AbstractSyntaxNotSupported);
     };
+    let allowed = |service| match service {
+        Service::Store => peer.may(Service::Store) || peer.may(Service::Retrieve),
+        other => peer.may(other),
+    };
+    if !service(&class).is_none_or(allowed) {
+        return refused(Reason::UserRejection);
+    }
     match ours.iter().find(|syntax| offered.iter().any(|offer| offer == *syntax)) {
         Some(syntax) => PresentationContextResult {
             id: proposed.id,
@@ -114,9 +148,24 @@ mod tests {
         }
     }
 
+    fn asked(proposed: &PresentationContextProposed) -> PresentationContextResult {
+        negotiate(proposed, &Peer::default())
+    }
+
+    #[test]
+    fn a_peer_is_given_only_what_it_is_allowed() {
+        let scanner = Peer { allow: Some(vec![Service::Store]), ..Peer::default() };
+        let answer = |class| negotiate(&proposal(class, NATIVE), &scanner).reason;
+        assert_eq!(answer(uids::VERIFICATION), Reason::Acceptance);
+        assert_eq!(answer(uids::CT_IMAGE_STORAGE), Reason::Acceptance);
+        for class in sop_classes().filter(|c| service(c).is_some_and(|s| s != Service::Store)) {
+            assert_eq!(answer(class), Reason::UserRejection, "{class}");
+        }
+    }
+
     #[test]
     fn our_order_decides_not_the_caller_s() {
-        let answer = negotiate(&proposal(
+        let answer = asked(&proposal(
             uids::CT_IMAGE_STORAGE,
             &[uids::JPEG2000_LOSSLESS, uids::IMPLICIT_VR_LITTLE_ENDIAN, "1.2.840.10008.1.2.1\0"],
         ));
@@ -136,7 +185,7 @@ mod tests {
         ];
         for class in sop_classes() {
             assert_eq!(
-                negotiate(&proposal(class, &never)).reason,
+                asked(&proposal(class, &never)).reason,
                 Reason::TransferSyntaxesNotSupported
             );
         }
@@ -144,8 +193,8 @@ mod tests {
 
     #[test]
     fn other_services_are_refused_by_abstract_syntax_and_none_stands_twice() {
-        let find = "1.2.840.10008.5.1.4.1.2.2.1";
-        assert_eq!(negotiate(&proposal(find, NATIVE)).reason, Reason::AbstractSyntaxNotSupported);
+        let worklist = "1.2.840.10008.5.1.4.31";
+        assert_eq!(asked(&proposal(worklist, NATIVE)).reason, Reason::AbstractSyntaxNotSupported);
         let classes: std::collections::BTreeSet<_> = sop_classes().collect();
         assert_eq!(classes.len(), TABLE.len());
     }

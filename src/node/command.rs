@@ -10,8 +10,17 @@ pub const MAX_COMMAND_BYTES: usize = 16_384;
 pub mod field {
     pub const C_STORE_RQ: u16 = 0x0001;
     pub const C_STORE_RSP: u16 = 0x8001;
+    pub const C_GET_RQ: u16 = 0x0010;
+    pub const C_FIND_RQ: u16 = 0x0020;
+    pub const C_MOVE_RQ: u16 = 0x0021;
     pub const C_ECHO_RQ: u16 = 0x0030;
     pub const C_ECHO_RSP: u16 = 0x8030;
+    pub const N_EVENT_REPORT_RQ: u16 = 0x0100;
+    pub const N_EVENT_REPORT_RSP: u16 = 0x8100;
+    pub const N_GET_RQ: u16 = 0x0110;
+    pub const N_SET_RQ: u16 = 0x0120;
+    pub const N_ACTION_RQ: u16 = 0x0130;
+    pub const N_CREATE_RQ: u16 = 0x0140;
     pub const C_CANCEL_RQ: u16 = 0x0FFF;
     /// Set in every response.
     pub const RESPONSE: u16 = 0x8000;
@@ -23,23 +32,49 @@ pub mod status {
     pub const SUCCESS: u16 = 0x0000;
     pub const PROCESSING_FAILURE: u16 = 0x0110;
     pub const DUPLICATE_SOP_INSTANCE: u16 = 0x0111;
+    pub const NO_SUCH_SOP_INSTANCE: u16 = 0x0112;
+    pub const INVALID_ARGUMENT: u16 = 0x0115;
     pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
     pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
+    pub const NO_SUCH_ACTION: u16 = 0x0123;
+    pub const NOT_AUTHORIZED: u16 = 0x0124;
     pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
+    pub const RESOURCE_LIMITATION: u16 = 0x0213;
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
+    /// Of C-MOVE and C-GET: no sub-operation could be performed.
+    pub const NO_SUB_OPERATIONS: u16 = 0xA702;
+    pub const DESTINATION_UNKNOWN: u16 = 0xA801;
+    /// The identifier is not one of this information model.
+    pub const IDENTIFIER_MISMATCH: u16 = 0xA900;
+    /// Some sub-operations failed.
+    pub const SOME_FAILED: u16 = 0xB000;
+    pub const UNABLE_TO_PROCESS: u16 = 0xC000;
+    pub const CANCELLED: u16 = 0xFE00;
+    pub const PENDING: u16 = 0xFF00;
+    /// As pending; some of the keys asked for are not known here.
+    pub const PENDING_WITHOUT_SOME_KEYS: u16 = 0xFF01;
 }
 
 mod element {
     pub const GROUP_LENGTH: u16 = 0x0000;
     pub const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
+    pub const REQUESTED_SOP_CLASS_UID: u16 = 0x0003;
     pub const COMMAND_FIELD: u16 = 0x0100;
     pub const MESSAGE_ID: u16 = 0x0110;
     pub const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+    pub const MOVE_DESTINATION: u16 = 0x0600;
     pub const PRIORITY: u16 = 0x0700;
     pub const DATA_SET_TYPE: u16 = 0x0800;
     pub const STATUS: u16 = 0x0900;
     pub const ERROR_COMMENT: u16 = 0x0902;
     pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
+    pub const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
+    pub const EVENT_TYPE_ID: u16 = 0x1002;
+    pub const ACTION_TYPE_ID: u16 = 0x1008;
+    /// Remaining; completed, failed and warning follow.
+    pub const SUB_OPERATIONS: [u16; 4] = [0x1020, 0x1021, 0x1022, 0x1023];
+    pub const MOVE_ORIGINATOR: u16 = 0x1030;
+    pub const MOVE_ORIGINATOR_MESSAGE_ID: u16 = 0x1031;
 }
 
 /// Command Data Set Type "none follows".
@@ -67,8 +102,18 @@ pub enum CommandError {
     Missing(u16),
 }
 
+/// How far a retrieval has come (PS3.7 section 9.3.4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SubOperations {
+    /// Not given in the last response, unless it was cancelled.
+    pub remaining: Option<u16>,
+    pub completed: u16,
+    pub failed: u16,
+    pub warning: u16,
+}
+
 /// A command set as far as the node needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
     /// Command Field (0000,0100).
     pub field: u16,
@@ -77,14 +122,25 @@ pub struct Command {
     pub message_id: u16,
     /// Whether a data set follows.
     pub has_data_set: bool,
-    /// Affected SOP Class UID (0000,0002); `None` where absent or no UID.
+    /// Affected SOP Class UID (0000,0002), or Requested (0000,0003) in a request of N-GET, N-SET
+    /// or N-ACTION; `None` where absent or no UID.
     pub sop_class: Option<Uid>,
-    /// Affected SOP Instance UID (0000,1000); `None` where absent or no UID.
+    /// Affected SOP Instance UID (0000,1000), or Requested (0000,1001) likewise; `None` where
+    /// absent or no UID.
     pub sop_instance: Option<Uid>,
     /// Status (0000,0900) of a response.
     pub status: Option<u16>,
     /// Error Comment (0000,0902) of a response: made by the node, or received and not trusted.
     pub comment: Option<String>,
+    /// Move Destination (0000,0600) of C-MOVE, as received.
+    pub destination: Option<String>,
+    /// Event Type ID (0000,1002) or Action Type ID (0000,1008).
+    pub type_id: Option<u16>,
+    /// Of a response to C-MOVE or C-GET.
+    pub sub_operations: Option<SubOperations>,
+    /// Of C-STORE as part of C-MOVE: who asked for it (0000,1030), and with which message
+    /// (0000,1031).
+    pub originator: Option<(String, u16)>,
 }
 
 impl Command {
@@ -93,11 +149,8 @@ impl Command {
         Self {
             field: field::C_ECHO_RQ,
             message_id,
-            has_data_set: false,
             sop_class: Some(verification),
-            sop_instance: None,
-            status: None,
-            comment: None,
+            ..Self::default()
         }
     }
 
@@ -109,8 +162,18 @@ impl Command {
             has_data_set: true,
             sop_class: Some(sop_class),
             sop_instance: Some(sop_instance),
-            status: None,
-            comment: None,
+            ..Self::default()
+        }
+    }
+
+    /// A request whose data set follows: C-FIND, C-MOVE, C-GET, N-ACTION or N-EVENT-REPORT.
+    pub fn request(field: u16, message_id: u16, sop_class: Uid) -> Self {
+        Self {
+            field,
+            message_id,
+            has_data_set: true,
+            sop_class: Some(sop_class),
+            ..Self::default()
         }
     }
 
@@ -124,6 +187,8 @@ impl Command {
             sop_instance: self.sop_instance.clone(),
             status: Some(status),
             comment,
+            type_id: self.type_id,
+            ..Self::default()
         }
     }
 
@@ -144,10 +209,20 @@ impl Command {
             field,
             message_id,
             has_data_set: elements.required_us(element::DATA_SET_TYPE)? != NO_DATA_SET,
-            sop_class: elements.uid(element::AFFECTED_SOP_CLASS_UID),
-            sop_instance: elements.uid(element::AFFECTED_SOP_INSTANCE_UID),
+            sop_class: elements.uid(class_element(field)),
+            sop_instance: elements.uid(instance_element(field)),
             status,
             comment: elements.comment(),
+            destination: elements.ae_title(element::MOVE_DESTINATION),
+            type_id: match field & !field::RESPONSE {
+                field::N_EVENT_REPORT_RQ => elements.us(element::EVENT_TYPE_ID)?,
+                field::N_ACTION_RQ => elements.us(element::ACTION_TYPE_ID)?,
+                _ => None,
+            },
+            sub_operations: elements.sub_operations()?,
+            originator: elements
+                .ae_title(element::MOVE_ORIGINATOR)
+                .zip(elements.us(element::MOVE_ORIGINATOR_MESSAGE_ID)?),
         })
     }
 
@@ -157,7 +232,7 @@ impl Command {
         let mut body = Vec::with_capacity(256);
         let us = |body: &mut Vec<u8>, tag, value: u16| put(body, tag, &value.to_le_bytes());
         if let Some(uid) = &self.sop_class {
-            put_padded(&mut body, element::AFFECTED_SOP_CLASS_UID, uid.as_str(), 0);
+            put_padded(&mut body, class_element(self.field), uid.as_str(), 0);
         }
         us(&mut body, element::COMMAND_FIELD, self.field);
         if is_response || self.field == field::C_CANCEL_RQ {
@@ -165,7 +240,10 @@ impl Command {
         } else {
             us(&mut body, element::MESSAGE_ID, self.message_id);
         }
-        if self.field == field::C_STORE_RQ {
+        if let Some(title) = &self.destination {
+            put_padded(&mut body, element::MOVE_DESTINATION, title, b' ');
+        }
+        if has_priority(self.field) {
             us(&mut body, element::PRIORITY, PRIORITY_MEDIUM);
         }
         let follows = if self.has_data_set { DATA_SET_FOLLOWS } else { NO_DATA_SET };
@@ -182,7 +260,25 @@ impl Command {
             put_padded(&mut body, element::ERROR_COMMENT, &legal, b' ');
         }
         if let Some(uid) = &self.sop_instance {
-            put_padded(&mut body, element::AFFECTED_SOP_INSTANCE_UID, uid.as_str(), 0);
+            put_padded(&mut body, instance_element(self.field), uid.as_str(), 0);
+        }
+        if let Some(type_id) = self.type_id {
+            let is_event = self.field & !field::RESPONSE == field::N_EVENT_REPORT_RQ;
+            let at = if is_event { element::EVENT_TYPE_ID } else { element::ACTION_TYPE_ID };
+            us(&mut body, at, type_id);
+        }
+        if let Some(counts) = &self.sub_operations {
+            let done = [counts.completed, counts.failed, counts.warning].map(Some);
+            let values = [counts.remaining].into_iter().chain(done);
+            for (at, count) in element::SUB_OPERATIONS.into_iter().zip(values) {
+                if let Some(count) = count {
+                    us(&mut body, at, count);
+                }
+            }
+        }
+        if let Some((title, message_id)) = &self.originator {
+            put_padded(&mut body, element::MOVE_ORIGINATOR, title, b' ');
+            us(&mut body, element::MOVE_ORIGINATOR_MESSAGE_ID, *message_id);
         }
         let mut bytes = Vec::with_capacity(body.len() + 12);
         let length = u32::try_from(body.len()).expect("a command set of a few short values");
@@ -190,6 +286,29 @@ impl Command {
         bytes.extend_from_slice(&body);
         bytes
     }
+}
+
+/// The services that work on an instance that is there request it (PS3.7 section 10.3).
+fn is_requested(field: u16) -> bool {
+    matches!(field, field::N_GET_RQ | field::N_SET_RQ | field::N_ACTION_RQ)
+}
+
+fn class_element(field: u16) -> u16 {
+    match is_requested(field) {
+        true => element::REQUESTED_SOP_CLASS_UID,
+        false => element::AFFECTED_SOP_CLASS_UID,
+    }
+}
+
+fn instance_element(field: u16) -> u16 {
+    match is_requested(field) {
+        true => element::REQUESTED_SOP_INSTANCE_UID,
+        false => element::AFFECTED_SOP_INSTANCE_UID,
+    }
+}
+
+fn has_priority(field: u16) -> bool {
+    matches!(field, field::C_STORE_RQ | field::C_FIND_RQ | field::C_MOVE_RQ | field::C_GET_RQ)
 }
 
 /// Appends one element of group 0000.
@@ -256,6 +375,26 @@ impl<'a> Elements<'a> {
         Ok(u16::from_le_bytes(value))
     }
 
+    fn us(&self, element: u16) -> Result<Option<u16>, CommandError> {
+        self.value(element).map(|_| self.required_us(element)).transpose()
+    }
+
+    fn ae_title(&self, element: u16) -> Option<String> {
+        let text = std::str::from_utf8(self.value(element)?).ok()?.trim();
+        (!text.is_empty() && text.len() <= 16).then(|| text.to_owned())
+    }
+
+    fn sub_operations(&self) -> Result<Option<SubOperations>, CommandError> {
+        let [remaining, completed, failed, warning] = element::SUB_OPERATIONS;
+        let Some(completed) = self.us(completed)? else { return Ok(None) };
+        Ok(Some(SubOperations {
+            remaining: self.us(remaining)?,
+            completed,
+            failed: self.us(failed)?.unwrap_or(0),
+            warning: self.us(warning)?.unwrap_or(0),
+        }))
+    }
+
     fn uid(&self, element: u16) -> Option<Uid> {
         std::str::from_utf8(self.value(element)?).ok().and_then(|text| Uid::parse(text).ok())
     }
@@ -286,7 +425,28 @@ mod tests {
     fn commands_come_back_as_they_were_written() {
         let echo = Command::echo_request(1, Uid::parse("1.2.840.10008.1.1").unwrap());
         let refused = store().response(0xA700, Some("out of space".to_owned()));
-        for command in [store(), echo, refused] {
+        let uid = || Uid::parse("1.2.840.10008.1.20.1").unwrap();
+        let moved = Command {
+            destination: Some("PACS".to_owned()),
+            ..Command::request(field::C_MOVE_RQ, 3, uid())
+        };
+        let counts = SubOperations { remaining: Some(7), completed: 1, failed: 2, warning: 3 };
+        let pending =
+            Command { sub_operations: Some(counts), ..moved.response(status::PENDING, None) };
+        let action = Command {
+            sop_instance: Some(uid()),
+            type_id: Some(1),
+            ..Command::request(field::N_ACTION_RQ, 4, uid())
+        };
+        let event = Command {
+            sop_instance: Some(uid()),
+            type_id: Some(2),
+            ..Command::request(field::N_EVENT_REPORT_RQ, 5, uid())
+        };
+        let part = Command { originator: Some(("PEER".to_owned(), 9)), ..store() };
+        let answered = action.response(status::SUCCESS, None);
+        let all = [store(), echo, refused, moved, pending, action, event, part, answered];
+        for command in all {
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }
     }

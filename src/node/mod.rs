@@ -1,12 +1,15 @@
-//! The DICOM node: associations, C-ECHO and C-STORE in both directions, and the delivery queue.
+//! The DICOM node: associations, C-ECHO and C-STORE in both directions, query and retrieval, and the
+//! delivery queue.
 //!
 //! Bytes of peers come in through [`association`] (PS3.8: framing, state table, limits) and
 //! [`command`] (PS3.7: command sets); [`accept`] says what we take and in which transfer syntax;
 //! [`serve`] listens and runs one task an association, whose instances [`storage`] streams to the
-//! archive. [`send`] is the other direction and [`delivery`] the queue that drives it.
+//! archive; `services` answers C-FIND, C-MOVE and C-GET. [`send`] is the other direction and
+//! [`delivery`] the queue that drives it.
 //!
-//! What it does not do: it never parses a data set, never builds a path, a query or a log line
-//! from received text, and never answers success before the archive has said that it is durable.
+//! What it does not do: it never parses a data set that is to be stored, never builds a path, a
+//! query or a log line from received text, and never answers success before the archive has said
+//! that it is durable.
 
 pub mod settings;
 pub mod ae_title;
@@ -14,6 +17,8 @@ pub mod association;
 pub mod command;
 pub mod accept;
 pub mod storage;
+mod identifier;
+mod services;
 mod refusals;
 pub mod serve;
 pub mod send;
@@ -22,6 +27,7 @@ pub mod delivery;
 pub use ae_title::{AeTitle, AeTitleError};
 pub(crate) use serve::audit;
 pub use serve::serve;
+pub(crate) use storage::spool::{Failure as StoreFailure, Spool};
 
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.
 async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {

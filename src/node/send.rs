@@ -1,14 +1,17 @@
 //! The other direction: C-ECHO and C-STORE as SCU (PS3.4 annexes A and B).
 //!
 //! One association carries a batch. A file is sent byte for byte in its own transfer syntax where
-//! the peer takes it; between explicit and implicit little endian it is rewritten.
+//! the peer takes it; it is rewritten between explicit and implicit little endian, and from a lossless
+//! compression to either.
 
 mod outgoing;
 
 pub use outgoing::Outgoing;
 
 use super::ae_title::{AeTitle, AeTitleError};
-use super::association::{self, Association, AssociationError, Indication, Transport, seconds};
+use super::association::{
+    self, Association, AssociationError, Context, Indication, Transport, seconds,
+};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::serve::configure;
 use super::settings::{Limits, Peer};
@@ -59,7 +62,7 @@ pub enum SendOutcome {
 /// Checks that the peer answers at all.
 pub async fn echo(peer: &Peer, own_ae: &AeTitle, limits: &Limits) -> Result<(), SendError> {
     let proposed = vec![context(1, VERIFICATION, &[IMPLICIT_VR_LITTLE_ENDIAN])];
-    let mut client = Client::connect(peer, own_ae, proposed, limits).await?;
+    let mut client = Client::connect(peer, own_ae, proposed, &[], limits).await?;
     let failed = |source| SendError::Association { peer: peer.name.clone(), source };
     if client.association.contexts().is_empty() {
         client.release(&peer.name).await;
@@ -107,7 +110,7 @@ pub async fn store_batch(
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut rest = batch;
     while !rest.is_empty() {
-        let (proposed, fit) = propose(rest);
+        let (proposed, fit) = propose(rest.iter().map(|f| (&f.sop_class, &f.transfer_syntax)));
         let (now, later) = rest.split_at(fit);
         match store_together(peer, own_ae, now, proposed, limits).await {
             Ok(done) => outcomes.extend(done),
@@ -133,13 +136,13 @@ async fn store_together(
     proposed: Vec<PresentationContextProposed>,
     limits: &Limits,
 ) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
-    let mut client = Client::connect(peer, own_ae, proposed, limits).await?;
+    let mut client = Client::connect(peer, own_ae, proposed, &[], limits).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut broken: Option<String> = None;
     for (number, file) in batch.iter().enumerate() {
         let outcome = match &broken {
             Some(reason) => SendOutcome::Interrupted { reason: reason.clone() },
-            None => match client.store_one(message_id(number), file).await {
+            None => match client.store_one(message_id(number), file, None).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     let reason = error.to_string();
@@ -158,11 +161,11 @@ async fn store_together(
 }
 
 /// Message identifiers only have to differ among messages that are under way; ours are one.
-fn message_id(number: usize) -> u16 {
+pub(super) fn message_id(number: usize) -> u16 {
     u16::try_from(number % usize::from(u16::MAX)).unwrap_or(0) + 1
 }
 
-fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> PresentationContextProposed {
+pub(super) fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> PresentationContextProposed {
     PresentationContextProposed {
         id,
         abstract_syntax: sop_class.to_owned(),
@@ -174,16 +177,18 @@ fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> PresentationContextPro
 /// rewritten to, so that the peer's choice among alternatives never costs us the file's own. Gives
 /// also how many files from the first on they serve: all, or those before the first that would
 /// need one context too many.
-fn propose(batch: &[Outgoing]) -> (Vec<PresentationContextProposed>, usize) {
+pub(super) fn propose<'f>(
+    files: impl Iterator<Item = (&'f Uid, &'f Uid)>,
+) -> (Vec<PresentationContextProposed>, usize) {
     let native = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
     let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut fit = 0;
-    for file in batch {
-        let own = file.transfer_syntax.as_str();
-        let alternatives = native.contains(&own).then(|| native.to_vec());
+    for (sop_class, transfer_syntax) in files {
+        let own = transfer_syntax.as_str();
+        let alternatives = outgoing::can_be_native(own).then(|| native.to_vec());
         let before = wanted.len();
         for syntaxes in [vec![own]].into_iter().chain(alternatives) {
-            let context = (file.sop_class.as_str(), syntaxes);
+            let context = (sop_class.as_str(), syntaxes);
             if !wanted.contains(&context) {
                 wanted.push(context);
             }
@@ -198,17 +203,72 @@ fn propose(batch: &[Outgoing]) -> (Vec<PresentationContextProposed>, usize) {
     (ids.zip(&wanted).map(|(id, (class, syntaxes))| context(id, class, syntaxes)).collect(), fit)
 }
 
+/// The accepted context that suits a file best, of those that `usable` lets pass: its own syntax,
+/// else one to rewrite it to.
+pub(super) fn context_for<S: Transport>(
+    association: &Association<S>,
+    file: &Outgoing,
+    usable: impl Fn(&Context) -> bool,
+) -> Option<(u8, String)> {
+    let class = file.sop_class.as_str();
+    let fits = |(_, c): &(&u8, &Context)| c.abstract_syntax == class && usable(c);
+    let of_class = || association.contexts().iter().filter(fits);
+    let own = file.transfer_syntax.as_str();
+    let found = of_class()
+        .find(|(_, c)| c.transfer_syntax == own)
+        .or_else(|| of_class().find(|(_, c)| file.can_become(&c.transfer_syntax)));
+    found.map(|(id, context)| (*id, context.transfer_syntax.clone()))
+}
+
+/// Sends a C-STORE request with its data set. The inner error is the file's: nothing was sent.
+pub(super) async fn put<S: Transport>(
+    association: &mut Association<S>,
+    context: u8,
+    syntax: &str,
+    request: &Command,
+    file: &Outgoing,
+) -> Result<Result<(), String>, AssociationError> {
+    let mut data = match file.data_set(syntax).await {
+        Ok(data) => data,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    association.send(context, PDataValueType::Command, &request.encode()).await?;
+    let fragment = association.fragment_bytes();
+    loop {
+        let Ok((bytes, is_last)) = data.next(fragment).await else {
+            // Half a data set is out; only an abort takes it back.
+            return Err(AssociationError::Lost("the file could not be read on".to_owned()));
+        };
+        association.send_fragment(context, PDataValueType::Data, bytes, is_last).await?;
+        if is_last {
+            return Ok(Ok(()));
+        }
+    }
+}
+
+/// What a C-STORE response says (PS3.4 section B.2.3).
+pub(super) fn judge(response: Command) -> SendOutcome {
+    let status = response.status.unwrap_or(status::PROCESSING_FAILURE);
+    match status {
+        status::SUCCESS | status::DUPLICATE_SOP_INSTANCE | 0xB000..=0xBFFF => {
+            SendOutcome::Stored { status }
+        }
+        _ => SendOutcome::Refused { status, comment: response.comment },
+    }
+}
+
 /// An association on which we ask.
-struct Client<S> {
-    association: Association<S>,
+pub(super) struct Client<S> {
+    pub(super) association: Association<S>,
     limits: Limits,
 }
 
 impl Client<TcpStream> {
-    async fn connect(
+    pub(super) async fn connect(
         peer: &Peer,
         own_ae: &AeTitle,
         proposed: Vec<PresentationContextProposed>,
+        as_scp_of: &[&str],
         limits: &Limits,
     ) -> Result<Self, SendError> {
         let called = AeTitle::parse(&peer.ae_title)
@@ -225,20 +285,25 @@ impl Client<TcpStream> {
             .map_err(|_| unreachable("no answer in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
         configure(&stream, limits.pdu_s);
-        let association = association::request(stream, own_ae, &called, proposed, limits)
-            .await
-            .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
+        let association =
+            association::request(stream, own_ae, &called, proposed, as_scp_of, limits)
+                .await
+                .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
         Ok(Self { association, limits: limits.clone() })
     }
 }
 
 impl<S: Transport> Client<S> {
-    async fn command(&mut self, context: u8, command: &Command) -> Result<(), AssociationError> {
+    pub(super) async fn command(
+        &mut self,
+        context: u8,
+        command: &Command,
+    ) -> Result<(), AssociationError> {
         self.association.send(context, PDataValueType::Command, &command.encode()).await
     }
 
     /// The response to `request`, which has to come within `peer_answer_s`.
-    async fn response(
+    pub(super) async fn response(
         &mut self,
         context: u8,
         request: &Command,
@@ -276,58 +341,25 @@ impl<S: Transport> Client<S> {
     }
 
     /// Sends one instance. An error means that the association is of no more use.
-    async fn store_one(
+    pub(super) async fn store_one(
         &mut self,
         message_id: u16,
         file: &Outgoing,
+        originator: Option<(String, u16)>,
     ) -> Result<SendOutcome, AssociationError> {
-        let Some((context, syntax)) = self.context_for(file) else {
+        let Some((context, syntax)) = context_for(&self.association, file, |_| true) else {
             return Ok(SendOutcome::NotAccepted);
         };
-        let mut data = match file.data_set(&syntax).await {
-            Ok(data) => data,
-            Err(error) => return Ok(SendOutcome::Interrupted { reason: error.to_string() }),
-        };
-        let request =
-            Command::store_request(message_id, file.sop_class.clone(), file.sop_instance.clone());
-        self.command(context, &request).await?;
-        let fragment = self.association.fragment_bytes();
-        loop {
-            let Ok((bytes, is_last)) = data.next(fragment).await else {
-                // Half a data set is out; only an abort takes it back.
-                return Err(AssociationError::Lost("the file could not be read on".to_owned()));
-            };
-            self.association.send_fragment(context, PDataValueType::Data, bytes, is_last).await?;
-            if is_last {
-                break;
-            }
+        let (class, instance) = (file.sop_class.clone(), file.sop_instance.clone());
+        let request = Command { originator, ..Command::store_request(message_id, class, instance) };
+        if let Err(reason) = put(&mut self.association, context, &syntax, &request, file).await? {
+            return Ok(SendOutcome::Interrupted { reason });
         }
-        let response = self.response(context, &request).await?;
-        let status = response.status.unwrap_or(status::PROCESSING_FAILURE);
-        Ok(match status {
-            status::SUCCESS | status::DUPLICATE_SOP_INSTANCE | 0xB000..=0xBFFF => {
-                SendOutcome::Stored { status }
-            }
-            _ => SendOutcome::Refused { status, comment: response.comment },
-        })
-    }
-
-    /// The accepted context that suits a file best: its own syntax, else one to rewrite it to.
-    fn context_for(&self, file: &Outgoing) -> Option<(u8, String)> {
-        let of_class = || {
-            let class = file.sop_class.as_str();
-            self.association.contexts().iter().filter(move |(_, c)| c.abstract_syntax == class)
-        };
-        let own = file.transfer_syntax.as_str();
-        let found = of_class().find(|(_, c)| c.transfer_syntax == own).or_else(|| {
-            let can = |syntax: &str| file.can_become(syntax);
-            of_class().find(|(_, c)| can(&c.transfer_syntax))
-        });
-        found.map(|(id, context)| (*id, context.transfer_syntax.clone()))
+        Ok(judge(self.response(context, &request).await?))
     }
 
     /// Every answer is in; a release that goes wrong changes nothing about them.
-    async fn release(self, peer: &str) {
+    pub(super) async fn release(self, peer: &str) {
         if let Err(error) = self.association.release().await {
             tracing::debug!(peer, %error, "release failed");
         }

@@ -5,10 +5,12 @@ use super::ae_title::AeTitle;
 use super::association::acceptor::Rejection;
 use super::association::{AssociationError, Proposal, Transport, receive_request};
 use super::refusals::{self, Line, Refusals};
+use super::services::Report;
 use super::settings::{NodeSettings, Peer};
 use super::stopped;
 use super::storage::{Ending, Session};
 use crate::archive::{Archive, AuditEvent};
+use crate::count;
 use jiff::Timestamp;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -87,7 +89,7 @@ pub async fn serve(
 struct Node {
     own: AeTitle,
     settings: Arc<NodeSettings>,
-    peers: Vec<(AeTitle, Peer)>,
+    peers: Arc<[(AeTitle, Peer)]>,
     archive: Arc<dyn Archive>,
     associations: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
@@ -146,26 +148,51 @@ impl Node {
             return self.refuse(proposal, ip, Rejection::LocalLimit).await;
         };
         drop(place);
-        self.converse(proposal, calling).await;
+        let peer = calling.1.clone();
+        let unreported = self.converse(proposal, calling).await;
         drop(permit);
+        for report in unreported {
+            tokio::select! {
+                () = stopped(&mut shutdown) => return,
+                () = report.bring(&peer, &self.own, &self.settings.limits) => {}
+            }
+        }
     }
 
-    async fn converse<S: Transport>(&self, proposal: Proposal<S>, calling: AeTitle) {
-        let actor = calling.as_str().to_owned();
-        let association = match proposal.accept(accept::negotiate).await {
+    /// Serves an association to its end; gives back the reports that are still to be brought.
+    async fn converse<S: Transport>(
+        &self,
+        proposal: Proposal<S>,
+        calling: (AeTitle, Peer),
+    ) -> Vec<Report> {
+        let actor = calling.0.as_str().to_owned();
+        let negotiate = |proposed: &_| accept::negotiate(proposed, &calling.1);
+        let association = match proposal.accept(negotiate).await {
             Ok(association) => association,
-            Err(error) => return self.note_refusal(actor, error.to_string()).await,
+            Err(error) => {
+                self.note_refusal(actor, error.to_string()).await;
+                return Vec::new();
+            }
         };
         let agreed = format!("{} presentation contexts", association.contexts().len());
+        count::ASSOCIATIONS_ACCEPTED.add(1);
+        let _open = count::ASSOCIATIONS_OPEN.enter();
         self.note("association-accepted", actor.clone(), agreed).await;
         let limits = self.settings.limits.clone();
-        let session = Session::new(association, actor.clone(), self.archive.clone(), limits);
-        let ending = session.run(self.shutdown.clone()).await;
+        let session = Session::new(
+            association,
+            calling,
+            (self.own.clone(), self.peers.clone()),
+            self.archive.clone(),
+            limits,
+        );
+        let (ending, unreported) = session.run(self.shutdown.clone()).await;
         let event = match ending {
             Ending::Released => "association-released",
             Ending::ShutDown | Ending::Faulty(_) | Ending::Failed(_) => "association-aborted",
         };
         self.note(event, actor, ending.as_text()).await;
+        unreported
     }
 
     /// Known, called by the right name, and at home where it calls from?
@@ -173,7 +200,7 @@ impl Node {
         &self,
         proposal: &Proposal<S>,
         from: IpAddr,
-    ) -> Result<AeTitle, Rejection> {
+    ) -> Result<(AeTitle, Peer), Rejection> {
         if let Some(rejection) = proposal.provider_rejection() {
             return Err(rejection);
         }
@@ -182,9 +209,9 @@ impl Node {
         }
         let calling =
             AeTitle::parse(proposal.calling_ae_title()).map_err(|_| Rejection::CallingAeTitle)?;
-        for (title, peer) in &self.peers {
+        for (title, peer) in self.peers.iter() {
             if *title == calling && is_at(peer, from).await {
-                return Ok(calling);
+                return Ok((calling, peer.clone()));
             }
         }
         Err(Rejection::CallingAeTitle)
@@ -221,6 +248,9 @@ impl Node {
     }
 
     async fn note(&self, event: &str, actor: String, outcome: String) {
+        if event == "association-refused" {
+            count::ASSOCIATIONS_REFUSED.add(1);
+        }
         tracing::info!(event, actor, outcome);
         let at = Timestamp::now();
         let line = AuditEvent { at, event: event.to_owned(), actor, object: None, outcome };

@@ -24,8 +24,22 @@ impl Default for NodeSettings {
     }
 }
 
+/// What a peer may ask of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// C-STORE to us.
+    Store,
+    /// C-FIND.
+    Query,
+    /// C-MOVE and C-GET.
+    Retrieve,
+    /// Storage commitment.
+    Commit,
+}
+
 /// A system that we talk with; also the allow-list of those who may call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// How configuration and pages name it.
@@ -34,6 +48,15 @@ pub struct Peer {
     /// Name or address; a caller's address must be one that this resolves to.
     pub host: String,
     pub port: u16,
+    /// What it may ask of us, beside C-ECHO; absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Service>>,
+}
+
+impl Peer {
+    pub fn may(&self, service: Service) -> bool {
+        self.allow.as_ref().is_none_or(|allowed| allowed.contains(&service))
+    }
 }
 
 /// `node.limits:` every bound on what a peer can make us hold or wait for.

@@ -3,7 +3,7 @@
 use super::activity::TimePointImage;
 use super::placement::Placed;
 use super::{PipelineError, Request};
-use crate::config::{Kinetics, KineticsMethod};
+use crate::config::{Kinetics, KineticsMethod, Trapezoid};
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
 use crate::quantity::{Becquerel, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
@@ -73,31 +73,54 @@ fn method<'a>(
     kinetics: &'a Kinetics,
     points: usize,
 ) -> Result<Method<'a>, PipelineError> {
-    Ok(match kinetics.method {
+    Ok(match kinetics.method(region) {
         KineticsMethod::SelectByAicc => Method::SelectByAicc,
         KineticsMethod::MonoExponential => Method::MonoExponential,
         KineticsMethod::BiExponential => Method::BiExponential,
-        KineticsMethod::PhysicalOnly => Method::PhysicalOnly,
-        KineticsMethod::SingleTimePoint => {
-            if points != 1 {
-                return Err(PipelineError::Parked(format!(
-                    "single-time-point was given {points} images of this cycle; narrow the plan's \
-                     `match`, or use `protocol: multi-time-point`"
-                )));
-            }
-            let hours = kinetics.half_life_h(region).ok_or_else(|| {
-                PipelineError::Parked(format!(
-                    "no effective half-life is stated for region {region}; add `settings: \
-                     kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
-                ))
-            })?;
-            Method::SingleTimePoint {
-                effective_half_life: Seconds::from_hours(hours),
-                relative_uncertainty: kinetics
-                    .half_life_relative_uncertainty
-                    .as_ref()
-                    .map(|uncertainty| uncertainty.value),
-            }
+        KineticsMethod::TriExponential => Method::TriExponential,
+        KineticsMethod::UptakeClearance => Method::UptakeClearance,
+        KineticsMethod::Trapezoid => {
+            let Trapezoid { start, tail } = kinetics.trapezoid;
+            Method::Trapezoid { start, tail }
         }
+        KineticsMethod::Spectral => Method::Spectral,
+        KineticsMethod::PhysicalOnly => Method::PhysicalOnly,
+        KineticsMethod::TwoTimes => Method::TwoTimes,
+        KineticsMethod::CurveLibrary => {
+            Method::Library(kinetics.library(region).ok_or_else(|| {
+                PipelineError::Parked(format!(
+                    "no library of curves is given for region {region}; add `kinetics: library: \
+                     {{ default: {{ source: ..., curves: ... }} }}` to the protocol or the plan's \
+                     settings"
+                ))
+            })?)
+        }
+        KineticsMethod::SingleTimePoint => stated_half_life(region, kinetics, points)?,
+    })
+}
+
+fn stated_half_life(
+    region: &str,
+    kinetics: &Kinetics,
+    points: usize,
+) -> Result<Method<'static>, PipelineError> {
+    if points != 1 {
+        return Err(PipelineError::Parked(format!(
+            "single-time-point was given {points} images of this cycle; narrow the plan's \
+             `match`, or use `protocol: multi-time-point`"
+        )));
+    }
+    let hours = kinetics.half_life_h(region).ok_or_else(|| {
+        PipelineError::Parked(format!(
+            "no effective half-life is stated for region {region}; add `settings: \
+             kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
+        ))
+    })?;
+    Ok(Method::SingleTimePoint {
+        effective_half_life: Seconds::from_hours(hours),
+        relative_uncertainty: kinetics
+            .half_life_relative_uncertainty
+            .as_ref()
+            .map(|uncertainty| uncertainty.value),
     })
 }

@@ -5,32 +5,40 @@ use super::inputs::Inputs;
 use super::placement::Placed;
 use super::voxels::VoxelTia;
 use super::{PipelineError, Request};
-use crate::config::Engine;
+use crate::config::{Engine, Sourced};
 use crate::dose::atomic::MaterialLibrary;
+use crate::dose::choice::{self, Method};
 use crate::dose::density::VoxelMass;
 use crate::dose::emission::emission_spectrum;
 use crate::dose::kernel::{self, PointKernel};
 use crate::dose::local::{air_below_density, deposit};
-use crate::dose::monte_carlo::{self, Control, Phantom, Settings, Source, StopReason};
+use crate::dose::monte_carlo::{
+    self, Control, MonteCarloError, Phantom, Progress, Settings, Source, StopReason,
+};
 use crate::quantity::{GramPerMl, Warning};
 use crate::volume::resample::interpolate;
 use crate::volume::{Occupancy, Volume};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// HU of what a CT does not cover.
 const AIR_HU: f32 = -1000.0;
 
-/// Most decays that are simulated for one result: some minutes on two cores. Where a region is not
-/// known to the target by then, the result says how well it is.
-const HISTORIES_MAX: u64 = 100_000_000;
+/// Noise of single voxels from which a warning goes out: a twentieth of their dose.
+const VOXEL_NOISE_WARN: f64 = 0.05;
 
-/// Regions smaller than this do not steer how long is simulated, ml; they get what there is.
-const STEERING_ML: f64 = 20.0;
+/// Least step of Monte Carlo's progress that is told.
+const PROGRESS_STEP: f64 = 0.01;
 
 /// Dose per voxel and how it was made.
 #[derive(Debug)]
 pub struct EngineDose {
     pub gy: Volume<f32>,
+    /// Statistical, k = 1, of every voxel, where Monte Carlo ran.
+    pub standard_error_gy: Option<Volume<f32>>,
     pub name: &'static str,
+    /// Who asked for the engine, or the rule that chose it.
+    pub because: String,
     /// Energy per decay that the engine had to place, keV.
     pub energy_per_decay_kev: f64,
     pub histories: Option<u64>,
@@ -39,18 +47,42 @@ pub struct EngineDose {
     pub warnings: Vec<Warning>,
 }
 
+/// Dose by the engine that protocol or plan ask for, or by the one that the rule of `dose::choice`
+/// finds. `progress` hears from 0 to 1 how far a long engine is.
 pub fn absorbed_dose(
     inputs: &Inputs,
     placed: &Placed,
     tia: &VoxelTia,
     masses: &VoxelMass,
     request: &Request,
+    progress: &dyn Fn(f64),
 ) -> Result<EngineDose, PipelineError> {
-    match request.plan.parameters.dose.engine {
-        Engine::Local => local(placed, tia, masses, request),
-        Engine::Kernel => convolve(placed, tia, masses, request),
-        Engine::MonteCarlo => simulate(inputs, placed, tia, masses, request),
-    }
+    let asked = format!("protocol {} or plan asks for it", request.plan.protocol);
+    let (method, because) = match request.plan.parameters.dose.engine {
+        Engine::Auto => chosen(placed, tia, masses, request)?,
+        Engine::Local => (Method::Local, asked),
+        Engine::Kernel => (Method::Kernel, asked),
+        Engine::MonteCarlo => (Method::MonteCarlo, asked),
+    };
+    let mut dose = match method {
+        Method::Local => local(placed, tia, masses, request),
+        Method::Kernel => convolve(placed, tia, masses, request),
+        Method::MonteCarlo => simulate(inputs, placed, tia, masses, request, progress),
+    }?;
+    dose.because = because;
+    Ok(dose)
+}
+
+fn chosen(
+    placed: &Placed,
+    tia: &VoxelTia,
+    masses: &VoxelMass,
+    request: &Request,
+) -> Result<(Method, String), PipelineError> {
+    let density = placed.ct.is_some().then(|| density(masses));
+    let choice = choice::choose(&request.plan.nuclide, &single(&tia.bq_s), density.as_ref())
+        .map_err(|error| parked("choice of the dose engine", error))?;
+    Ok((choice.method, format!("auto: {}", choice.because)))
 }
 
 fn local(
@@ -65,7 +97,9 @@ fn local(
         .map_err(|error| parked("absorbed dose", error))?;
     Ok(EngineDose {
         gy: dose.dose_gy,
+        standard_error_gy: None,
         name: "local",
+        because: String::new(),
         energy_per_decay_kev: energy.value(),
         histories: None,
         relative_uncertainty: vec![None; placed.regions.len()],
@@ -85,7 +119,9 @@ fn convolve(
     let dose = kernel::dose(&kernel, &single(&tia.bq_s), Some(&density(masses))).map_err(failed)?;
     Ok(EngineDose {
         gy: dose.gy,
+        standard_error_gy: None,
         name: "kernel",
+        because: String::new(),
         energy_per_decay_kev: (energies.non_penetrating() + energies.photon).value(),
         histories: None,
         relative_uncertainty: vec![Some(dose.relative_uncertainty); placed.regions.len()],
@@ -99,50 +135,28 @@ fn simulate(
     tia: &VoxelTia,
     masses: &VoxelMass,
     request: &Request,
+    progress: &dyn Fn(f64),
 ) -> Result<EngineDose, PipelineError> {
-    let failed = |error: monte_carlo::MonteCarloError| parked("Monte Carlo", error);
-    let grid = tia.bq_s.grid();
-    let (phantom, mut warnings) = match &placed.ct {
-        Some((index, grid_to_ct)) => {
-            let hu = interpolate(&inputs.cts[*index].hu, grid, grid_to_ct, AIR_HU);
-            Phantom::from_ct(&hu, &density(masses)).map_err(failed)?
-        }
-        None => {
-            let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml.value);
-            let tissue = MaterialLibrary::embedded().by_name("soft-tissue").ok_or_else(|| {
-                PipelineError::Failed("no material is named soft-tissue in the tables".into())
-            })?;
-            (Phantom::uniform(grid.clone(), tissue, stated).map_err(failed)?, Vec::new())
-        }
-    };
+    let failed = |error: MonteCarloError| parked("Monte Carlo", error);
+    let (phantom, mut warnings) = phantom(inputs, placed, tia, masses, request)?;
     let spectrum = emission_spectrum(&request.plan.nuclide)?;
     let decays = single(&tia.bq_s);
     let source = Source { tia_bq_s: &decays, spectrum: &spectrum };
-    // Regions that steer come first, so that the target is theirs alone.
-    let steering: Vec<usize> = (0..placed.regions.len())
-        .filter(|&n| {
-            let region = &placed.regions[n];
-            !region.is_remainder
-                && region.occupancy[placed.reference].volume(grid).value() >= STEERING_ML
-        })
-        .collect();
+    let limits = limits(request);
+    let steering = steering(placed, tia, limits.steering_ml);
     let regions: Vec<Occupancy> =
-        steering.iter().map(|&n| placed.regions[n].occupancy[placed.reference].clone()).collect();
-    let defaults = Settings::default();
+        steering.iter().map(|&n| placed.on_dose_grid(&placed.regions[n]).clone()).collect();
     let settings = Settings {
-        target_relative_error: defaults.target_relative_error.filter(|_| !regions.is_empty()),
-        max_histories: HISTORIES_MAX,
-        ..defaults
+        target_relative_error: Some(limits.relative_uncertainty).filter(|_| !regions.is_empty()),
+        max_histories: limits.max_histories,
+        ..Settings::default()
     };
-    let dose = monte_carlo::run(&phantom, &source, &settings, &regions, &|_| Control::Continue)
+    let watch = Watch::new(&limits, progress);
+    let dose = monte_carlo::run(&phantom, &source, &settings, &regions, &|at| watch.look(at))
         .map_err(failed)?;
     warnings.extend(dose.warnings);
-    if dose.stopped_because != StopReason::TargetReached {
-        warnings.push(Warning::new(
-            "monte-carlo-stopped",
-            format!("Monte Carlo ended after {} decays without a target reached", dose.histories),
-        ));
-    }
+    warnings.extend(stopped_early(dose.stopped_because, dose.histories, &limits));
+    warnings.extend(voxel_noise(&dose.gy, &dose.standard_error_gy, &regions));
     let of_region = |n: usize| {
         if let Some(place) = steering.iter().position(|&s| s == n) {
             return Some(dose.regions[place].relative_error()).filter(|u| u.is_finite());
@@ -150,17 +164,143 @@ fn simulate(
         independent_error(
             &dose.gy,
             &dose.standard_error_gy,
-            &placed.regions[n].occupancy[placed.reference],
+            placed.on_dose_grid(&placed.regions[n]),
         )
     };
     Ok(EngineDose {
         relative_uncertainty: (0..placed.regions.len()).map(of_region).collect(),
         gy: dose.gy,
+        standard_error_gy: Some(dose.standard_error_gy),
         name: "monte-carlo",
+        because: String::new(),
         energy_per_decay_kev: dose.deposited_kev_per_decay + dose.escaped_kev_per_decay,
         histories: Some(dose.histories),
         warnings,
     })
+}
+
+/// Tissues and densities of the CT, or soft tissue of the stated density.
+fn phantom(
+    inputs: &Inputs,
+    placed: &Placed,
+    tia: &VoxelTia,
+    masses: &VoxelMass,
+    request: &Request,
+) -> Result<(Phantom, Vec<Warning>), PipelineError> {
+    let failed = |error: MonteCarloError| parked("Monte Carlo", error);
+    let grid = tia.bq_s.grid();
+    if let Some((index, grid_to_ct)) = &placed.ct {
+        let hu = interpolate(&inputs.cts[*index].hu, grid, grid_to_ct, AIR_HU);
+        return Phantom::from_ct(&hu, &density(masses)).map_err(failed);
+    }
+    let stated = GramPerMl::new(request.plan.parameters.dose.stated_density_g_per_ml.value);
+    let tissue = MaterialLibrary::embedded().by_name("soft-tissue").ok_or_else(|| {
+        PipelineError::Failed("no material is named soft-tissue in the tables".into())
+    })?;
+    Ok((Phantom::uniform(grid.clone(), tissue, stated).map_err(failed)?, Vec::new()))
+}
+
+/// How far Monte Carlo goes.
+struct Limits {
+    relative_uncertainty: f64,
+    max_histories: u64,
+    steering_ml: f64,
+    time_budget: Option<Duration>,
+}
+
+/// What protocol or plan state, else `config/dose.yaml`.
+fn limits(request: &Request) -> Limits {
+    let stated = &request.plan.parameters.dose.monte_carlo;
+    let defaults = monte_carlo::default_limits();
+    let or = |stated: &Option<Sourced<f64>>, default: f64| {
+        stated.as_ref().map_or(default, |stated| stated.value)
+    };
+    Limits {
+        relative_uncertainty: or(&stated.relative_uncertainty, defaults.relative_uncertainty),
+        max_histories: or(&stated.max_histories, defaults.max_histories) as u64,
+        steering_ml: or(&stated.steering_volume_ml, defaults.steering_volume_ml),
+        time_budget: stated.time_budget_s.as_ref().map(|s| Duration::from_secs_f64(s.value)),
+    }
+}
+
+/// Regions whose mean dose has to be known before the run may end; the others get what there is.
+fn steering(placed: &Placed, tia: &VoxelTia, least_ml: f64) -> Vec<usize> {
+    let volume_ml =
+        |n: usize| placed.on_dose_grid(&placed.regions[n]).volume(tia.bq_s.grid()).value();
+    (0..placed.regions.len())
+        .filter(|&n| !placed.regions[n].is_remainder && volume_ml(n) >= least_ml)
+        .collect()
+}
+
+/// Holds the clock that the physics has not: ends the run at the time budget, tells how far it is.
+struct Watch<'a> {
+    began: Instant,
+    time_budget: Option<Duration>,
+    target: f64,
+    told: Cell<f64>,
+    progress: &'a dyn Fn(f64),
+}
+
+impl<'a> Watch<'a> {
+    fn new(limits: &Limits, progress: &'a dyn Fn(f64)) -> Self {
+        Self {
+            began: Instant::now(),
+            time_budget: limits.time_budget,
+            target: limits.relative_uncertainty,
+            told: Cell::new(0.0),
+            progress,
+        }
+    }
+
+    fn look(&self, at: Progress) -> Control {
+        let elapsed = self.began.elapsed();
+        let by_histories = at.histories as f64 / at.max_histories as f64;
+        // The error falls with the root of the decays.
+        let by_error = at.worst_region_error.map_or(0.0, |worst| (self.target / worst).powi(2));
+        let by_time =
+            self.time_budget.map_or(0.0, |budget| elapsed.as_secs_f64() / budget.as_secs_f64());
+        let done = by_histories.max(by_error).max(by_time).min(1.0);
+        if done >= self.told.get() + PROGRESS_STEP {
+            self.told.set(done);
+            (self.progress)(done);
+        }
+        if by_time >= 1.0 { Control::Finish } else { Control::Continue }
+    }
+}
+
+/// Says how noisy single voxels are where that widens histograms: the root mean square of their
+/// standard errors over that of their doses, in the steering regions.
+fn voxel_noise(gy: &Volume<f32>, error: &Volume<f32>, regions: &[Occupancy]) -> Option<Warning> {
+    let (doses, errors) = (gy.as_slice(), error.as_slice());
+    let mut squares = [0.0f64; 2];
+    for (voxel, fraction) in regions.iter().flat_map(Occupancy::iter) {
+        squares[0] += f64::from(fraction) * f64::from(errors[voxel]).powi(2);
+        squares[1] += f64::from(fraction) * f64::from(doses[voxel]).powi(2);
+    }
+    let noise = (squares[0] / squares[1]).sqrt();
+    (noise > VOXEL_NOISE_WARN).then(|| {
+        let text = format!(
+            "the dose of a voxel is known to {:.0} % (k = 1): maximum, D2 and D98 hold that noise; for \
+             smoother voxels lower dose: monte_carlo: relative_uncertainty",
+            100.0 * noise
+        );
+        Warning::new("monte-carlo-voxel-noise", text)
+    })
+}
+
+fn stopped_early(because: StopReason, histories: u64, limits: &Limits) -> Option<Warning> {
+    let text = match because {
+        StopReason::TargetReached => return None,
+        StopReason::HistoryLimit => {
+            format!("Monte Carlo ended after {histories} decays without a target reached")
+        }
+        StopReason::CallerFinished => format!(
+            "Monte Carlo ended at its time budget of {} s after {histories} decays: a rerun on \
+             another machine ends elsewhere",
+            limits.time_budget.unwrap_or_default().as_secs_f64()
+        ),
+    };
+    Some(Warning::new("monte-carlo-stopped", text))
 }
 
 /// Relative standard error of a region's mean from its voxels' as if they were independent: a few

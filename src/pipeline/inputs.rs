@@ -1,6 +1,7 @@
 //! The cycle's files as typed values, whatever their order.
 
 use super::PipelineError;
+use super::alignment::Alignment;
 use super::error::parked;
 use crate::dicom::read::{
     self, AdministrationReport, Ct, Emission, EmissionContext, Registration, Segmentation,
@@ -22,6 +23,8 @@ pub struct Inputs {
     pub structure_sets: Vec<StructureSet>,
     pub segmentations: Vec<Segmentation>,
     pub registrations: Vec<Registration>,
+    /// Registrations that were computed because no object says them; not inputs.
+    pub alignments: Vec<Alignment>,
     pub administrations: Vec<AdministrationReport>,
     /// Value maps are read with the images that they name; kept here to be referenced.
     pub value_maps: Vec<InputInstance>,
@@ -111,6 +114,7 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
         structure_sets: each(of(Role::StructureSet), "structure set", read::structure_set)?,
         segmentations: each(of(Role::Segmentation), "segmentation", read::segmentation)?,
         registrations: each(of(Role::Registration), "registration", read::registration)?,
+        alignments: Vec::new(),
         administrations: each(of(Role::Administration), "administration report", |path| {
             read::administration(path, zone)
         })?,

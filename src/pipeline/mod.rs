@@ -4,6 +4,10 @@
 //! objects in a folder. The order of the instances does not matter; every refusal says what to supply.
 
 mod activity;
+mod administered;
+mod alignment;
+pub mod course;
+mod ct_grid;
 mod curves;
 mod engine;
 mod error;
@@ -36,6 +40,8 @@ pub struct Request {
     /// Part 10 files of the cycle, in any order: emission images, CT, regions, registrations,
     /// value maps.
     pub inputs: Vec<PathBuf>,
+    /// Doses of the course's other cycles that were computed before, for the ledger.
+    pub earlier: Vec<course::RegionDose>,
     /// What intake has to say about how the inputs were chosen.
     pub notes: Vec<Warning>,
     pub cameras: Vec<CameraSettings>,
@@ -72,7 +78,9 @@ pub fn compute(
 ) -> Result<Outcome, PipelineError> {
     let at = |done, stage| progress(Progress { done, stage });
     at(0.0, "reading");
-    let inputs = inputs::read(&request.inputs, &request.zone)?;
+    let mut inputs = inputs::read(&request.inputs, &request.zone)?;
+    at(0.2, "registering");
+    inputs.alignments = alignment::align(&inputs, request)?;
     at(0.3, "quantifying");
     let images = activity::quantify(&inputs, request)?;
     at(0.4, "placing regions");
@@ -80,12 +88,17 @@ pub fn compute(
     at(0.6, "fitting curves");
     let curves = curves::fit(&images, &placed, request)?;
     at(0.7, "integrating voxels");
-    let tia = voxels::time_integrated_activity(&images, &placed, &curves);
-    let masses = voxels::masses(&inputs, &images, &placed, request)?;
+    let tia = voxels::time_integrated_activity(&inputs, &images, &placed, &curves, request)?;
+    let masses = voxels::masses(&inputs, &placed, &tia, request)?;
     at(0.75, "depositing energy");
-    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request)?;
+    let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");
+    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request, &simulating)?;
     let voxels = result::Voxels { tia, masses, dose };
-    let result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
+    let notes = administered::check(&inputs, request)?;
+    let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
+    at(0.85, "prescribing");
+    result.warnings.extend(notes);
+    course::prescribe(request, &mut result);
     at(0.9, "writing");
     // The study's own dates are copied, so ours are written in the zone that they are in.
     let zone = request.zone.to_offset(images[placed.reference].map.at);

@@ -1,6 +1,7 @@
 //! Every region on every time point's grid, and the time point whose grid carries the dose.
 
 use super::activity::TimePointImage;
+use super::ct_grid::{self, CtGrid};
 use super::error::parked;
 use super::inputs::Inputs;
 use super::space::{self, Space};
@@ -20,7 +21,8 @@ pub const REMAINDER: &str = "Remainder of body";
 pub struct PlacedRegion {
     pub name: String,
     pub anatomy: Option<Code>,
-    /// One for each time point, on that time point's grid.
+    /// One for each time point, on that time point's grid, and one more on the dose grid where that
+    /// is none of theirs.
     pub occupancy: Vec<Occupancy>,
     /// (structure set, ROI number) that it was drawn as.
     pub roi: Option<(usize, u32)>,
@@ -31,14 +33,27 @@ pub struct PlacedRegion {
 /// All regions in their places.
 #[derive(Debug)]
 pub struct Placed {
-    /// Index of the time point whose grid the dose is on.
+    /// Index of the time point whose distribution stands for the whole, and whose grid the dose is on
+    /// where it has none of its own.
     pub reference: usize,
+    /// Dose grid in the CT's frame, where protocol or plan ask for it.
+    pub dose_grid: Option<CtGrid>,
     pub regions: Vec<PlacedRegion>,
     /// Part of each voxel of the reference grid that belongs to each region, in their order.
     pub shares: Vec<Occupancy>,
-    /// CT of the reference time point in its space, with what maps its grid's points into the CT's.
+    /// CT of the reference time point, with what maps the dose grid's points into the CT's.
     pub ct: Option<(usize, Transform)>,
     pub warnings: Vec<Warning>,
+}
+
+impl Placed {
+    /// A region's occupancy on the dose grid.
+    pub fn on_dose_grid<'a>(&self, region: &'a PlacedRegion) -> &'a Occupancy {
+        match self.dose_grid {
+            Some(_) => &region.occupancy[region.occupancy.len() - 1],
+            None => &region.occupancy[self.reference],
+        }
+    }
 }
 
 /// A region as it was given.
@@ -62,11 +77,18 @@ pub fn place(
     request: &Request,
 ) -> Result<Placed, PipelineError> {
     let mut warnings = Vec::new();
-    let spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
+    let mut spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
     warn_of_shared_frames(inputs, &mut warnings);
+    warnings.extend(inputs.alignments.iter().map(super::alignment::Alignment::warning));
     let given = given(inputs, request, &mut warnings)?;
     let reference = reference(inputs, images, &spaces, &given)?;
-    let grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
+    let mut grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
+    let ct = ct_of(inputs, reference, &spaces[reference], grids[reference])?;
+    let dose_grid = ct_grid::of(inputs, request, ct.as_ref(), grids[reference])?;
+    if let Some(own) = &dose_grid {
+        spaces.push(Space::of_ct(&inputs.cts[own.ct]));
+        grids.push(&own.grid);
+    }
     let mut regions = Vec::new();
     for name in names_in_order(&given, &request.plan.parameters.regions.order) {
         let same_name: Vec<&Given> = given.iter().filter(|g| g.name == name).collect();
@@ -76,8 +98,35 @@ pub fn place(
         regions.push(remainder(&regions, &grids));
     }
     let shares = shares(&regions, reference, grids[reference]);
-    let ct = ct_of(inputs, reference, &spaces[reference], grids[reference])?;
-    Ok(Placed { reference, regions, shares, ct, warnings })
+    let in_ct_frame = |(index, to_ct)| match dose_grid {
+        Some(_) => (index, Transform::Identity),
+        None => (index, to_ct),
+    };
+    let ct = ct.map(in_ct_frame);
+    Ok(Placed { reference, dose_grid, regions, shares, ct, warnings })
+}
+
+/// Time points that some region cannot be carried to by frames of reference and registrations, each
+/// with the space that this region was drawn in.
+pub fn unreached(inputs: &Inputs, request: &Request) -> Result<Vec<(usize, Space)>, PipelineError> {
+    let given = given(inputs, request, &mut Vec::new())?;
+    let names = names_in_order(&given, &[]);
+    let mut found = Vec::new();
+    for (index, emission) in inputs.emissions.iter().enumerate() {
+        let to = Space::of(emission);
+        for &name in &names {
+            let mut drawn = given.iter().filter(|one| one.name == name);
+            let reached = drawn.try_fold(false, |reached, one| {
+                space::map(inputs, &to, &one.space).map(|map| reached || map.is_some())
+            })?;
+            let first = given.iter().find(|one| one.name == name);
+            if let Some(one) = first.filter(|_| !reached) {
+                found.push((index, one.space.clone()));
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// One frame of reference for scans of different days says that they are registered; that is rare
@@ -260,11 +309,7 @@ fn ct_of(
     let study = &inputs.emissions[emission].study.study;
     let mut best: Option<((bool, bool, f64), usize, Transform)> = None;
     for (index, ct) in inputs.cts.iter().enumerate() {
-        let ct_space = Space {
-            frame: ct.frame_of_reference.clone(),
-            series: vec![ct.series.clone()],
-            images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
-        };
+        let ct_space = Space::of_ct(ct);
         let Some(map) = space::map(inputs, space, &ct_space)? else { continue };
         let covered = coverage(grid, &ct.hu, &map);
         let rank = (map == Transform::Identity, ct.study.study == *study, covered);
@@ -314,7 +359,7 @@ fn place_one(
             return Err(PipelineError::Parked(format!(
                 "nothing says how region {name} lies in image series {}: their frames of reference \
                  (0020,0052) differ; send a Spatial Registration object, or the region drawn on that \
-                 series",
+                 series, or ask for `registration: {{ method: rigid }}` in the plan's settings",
                 space.series.first().map_or("", Uid::as_str)
             )));
         };

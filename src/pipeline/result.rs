@@ -1,6 +1,7 @@
 //! All stages' values as one result.
 
 use super::activity::TimePointImage;
+use super::alignment::Alignment;
 use super::curves::Curve;
 use super::engine::EngineDose;
 use super::inputs::Inputs;
@@ -9,15 +10,17 @@ use super::voxels::VoxelTia;
 use super::{PipelineError, Request};
 use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
 use crate::biology::dvh::statistics;
+use crate::dicom::Uid;
 use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
-use crate::quantity::{Gram, Gray, Seconds, Warning};
+use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Predecessor, RegionResult, Software,
-    StructureSetReference, TimePoint,
+    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult,
+    RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
 };
+use crate::uncertainty::{Budget, Chain, Outline, budget};
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};
 
@@ -37,11 +40,11 @@ pub fn assemble(
     voxels: Voxels,
 ) -> Result<CycleResult, PipelineError> {
     let reference = &inputs.emissions[placed.reference];
-    let frame_of_reference = reference.frame_of_reference.clone().ok_or_else(|| {
+    let (frame_of_reference, reference_series) = dose_frame(inputs, placed);
+    let frame_of_reference = frame_of_reference.cloned().ok_or_else(|| {
         PipelineError::Parked(format!(
-            "image series {} has no Frame of Reference UID (0020,0052), so a dose could not be placed \
-             on it; send the series with one",
-            reference.series
+            "image series {reference_series} has no Frame of Reference UID (0020,0052), so a dose could \
+             not be placed on it; send the series with one"
         ))
     })?;
     let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
@@ -57,7 +60,7 @@ pub fn assemble(
         })
         .collect();
     let warnings = warnings(inputs, images, placed, &voxels, request);
-    let Voxels { masses, dose, .. } = voxels;
+    let Voxels { masses, dose, tia } = voxels;
     Ok(CycleResult {
         software: software(request),
         protocol: request.plan.protocol.clone(),
@@ -74,18 +77,28 @@ pub fn assemble(
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
         frame_of_reference,
-        reference_series: reference.series.clone(),
+        reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
+        registrations: registrations(inputs),
         engine: EngineReport {
             name: dose.name,
-            chosen_because: format!("protocol {} or plan asks for it", request.plan.protocol),
+            chosen_because: dose.because,
             mass_source: masses.source,
             energy_per_decay_kev: dose.energy_per_decay_kev,
             histories: dose.histories,
+            relative_uncertainty: dose
+                .relative_uncertainty
+                .iter()
+                .flatten()
+                .copied()
+                .reduce(f64::max),
         },
         dose_gy: dose.gy,
+        dose_error_gy: dose.standard_error_gy,
+        maps: maps(tia),
         regions,
         warnings,
+        prescription: None,
         computed_at: request.computed_at,
     })
 }
@@ -113,9 +126,32 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
         .collect()
 }
 
+/// Frame of reference of the dose grid, and the series that it comes from.
+fn dose_frame<'a>(inputs: &'a Inputs, placed: &Placed) -> (Option<&'a Uid>, &'a Uid) {
+    let reference = &inputs.emissions[placed.reference];
+    match &placed.dose_grid {
+        Some(own) => (inputs.cts[own.ct].frame_of_reference.as_ref(), &inputs.cts[own.ct].series),
+        None => (reference.frame_of_reference.as_ref(), &reference.series),
+    }
+}
+
+/// What was registered here, for the Spatial Registration object.
+fn registrations(inputs: &Inputs) -> Vec<RegisteredSpace> {
+    let of = |alignment: &Alignment| RegisteredSpace {
+        registered_frame: alignment.registered_frame.clone(),
+        moving_frame: alignment.moving.frame.clone(),
+        moving_images: alignment.moving.images.clone(),
+        moving_to_registered: alignment.moving_to_registered.matrix(),
+        images: alignment.images,
+        correlation: alignment.correlation,
+        overlap: alignment.overlap,
+    };
+    inputs.alignments.iter().map(of).collect()
+}
+
 /// The structure set that most regions were drawn in, where it lies in the dose's frame.
 fn structure_set(inputs: &Inputs, placed: &Placed) -> Option<StructureSetReference> {
-    let frame = inputs.emissions[placed.reference].frame_of_reference.as_ref();
+    let (frame, _) = dose_frame(inputs, placed);
     let in_frame = |index: &usize| {
         inputs.structure_sets[*index].rois.iter().any(|r| r.frame_of_reference.as_ref() == frame)
     };
@@ -159,9 +195,9 @@ fn region_result(
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
     let occupancy = if region.is_remainder {
-        tissue(&region.occupancy[placed.reference], voxels)
+        tissue(placed.on_dose_grid(region), voxels)
     } else {
-        region.occupancy[placed.reference].clone()
+        placed.on_dose_grid(region).clone()
     };
     // Without a CT nothing says where the body ends: the remainder has activity but no mass.
     let has_mass = !region.is_remainder || placed.ct.is_some();
@@ -184,19 +220,27 @@ fn region_result(
         }
         _ => None,
     };
+    let volume = occupancy.volume(grid);
+    let known = known(
+        request,
+        (!region.is_remainder).then_some(volume),
+        curve,
+        images,
+        voxels.dose.relative_uncertainty[index],
+    );
+    let budget = budget(&known);
+    if curve.fit.is_some() {
+        warnings.extend(unknown_sources(&budget));
+    }
     RegionResult {
         name: region.name.clone(),
         number: index as u16 + 1,
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
-        volume: occupancy.volume(grid),
+        volume,
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
         activity: curve.activity.iter().map(|a| Some(*a)).collect(),
-        uncertainty: uncertainty(
-            curve,
-            images,
-            voxels.dose.relative_uncertainty[index],
-            &mut warnings,
-        ),
+        uncertainty: budget.absorbed_dose,
+        uncertainty_budget: curve.fit.is_some().then_some(budget),
         fit: curve.fit.clone(),
         occupancy,
         dose,
@@ -220,24 +264,66 @@ fn mass(occupancy: &Occupancy, masses: &VoxelMass) -> Gram {
     Gram::new(occupancy.iter().map(|(n, f)| f64::from(values[n]) * f64::from(f)).sum())
 }
 
-/// Of the mean dose: the curve's, the calibration's that all its points share, and the engine's own.
-fn uncertainty(
+/// How well a region's inputs are known: its outline, the calibration that all points share, its
+/// curve, and the engine's own.
+fn known(
+    request: &Request,
+    volume: Option<Millilitre>,
     curve: &Curve,
     images: &[TimePointImage],
     engine: Option<f64>,
-    warnings: &mut Vec<Warning>,
-) -> Option<f64> {
-    let fit = curve.fit.as_ref()?;
-    let scale = images.iter().filter_map(|image| image.map.relative_uncertainty).reduce(f64::max);
-    if scale.is_none() {
+) -> Chain {
+    let stated = &request.plan.parameters.uncertainty;
+    let mm = |value: &Option<crate::config::Sourced<f64>>| {
+        value.as_ref().map(|value| Millimetre::new(value.value))
+    };
+    let outline = || {
+        Some(Outline {
+            volume: volume?,
+            voxel: mm(&stated.outline_voxel_mm)?,
+            fwhm: mm(&stated.outline_fwhm_mm)?,
+        })
+    };
+    Chain {
+        outline: outline(),
+        emission_fwhm: mm(&stated.emission_fwhm_mm),
+        recovery: None,
+        calibration: images
+            .iter()
+            .filter_map(|image| image.map.relative_uncertainty)
+            .reduce(f64::max),
+        fit: curve.fit.as_ref().and_then(|fit| fit.relative_uncertainty),
+        dose: engine,
+    }
+}
+
+/// What the stated uncertainty does not hold, and how to have it held.
+fn unknown_sources(budget: &Budget) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if budget.unknown.contains(&"calibration") {
         warnings.push(Warning::new(
             "calibration-uncertainty-unknown",
-            "the images do not say how well their scale is known: the stated uncertainty is the curve's \
-             alone",
+            "the images do not say how well their scale is known: the stated uncertainty is without \
+             the calibration's",
         ));
     }
-    let own = scale.unwrap_or(0.0).hypot(engine.unwrap_or(0.0));
-    fit.relative_uncertainty.map(|u| u.hypot(own))
+    if budget.unknown.contains(&"volume") {
+        warnings.push(Warning::new(
+            "outline-uncertainty-unknown",
+            "the stated uncertainty is without the outline's: state `uncertainty: outline_voxel_mm, \
+             outline_fwhm_mm, emission_fwhm_mm` in the protocol or the plan's settings",
+        ));
+    }
+    warnings
+}
+
+/// Maps that are written beside the dose.
+fn maps(tia: super::voxels::VoxelTia) -> Vec<VoxelMap> {
+    let Some(own) = tia.own_curves else { return Vec::new() };
+    vec![
+        VoxelMap { kind: Kind::TimeIntegratedActivityMap, values: own.tia_mbq_h_per_ml },
+        VoxelMap { kind: Kind::EffectiveHalfLifeMap, values: own.half_life_h },
+    ]
 }
 
 fn warnings(

@@ -4,7 +4,7 @@
 use super::PipelineError;
 use super::inputs::Inputs;
 use crate::dicom::Uid;
-use crate::dicom::read::{Emission, MatrixKind, Registration};
+use crate::dicom::read::{Ct, Emission, MatrixKind, Registration};
 use crate::volume::Grid;
 use crate::volume::transform::{Affine, Deformation, Transform};
 
@@ -28,6 +28,14 @@ impl Space {
         }
     }
 
+    pub fn of_ct(ct: &Ct) -> Self {
+        Self {
+            frame: ct.frame_of_reference.clone(),
+            series: vec![ct.series.clone()],
+            images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
+        }
+    }
+
     /// Same coordinates: one frame of reference, or drawn on these very images (tools that invent a
     /// frame of reference still name the images).
     fn is(&self, other: &Self) -> bool {
@@ -47,7 +55,23 @@ pub fn map(inputs: &Inputs, to: &Space, from: &Space) -> Result<Option<Transform
             return Ok(Some(found));
         }
     }
-    Ok(None)
+    Ok(aligned(inputs, to).zip(aligned(inputs, from)).map(|(m_to, m_from)| {
+        // x_registered = M_to · x_to = M_from · x_from
+        Transform::Affine(m_to.then(&m_from.inverse()))
+    }))
+}
+
+/// What takes a space's points to the frame that all computed registrations have in common.
+fn aligned(inputs: &Inputs, space: &Space) -> Option<Affine> {
+    let registered = Space {
+        frame: Some(inputs.alignments.first()?.registered_frame.clone()),
+        ..Space::default()
+    };
+    if space.is(&registered) {
+        return Some(Affine::IDENTITY);
+    }
+    let found = inputs.alignments.iter().find(|alignment| space.is(&alignment.moving));
+    found.map(|alignment| alignment.moving_to_registered)
 }
 
 fn through(
@@ -162,6 +186,7 @@ mod tests {
             structure_sets: Vec::new(),
             segmentations: Vec::new(),
             registrations: vec![registration],
+            alignments: Vec::new(),
             administrations: Vec::new(),
             value_maps: Vec::new(),
         }

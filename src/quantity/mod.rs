@@ -59,6 +59,8 @@ units! {
     KiloElectronvolt, "keV";
     /// Mass density, g/cm³.
     GramPerMl, "g/mL";
+    /// Dose per administered activity, Gy/Bq.
+    GrayPerBecquerel, "Gy/Bq";
 }
 
 /// One electronvolt in joule (CODATA 2018, exact since 2019).
@@ -70,6 +72,35 @@ impl Becquerel {
     }
     pub const fn mbq(self) -> f64 {
         self.0 / 1e6
+    }
+    pub const fn from_gbq(gbq: f64) -> Self {
+        Self(gbq * 1e9)
+    }
+    pub const fn gbq(self) -> f64 {
+        self.0 / 1e9
+    }
+}
+
+impl GrayPerBecquerel {
+    pub const fn from_gy_per_gbq(coefficient: f64) -> Self {
+        Self(coefficient / 1e9)
+    }
+    pub const fn gy_per_gbq(self) -> f64 {
+        self.0 * 1e9
+    }
+}
+
+impl std::ops::Mul<Becquerel> for GrayPerBecquerel {
+    type Output = Gray;
+    fn mul(self, activity: Becquerel) -> Gray {
+        Gray(self.0 * activity.0)
+    }
+}
+
+impl std::ops::Div<GrayPerBecquerel> for Gray {
+    type Output = Becquerel;
+    fn div(self, coefficient: GrayPerBecquerel) -> Becquerel {
+        Becquerel(self.0 / coefficient.0)
     }
 }
 

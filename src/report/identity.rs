@@ -6,7 +6,7 @@ use crate::dicom::write::InstanceReference;
 use dicom_dictionary_std::uids;
 
 /// Everything that makes one result another one: inputs with their hashes in UID order,
-/// parameters, software, cycle, administration and the options of the report.
+/// parameters, software, cycle, administration, decays simulated and the options of the report.
 #[derive(Debug, Clone)]
 pub struct Identity {
     seed: Uid,
@@ -25,6 +25,8 @@ impl Identity {
         let predecessor =
             result.predecessor.as_ref().map_or("", |previous| previous.sop_instance.as_str());
         let options_text = format!("{options:?}");
+        // A simulation that a time budget ended differs from the next one in this alone.
+        let histories = result.engine.histories.map(|n| format!("{n} histories"));
         let mut parts = vec![
             result.software.name,
             result.software.version,
@@ -39,6 +41,7 @@ impl Identity {
             predecessor,
             &options_text,
         ];
+        parts.extend(histories.as_deref());
         parts.extend(inputs.iter().map(String::as_str));
         let seed = Uid::derived(&parts);
         let study =
@@ -56,9 +59,14 @@ impl Identity {
         self.part(match (kind, self.dose_bits) {
             (Kind::RtDose, DoseBits::Sixteen) => "rt-dose-16",
             (Kind::RtDose, DoseBits::ThirtyTwo) => "rt-dose-32",
+            (Kind::RtDoseError, DoseBits::Sixteen) => "rt-dose-error-16",
+            (Kind::RtDoseError, DoseBits::ThirtyTwo) => "rt-dose-error-32",
             (Kind::Segmentation, _) => "segmentation",
             (Kind::StructuredReport, _) => "structured-report",
             (Kind::StructureSet, _) => "structure-set",
+            (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
+            (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
+            (Kind::Registration, _) => "registration",
             (Kind::Json, _) => "json",
         })
     }
@@ -89,9 +97,13 @@ impl Identity {
 /// SOP class of a kind of result object.
 pub(super) fn sop_class(kind: Kind) -> Uid {
     let text = match kind {
-        Kind::RtDose => uids::RT_DOSE_STORAGE,
+        Kind::RtDose | Kind::RtDoseError => uids::RT_DOSE_STORAGE,
         Kind::Segmentation => uids::SEGMENTATION_STORAGE,
         Kind::StructureSet => uids::RT_STRUCTURE_SET_STORAGE,
+        Kind::TimeIntegratedActivityMap | Kind::EffectiveHalfLifeMap => {
+            uids::PARAMETRIC_MAP_STORAGE
+        }
+        Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

@@ -3,7 +3,7 @@
 
 use super::regions::RegionNumbers;
 use super::{CycleResult, RegionResult, TimePoint};
-use crate::kinetics::Fit;
+use crate::kinetics::{Covariance, Fit};
 use serde_json::{Value, json};
 
 /// The whole result as one object.
@@ -46,7 +46,7 @@ pub fn write(result: &CycleResult) -> Value {
         "frame_of_reference_uid": result.frame_of_reference,
         "engine": result.engine,
         "regions": result.regions.iter().map(|r| region(r, result)).collect::<Vec<_>>(),
-        "prescription": Value::Null,
+        "prescription": result.prescription.clone().unwrap_or(Value::Null),
         "warnings": result.warnings,
     })
 }
@@ -116,6 +116,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "bed_gy": numbers.bed.map(|b| b.value),
         "bed_assumptions": bed,
         "uncertainty": numbers.uncertainty,
+        "uncertainty_budget": region.uncertainty_budget,
         "warnings": numbers.warnings.iter().cloned().chain(numbers.missing()).collect::<Vec<_>>(),
     })
 }
@@ -141,8 +142,18 @@ fn fit_value(fit: &Fit) -> Value {
         "parameters": {
             "terms": terms,
             "relative_uncertainty": fit.relative_uncertainty,
+            "interpolated_fraction": fit.interpolated_fraction,
             "extrapolated_fraction": fit.extrapolated_fraction,
         },
         "candidates": candidates,
+        "covariance": fit.covariance.as_ref().map(covariance),
+        "checks": fit.checks,
+        "bias": fit.bias,
     })
+}
+
+/// Rows of ln |amplitude| and ln rate of each term in turn.
+fn covariance(covariance: &Covariance) -> Vec<Vec<f64>> {
+    let row = |r| (0..covariance.size()).map(|c| covariance.get(r, c)).collect();
+    (0..covariance.size()).map(row).collect()
 }

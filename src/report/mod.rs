@@ -9,7 +9,9 @@ mod axial;
 mod identity;
 pub mod json;
 mod modules;
+pub mod parametric_map;
 mod regions;
+pub mod registration;
 pub mod result;
 pub mod rt_dose;
 pub mod seg;
@@ -69,9 +71,14 @@ impl Default for ReportOptions {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     RtDose,
+    /// RT Dose of type ERROR beside a simulated dose.
+    RtDoseError,
     Segmentation,
     StructuredReport,
     StructureSet,
+    TimeIntegratedActivityMap,
+    EffectiveHalfLifeMap,
+    Registration,
     /// `results.json`, which is no DICOM object.
     Json,
 }
@@ -124,9 +131,23 @@ pub fn write_all(
         (Kind::Segmentation, "seg.dcm", seg::write(result, options)?),
         (Kind::StructuredReport, "sr.dcm", structured_report::write(result, options)?),
     ];
+    if let Some(error_gy) = &result.dose_error_gy {
+        let object = rt_dose::write_error(result, error_gy, options)?;
+        objects.push((Kind::RtDoseError, "rt-dose-error.dcm", object));
+    }
     if options.structure_set {
         let object = structure_set::write(result, options)?;
         objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
+    }
+    for map in &result.maps {
+        let name = match map.kind {
+            Kind::EffectiveHalfLifeMap => "effective-half-life.dcm",
+            _ => "time-integrated-activity.dcm",
+        };
+        objects.push((map.kind, name, parametric_map::write(result, map, options)?));
+    }
+    if let Some(object) = registration::write(result, options)? {
+        objects.push((Kind::Registration, "registration.dcm", object));
     }
     let mut written = Vec::new();
     for (kind, name, object) in objects {

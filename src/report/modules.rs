@@ -111,6 +111,10 @@ fn series_and_equipment(
         Kind::Segmentation => (1, "Regions"),
         Kind::StructuredReport | Kind::Json => (2, "Dosimetry report"),
         Kind::StructureSet => (3, "Structure set"),
+        Kind::RtDoseError => (4, "Standard error of dose"),
+        Kind::TimeIntegratedActivityMap => (5, "Time-integrated activity"),
+        Kind::EffectiveHalfLifeMap => (6, "Effective half-life"),
+        Kind::Registration => (7, "Registration"),
     };
     let description = format!("RPT {words} {} C{}", result.nuclide, result.cycle);
     let number = i64::from(options.first_series_number) + offset;

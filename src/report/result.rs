@@ -4,6 +4,7 @@ use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
+use crate::uncertainty::Budget;
 use crate::volume::{Occupancy, Volume};
 use jiff::Timestamp;
 
@@ -70,6 +71,8 @@ pub struct EngineReport {
     /// Energy deposited per decay, as used, keV.
     pub energy_per_decay_kev: f64,
     pub histories: Option<u64>,
+    /// Largest relative standard uncertainty (k = 1) that the engine itself adds to a region's mean dose.
+    pub relative_uncertainty: Option<f64>,
 }
 
 /// One region (or the remainder of the body) with all its numbers. `None`: could not be had, and
@@ -93,6 +96,8 @@ pub struct RegionResult {
     pub bed: Option<Bed>,
     /// Relative standard uncertainty of the mean dose, k = 1.
     pub uncertainty: Option<f64>,
+    /// Who contributes how much to it, and what is not known.
+    pub uncertainty_budget: Option<Budget>,
     pub warnings: Vec<Warning>,
 }
 
@@ -162,13 +167,44 @@ pub struct CycleResult {
     pub reference_series: Uid,
     /// RTSTRUCT whose ROIs the regions are, with each region's ROI number, where there is one.
     pub structure_set: Option<StructureSetReference>,
+    /// Spaces that were registered for this result; what was received is among the inputs.
+    pub registrations: Vec<RegisteredSpace>,
     /// Gy, on the dose grid.
     pub dose_gy: Volume<f32>,
+    /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
+    pub dose_error_gy: Option<Volume<f32>>,
+    /// Further quantities on the dose grid.
+    pub maps: Vec<VoxelMap>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
+    /// State of the course and the proposed activity, where the protocol has limits or a rule.
+    pub prescription: Option<serde_json::Value>,
     /// When the computation was made: the only number here that a rerun changes.
     pub computed_at: Timestamp,
+}
+
+/// One quantity a voxel beside the dose: time-integrated activity (MBq·h/ml) or effective half-life
+/// (h), by its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoxelMap {
+    pub kind: super::Kind,
+    pub values: Volume<f32>,
+}
+
+/// A space of images as it was registered for this result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegisteredSpace {
+    pub registered_frame: Uid,
+    /// `None`: the images have none and are named instead.
+    pub moving_frame: Option<Uid>,
+    pub moving_images: Vec<Uid>,
+    /// x_registered = M · x_moving, row-major, mm; rigid.
+    pub moving_to_registered: [[f64; 4]; 4],
+    /// What was compared: `CT` or `emission`.
+    pub images: &'static str,
+    pub correlation: f64,
+    pub overlap: f64,
 }
 
 /// The RTSTRUCT behind the regions.

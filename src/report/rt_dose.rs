@@ -2,7 +2,8 @@
 //!
 //! There is no RT Plan behind a radiopharmaceutical, so the dose is summed over a PLAN_OVERVIEW,
 //! the one defined term that asks for no plan. Stored value = dose / Dose Grid Scaling, where the
-//! scaling is the number that its own text parses to; the error is half a step at most.
+//! scaling is the number that its own text parses to; the error is half a step at most. Where the
+//! dose was simulated its standard error (k = 1) is a second object, of type ERROR.
 
 use super::axial::axial;
 use super::modules;
@@ -22,6 +23,27 @@ use dicom_dictionary_std::{tags, uids};
 /// Most bins of one DVH: keeps DVH Data below the 64 KiB of its length field.
 const MOST_DVH_BINS: usize = 1500;
 
+/// Dose Type (3004,0004).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DoseType {
+    Physical,
+    Error,
+}
+
+impl DoseType {
+    fn term(self) -> &'static str {
+        match self {
+            Self::Physical => "PHYSICAL",
+            Self::Error => "ERROR",
+        }
+    }
+
+    /// Pixel Representation: an error is two's complement, all else unsigned (C.8.8.3.4.6).
+    fn is_signed(self) -> bool {
+        self == Self::Error
+    }
+}
+
 /// The RT Dose object of a result.
 pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile, ReportError> {
     let identity = Identity::of(result, options);
@@ -31,13 +53,31 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
     let set = modules::shared(result, options, &identity, Kind::RtDose)
         .with(modules::input_references(result, &identity, &more))
         .with(image_plane(dose.grid(), &result.frame_of_reference)?)
-        .with(pixels(&dose, options.dose_bits)?)
-        .with(description(result))
+        .with(pixels(&dose, options.dose_bits, DoseType::Physical)?)
+        .with(description(result, DoseType::Physical))
         .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, structures.as_ref())]);
     let set = match (&result.structure_set, &structures) {
         (Some(link), Some(reference)) => set.with(dvh_module(&result.regions, link, reference)),
         _ => set,
     };
+    Ok(set.into_file()?)
+}
+
+/// The standard error (k = 1) of the result's dose, as an RT Dose of type ERROR.
+pub fn write_error(
+    result: &CycleResult,
+    error_gy: &Volume<f32>,
+    options: &ReportOptions,
+) -> Result<DicomFile, ReportError> {
+    let identity = Identity::of(result, options);
+    let error = axial(error_gy)?;
+    let more = [identity.reference(Kind::RtDose)];
+    let set = modules::shared(result, options, &identity, Kind::RtDoseError)
+        .with(modules::input_references(result, &identity, &more))
+        .with(image_plane(error.grid(), &result.frame_of_reference)?)
+        .with(pixels(&error, options.dose_bits, DoseType::Error)?)
+        .with(description(result, DoseType::Error))
+        .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, None)]);
     Ok(set.into_file()?)
 }
 
@@ -70,20 +110,23 @@ fn image_plane(grid: &Grid, frame_of_reference: &Uid) -> Result<DataSet, ReportE
 }
 
 /// Image Pixel, scaling and the stored values.
-fn pixels(dose: &Volume<f32>, bits: DoseBits) -> Result<DataSet, ReportError> {
+fn pixels(dose: &Volume<f32>, bits: DoseBits, dose_type: DoseType) -> Result<DataSet, ReportError> {
     let values = dose.as_slice();
     if let Some(voxel) = values.iter().position(|value| !value.is_finite()) {
         return Err(ReportError::DoseNotFinite(voxel));
     }
+    let signed = dose_type.is_signed();
     let (stored_bits, largest) = match bits {
-        DoseBits::Sixteen => (16u16, f64::from(u16::MAX)),
+        DoseBits::Sixteen if signed => (16u16, f64::from(i16::MAX)),
+        DoseBits::Sixteen => (16, f64::from(u16::MAX)),
+        DoseBits::ThirtyTwo if signed => (32, f64::from(i32::MAX)),
         DoseBits::ThirtyTwo => (32, f64::from(u32::MAX)),
     };
     let maximum = f64::from(values.iter().copied().fold(0.0f32, f32::max));
     // An empty map has no scale of its own: 1 Gy a step stores it as zeros.
     let scaling = decimal_string_not_below(maximum / largest).unwrap_or_else(|| "1".into());
     let step: f64 = scaling.parse().unwrap_or(1.0);
-    // Negative values are noise of a reconstruction; Pixel Representation is unsigned.
+    // Negative values are noise of a reconstruction; nothing below 0 is stored.
     let stored = values.iter().map(|&gy| (f64::from(gy).max(0.0) / step).round().min(largest));
     let bytes: Vec<u8> = match bits {
         DoseBits::Sixteen => stored.flat_map(|value| (value as u16).to_le_bytes()).collect(),
@@ -95,19 +138,23 @@ fn pixels(dose: &Volume<f32>, bits: DoseBits) -> Result<DataSet, ReportError> {
         .unsigned(tags::BITS_ALLOCATED, &[stored_bits])
         .unsigned(tags::BITS_STORED, &[stored_bits])
         .unsigned(tags::HIGH_BIT, &[stored_bits - 1])
-        .unsigned(tags::PIXEL_REPRESENTATION, &[0])
+        .unsigned(tags::PIXEL_REPRESENTATION, &[u16::from(signed)])
         .decimal_texts(tags::DOSE_GRID_SCALING, vec![scaling])
         .bytes(tags::PIXEL_DATA, VR::OW, bytes))
 }
 
 /// RT Dose module without geometry, General Image, RT Series.
-fn description(result: &CycleResult) -> DataSet {
+fn description(result: &CycleResult, dose_type: DoseType) -> DataSet {
     let warnings = match modules::warnings(result).len() {
         0 => String::new(),
         n => format!(", {n} warnings"),
     };
+    let what = match dose_type {
+        DoseType::Physical => "Absorbed dose",
+        DoseType::Error => "Standard error k=1",
+    };
     let comment = format!(
-        "Absorbed dose {} {} MBq C{}, {}{warnings}",
+        "{what} {} {} MBq C{}, {}{warnings}",
         result.nuclide,
         result.administered.mbq().round(),
         result.cycle,
@@ -123,7 +170,7 @@ fn description(result: &CycleResult) -> DataSet {
         .text(tags::IMAGE_COMMENTS, VR::LT, &modules::comments(result))
         .sequence(tags::SOURCE_IMAGE_SEQUENCE, sources.collect())
         .text(tags::DOSE_UNITS, VR::CS, "GY")
-        .text(tags::DOSE_TYPE, VR::CS, "PHYSICAL")
+        .text(tags::DOSE_TYPE, VR::CS, dose_type.term())
         .text(tags::SPATIAL_TRANSFORM_OF_DOSE, VR::CS, "NONE")
         .text(tags::DOSE_COMMENT, VR::LO, &comment)
         .text(tags::ENTITY_LONG_LABEL, VR::LO, &comment)
@@ -256,7 +303,7 @@ mod tests {
         });
         let dose = Volume::new(grid, values);
         for (bits, size) in [(DoseBits::Sixteen, 2), (DoseBits::ThirtyTwo, 4)] {
-            let set = pixels(&dose, bits).unwrap().into_inner();
+            let set = pixels(&dose, bits, DoseType::Physical).unwrap().into_inner();
             let step = set.get(tags::DOSE_GRID_SCALING).unwrap().to_float64().unwrap();
             let bytes = set.get(tags::PIXEL_DATA).unwrap().to_bytes().unwrap();
             for (chunk, &gy) in bytes.chunks(size).zip(dose.as_slice()) {
@@ -271,7 +318,7 @@ mod tests {
     fn a_dose_that_is_no_number_is_refused() {
         let grid = Grid::axial([1, 1, 2], [1.0; 3], [0.0; 3]).unwrap();
         let values = ndarray::Array3::from_shape_vec(grid.dim(), vec![1.0, f32::NAN]).unwrap();
-        let refused = pixels(&Volume::new(grid, values), DoseBits::ThirtyTwo);
+        let refused = pixels(&Volume::new(grid, values), DoseBits::ThirtyTwo, DoseType::Physical);
         assert!(matches!(refused, Err(ReportError::DoseNotFinite(1))));
     }
 }

@@ -107,6 +107,7 @@ mod tests {
             dose: None,
             bed: None,
             uncertainty: None,
+            uncertainty_budget: None,
             warnings: vec![],
         }
     }

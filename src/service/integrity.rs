@@ -43,11 +43,13 @@ pub enum Recomputed {
     Same { objects: usize },
     /// Something differs; says what.
     Different(String),
+    /// Another version of the program made it: nothing is wrong, and nothing can be compared.
+    OtherVersion(String),
     /// It could not be computed again; says why.
     NotComputed(String),
 }
 
-/// Jobs whose results can be computed again: done, by this version of the program.
+/// Jobs that have results, newest first.
 pub fn finished_jobs(archive: &dyn Archive) -> Result<Vec<Job>, ArchiveError> {
     let mut jobs = archive.jobs(u32::MAX)?;
     jobs.retain(|job| job.state == JobState::Done);
@@ -65,9 +67,7 @@ pub async fn recompute(
     let other = |why: String| Ok(Recomputed::NotComputed(why));
     match serde_json::from_str::<JobSpec>(&job.spec) {
         Ok(spec) if spec.software == SOFTWARE => {}
-        Ok(spec) => {
-            return other(format!("it was computed by {}, this is {SOFTWARE}", spec.software));
-        }
+        Ok(spec) => return Ok(Recomputed::OtherVersion(spec.software)),
         Err(error) => return other(format!("its order is not understood: {error}")),
     }
     let order = match prepare(archive, config.compute.memory_mb, job, folder.to_owned()) {

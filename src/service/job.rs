@@ -40,6 +40,9 @@ pub struct WorkOrder {
     pub output: PathBuf,
     /// SR of the result that this one supersedes.
     pub predecessor: Option<Uid>,
+    /// `results.json` of the course's other cycles, for its ledger.
+    #[serde(default)]
+    pub earlier: Vec<serde_json::Value>,
     /// When the job was made; a second attempt writes the same bytes as the first would have.
     pub computed_at: Timestamp,
     /// Address space of the worker, MiB.
@@ -123,6 +126,7 @@ impl JobSpec {
             completeness: self.work.completeness,
             predecessor,
             inputs,
+            earlier: Vec::new(),
             notes: self.work.notes.clone(),
             cameras: self.cameras.clone(),
             zone: SiteSettings { time_zone: self.time_zone.clone() }.zone(),
@@ -142,6 +146,7 @@ impl JobSpec {
             "radiopharmaceutical": plan.radiopharmaceutical,
             "nuclide": plan.nuclide.to_string(),
             "facts": plan.patient_facts,
+            "measured": plan.measured,
             "administered": cycle,
             "parameters": plan.parameters,
             "protocol": self.protocol_text,

@@ -147,7 +147,15 @@ pub async fn run(
     parts.spawn(async { ("node", serving.await) });
     let delivering = crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
     parts.spawn(async { ("delivery", delivering.await) });
-    let showing = crate::web::serve(web.0, service.clone(), shutdown.clone());
+    let viewer = match &config.web.viewer {
+        Some(viewer) => Some(listen("web.viewer", &viewer.listen).await?),
+        None => None,
+    };
+    if let Some((_, address)) = &viewer {
+        tracing::info!(%address, "the viewer is served");
+    }
+    let viewer = viewer.map(|(listener, _)| listener);
+    let showing = crate::web::serve(web.0, viewer, service.clone(), shutdown.clone());
     parts.spawn(async { ("web", showing.await) });
     let looking = intake::run(service.clone(), shutdown.clone());
     parts.spawn(async {

@@ -68,6 +68,10 @@ pub fn make_room(service: &Service, now: Timestamp) -> Result<usize, ArchiveErro
         {
             break;
         }
+        if service.board.get().patients_with_plans.as_ref() != Some(&patients) {
+            tracing::info!("plans changed; what may be deleted is looked at anew later");
+            break;
+        }
         let why = format!("older than {} days, confirmed elsewhere", settings.keep_days);
         if archive.delete(&study, &doomed, &why)? > 0 {
             studies += 1;

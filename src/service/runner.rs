@@ -193,7 +193,20 @@ pub(super) fn prepare(
     std::fs::create_dir_all(&output).map_err(|error| {
         attempt(format!("folder for the worker's results cannot be made: {error}"))
     })?;
-    Ok(WorkOrder { spec, files, output, predecessor, computed_at: job.created, memory_mb })
+    let earlier = earlier(archive, &spec).map_err(|error| attempt(error.to_string()))?;
+    let computed_at = job.created;
+    Ok(WorkOrder { spec, files, output, predecessor, earlier, computed_at, memory_mb })
+}
+
+/// Results of the cycles of the plan before this one.
+fn earlier(archive: &dyn Archive, spec: &JobSpec) -> Result<Vec<serde_json::Value>, ArchiveError> {
+    let Ok((plan, _)) = spec.plan() else { return Ok(Vec::new()) };
+    let mut results = Vec::new();
+    for cycle in plan.cycles.iter().filter(|cycle| cycle.number < spec.work.cycle) {
+        let note = archive.note(&results_note(&spec.work.course, cycle.number))?;
+        results.extend(note.and_then(|text| serde_json::from_str(&text).ok()));
+    }
+    Ok(results)
 }
 
 /// Finished jobs of one cycle of a course, newest first.

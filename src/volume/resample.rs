@@ -176,6 +176,85 @@ pub(crate) fn conserve_with(
     }
 }
 
+/// Mean of the source's values over each target voxel, as far as the source covers it, times the part
+/// covered; with it that part. For values that need no exact integral: on oblique grids the mean is
+/// over points, two or more to a source voxel along every axis, in one pass.
+pub(crate) fn average_with(
+    source: &Grid,
+    target: &Grid,
+    target_to_source: &Transform,
+    value: &(dyn Fn(usize) -> f64 + Sync),
+) -> (Array3<f64>, Array3<f64>) {
+    let map = IndexMap::new(source, target, target_to_source);
+    match map.separable() {
+        Some(axes) => conserve_parallel(source, target, axes, value),
+        None => average_oblique(source, target, &map, value),
+    }
+}
+
+fn average_oblique(
+    source: &Grid,
+    target: &Grid,
+    map: &IndexMap<'_>,
+    value: &(dyn Fn(usize) -> f64 + Sync),
+) -> (Array3<f64>, Array3<f64>) {
+    let points = points_along(source, target, map);
+    let [_, rows, columns] = target.shape();
+    let ratio = source.voxel_volume() / target.voxel_volume();
+    let mut values = Array3::<f64>::zeros(target.dim());
+    let mut covered = Array3::<f64>::zeros(target.dim());
+    let slabs = values.as_slice_mut().expect("standard").par_chunks_mut(rows * columns);
+    let covers = covered.as_slice_mut().expect("standard").par_chunks_mut(rows * columns);
+    slabs.zip(covers).enumerate().for_each(|(k, (slab, cover))| {
+        for (n, (out, part)) in slab.iter_mut().zip(cover).enumerate() {
+            let at = [(n % columns) as f64, (n / columns) as f64, k as f64];
+            let (mut sum, mut met) = (0.0, 0usize);
+            for point in &points {
+                let place = std::array::from_fn(|a| at[a] + point[a]);
+                if let Some(s) = map.source_index(place).and_then(|x| holder(source, x)) {
+                    sum += value(s);
+                    met += 1;
+                }
+            }
+            *part = met as f64 / points.len() as f64;
+            if met > 0 {
+                *out = sum / points.len() as f64 * map.source_voxels(at) * ratio;
+            }
+        }
+    });
+    (values, covered)
+}
+
+/// Points inside one target voxel, as offsets of its index: along each axis two to a source voxel
+/// that the axis passes.
+fn points_along(source: &Grid, target: &Grid, map: &IndexMap<'_>) -> Vec<[f64; 3]> {
+    let passed = |axis: usize| match map {
+        IndexMap::Linear { matrix, .. } => {
+            (0..3).map(|r| matrix[r][axis].abs()).fold(0.0, f64::max)
+        }
+        IndexMap::Curved { .. } => {
+            let finest = source.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
+            target.spacing_mm()[axis] / finest
+        }
+    };
+    grid_of_points(std::array::from_fn(|axis| 2.0 * passed(axis)))
+}
+
+/// Evenly spread offsets, at least `wanted` along each axis within the limits.
+fn grid_of_points(wanted: [f64; 3]) -> Vec<[f64; 3]> {
+    let counts = wanted.map(|n| (n.ceil() as usize).clamp(SUBSAMPLES_MIN, SUBSAMPLES_MAX));
+    let offset = |n: usize, count: usize| (n as f64 + 0.5) / count as f64 - 0.5;
+    let mut points = Vec::with_capacity(counts.iter().product());
+    for c in 0..counts[2] {
+        for b in 0..counts[1] {
+            for a in 0..counts[0] {
+                points.push([offset(a, counts[0]), offset(b, counts[1]), offset(c, counts[2])]);
+            }
+        }
+    }
+    points
+}
+
 /// One target voxel along one axis: first source index, overlap lengths in source voxels, and the
 /// part of the target voxel that the source covers.
 struct Overlap {
@@ -242,19 +321,7 @@ fn conserve_parallel(
 fn subsamples(source: &Grid, target: &Grid, map: &Transform) -> Vec<[f64; 3]> {
     let finest = source.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
     let stretch = map.as_affine().map_or(1.0, |a| a.determinant().cbrt());
-    let counts = target.spacing_mm().map(|s| {
-        ((2.0 * s * stretch / finest).ceil() as usize).clamp(SUBSAMPLES_MIN, SUBSAMPLES_MAX)
-    });
-    let offset = |n: usize, count: usize| (n as f64 + 0.5) / count as f64 - 0.5;
-    let mut points = Vec::with_capacity(counts.iter().product());
-    for c in 0..counts[2] {
-        for b in 0..counts[1] {
-            for a in 0..counts[0] {
-                points.push([offset(a, counts[0]), offset(b, counts[1]), offset(c, counts[2])]);
-            }
-        }
-    }
-    points
+    grid_of_points(target.spacing_mm().map(|s| 2.0 * s * stretch / finest))
 }
 
 /// The voxel that holds a fractional index.

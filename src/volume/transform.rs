@@ -95,6 +95,22 @@ impl Affine {
         Ok(affine)
     }
 
+    /// A shift by so many mm.
+    pub fn translation(shift_mm: [f64; 3]) -> Self {
+        Self { shift_mm, ..Self::IDENTITY }
+    }
+
+    /// Row-major 4×4 for column vectors in mm.
+    pub fn matrix(&self) -> [[f64; 4]; 4] {
+        let mut matrix = [[0.0, 0.0, 0.0, 1.0]; 4];
+        for (row, ([a, b, c], shift)) in
+            matrix.iter_mut().zip(self.linear.iter().zip(self.shift_mm))
+        {
+            *row = [*a, *b, *c, shift];
+        }
+        matrix
+    }
+
     /// As [`Affine::new`], and orthonormal to [`RIGID_TOLERANCE`] (type RIGID of (0070,030C)).
     pub fn rigid(matrix: [[f64; 4]; 4]) -> Result<Self, TransformError> {
         let affine = Self::new(matrix)?;

@@ -1,7 +1,8 @@
 //! The API: what the pages show, for scripts.
 
+use super::access::{Identity, record_access};
 use super::{Failure, Shared, ask};
-use crate::archive::{ArchiveError, Delivery, Job};
+use crate::archive::{ArchiveError, AuditEvent, Delivery, Job};
 use crate::dicom::Uid;
 use crate::intake::{CourseState, Waiting};
 use crate::report::Completeness;
@@ -107,10 +108,12 @@ pub(super) struct CycleQuery {
 /// `results.json` of a cycle (the newest that has one), as the computation wrote it.
 pub(super) async fn results(
     State(web): State<Shared>,
+    who: Identity,
     Path(course): Path<String>,
     Query(query): Query<CycleQuery>,
 ) -> Result<Response, Failure> {
     let state = known_course(&web, &course)?;
+    record_access(&web, &who, "result-accessed", Some(state.course.clone())).await?;
     let found = ask(&web, move |service| newest_results(service, &state, query.cycle)).await?;
     let Some((_, text)) = found else {
         return Err(Failure(StatusCode::NOT_FOUND, "no result yet for this course".into()));
@@ -141,14 +144,26 @@ pub(super) fn newest_results(
     Ok(None)
 }
 
+/// The newest lines of the audit trail.
+pub(super) async fn audit(State(web): State<Shared>) -> Result<Json<Vec<AuditEvent>>, Failure> {
+    Ok(Json(ask(&web, |service| service.archive.audit_trail(ROWS)).await?))
+}
+
+/// What can be asked here, OpenAPI 3.1.
+pub(super) async fn openapi(State(web): State<Shared>) -> Json<serde_json::Value> {
+    Json(web.description.get().cloned().unwrap_or_default())
+}
+
 /// One object as a Part 10 file.
 pub(super) async fn object(
     State(web): State<Shared>,
+    who: Identity,
     Path(uid): Path<String>,
 ) -> Result<Response, Failure> {
     let not_found = || Failure(StatusCode::NOT_FOUND, "no such object".into());
     let uid = Uid::parse(&uid).map_err(|_| not_found())?;
     let name = format!("attachment; filename=\"{uid}.dcm\"");
+    record_access(&web, &who, "instances-accessed", Some(uid.to_string())).await?;
     let path = ask(&web, move |service| service.archive.path(&uid)).await?;
     let file = tokio::fs::File::open(path).await.map_err(|_| not_found())?;
     let body = Body::from_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 16));

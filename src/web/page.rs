@@ -1,9 +1,11 @@
 //! The pages: what a person sees.
 
+use super::access::{Identity, Right, record_access};
 use super::api::{self, CycleQuery, JobRow};
 use super::plot::{Axes, Line, chart};
-use super::{Failure, Shared, ask};
+use super::{Failure, Shared, ask, sign};
 use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};
+use crate::config::credentials::sha256_hex;
 use crate::dicom::{Uid, visible};
 use crate::report::RESEARCH_MARK;
 use crate::report::warnings::{Grouped, grouped};
@@ -32,6 +34,7 @@ pub(super) fn environment() -> Environment<'static> {
         ("home.html", include_str!("templates/home.html")),
         ("course.html", include_str!("templates/course.html")),
         ("failure.html", include_str!("templates/failure.html")),
+        ("login.html", include_str!("templates/login.html")),
     ] {
         pages.add_template(name, text).expect("templates are checked by a test");
     }
@@ -89,6 +92,16 @@ fn render(web: &Shared, status: StatusCode, name: &str, context: Value) -> Respo
     }
 }
 
+/// What every page says of who looks at it.
+fn framed(who: &Identity, context: Value) -> Value {
+    context! { user => value(&who.name), csrf => value(&who.csrf), ..context }
+}
+
+/// The log-in, and why the last attempt failed.
+pub(super) fn login(web: &Shared, status: StatusCode, next: &str, why: Option<&str>) -> Response {
+    render(web, status, "login.html", context! { next => value(next), why => value(&why) })
+}
+
 fn value(of: &(impl Serialize + ?Sized)) -> Value {
     Value::from(Serde(of))
 }
@@ -112,7 +125,7 @@ pub(super) async fn style() -> Response {
 }
 
 /// Courses, what waits and why, jobs, deliveries.
-pub(super) async fn home(State(web): State<Shared>) -> Response {
+pub(super) async fn home(State(web): State<Shared>, who: Identity) -> Response {
     let asked =
         ask(&web, |service| Ok((api::job_rows(service)?, service.archive.deliveries(10_000)?)));
     let (jobs, deliveries) = match asked.await {
@@ -140,7 +153,7 @@ pub(super) async fn home(State(web): State<Shared>) -> Response {
         peers => value(&by_peer(&deliveries)),
         deliveries => value(&deliveries.iter().take(RECENT).collect::<Vec<_>>()),
     };
-    render(&web, StatusCode::OK, "home.html", page)
+    render(&web, StatusCode::OK, "home.html", framed(&who, page))
 }
 
 fn needs_a_person(job: &JobRow) -> bool {
@@ -185,6 +198,7 @@ struct ObjectLink {
 /// One course: result of a cycle, plots, objects, jobs.
 pub(super) async fn course(
     State(web): State<Shared>,
+    who: Identity,
     Path(course): Path<String>,
     Query(query): Query<CycleQuery>,
 ) -> Response {
@@ -199,15 +213,24 @@ pub(super) async fn course(
         jobs.retain(|job| job.course == owned.course);
         let cycle = result.as_ref().map(|(cycle, _)| *cycle);
         let objects = objects(service, &jobs, cycle)?;
-        Ok((result, jobs, objects))
+        let signature = match &result {
+            Some((cycle, text)) => sign::of_text(service, &owned.course, *cycle, text)?,
+            None => None,
+        };
+        Ok((result, jobs, objects, signature))
     });
-    let (result, jobs, objects) = match asked.await {
+    let answer = async {
+        record_access(&web, &who, "result-accessed", Some(state.course.clone())).await?;
+        asked.await
+    };
+    let (result, jobs, objects, signature) = match answer.await {
         Ok(answer) => answer,
         Err(fault) => return failure(&web, fault),
     };
     let waiting = web.service.board.get().decision.waiting;
     let of_course = |w: &&crate::intake::Waiting| w.course.as_deref() == Some(course.as_str());
     let cycle = result.as_ref().map(|(cycle, _)| *cycle).or(query.cycle);
+    let sha256 = result.as_ref().map(|(_, text)| sha256_hex(text.as_bytes()));
     let result: Option<serde_json::Value> =
         result.and_then(|(_, text)| serde_json::from_str(&text).ok());
     let warnings = result.as_ref().map(grouped).unwrap_or_default();
@@ -220,10 +243,13 @@ pub(super) async fn course(
         warnings => value(&warnings),
         notes => value(&result.as_ref().map(|result| notes(result, &warnings))),
         result => value(&result),
+        signature => value(&signature),
+        may_sign => who.may(Right::Sign) && who.csrf.is_some(),
+        sha256 => value(&sha256),
         objects => value(&objects),
         jobs => value(&jobs),
     };
-    render(&web, StatusCode::OK, "course.html", page)
+    render(&web, StatusCode::OK, "course.html", framed(&who, page))
 }
 
 /// For each region the numbers of the warnings that are about it, counted from 1.

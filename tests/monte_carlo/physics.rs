@@ -33,8 +33,8 @@ fn lu177_with_icrp107_photons() -> EmissionSpectrum {
 
 /// EGSnrc, ICRP 107 spectra, mGy/(MBq s): self 1.5 %, neighbour 3 %, diagonal 4 %, far 10 %.
 ///
-/// The corner voxel of 177Lu is given 20 %: two thirds photons, one third the rarest tail of the
-/// electrons, it hangs on the beta spectrum (docs/methods/monte-carlo.md).
+/// The corner voxel of 177Lu is given 20 %: there the published value's own statistics are 4 to 7 %
+/// (docs/methods/monte-carlo.md).
 #[test]
 fn voxel_s_values_are_those_of_egsnrc() {
     let classes = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 0, 0]];

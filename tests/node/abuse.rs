@@ -70,9 +70,17 @@ async fn only_known_titles_from_their_own_hosts_get_in() {
         assert_eq!(peer.echo().await, 0);
         peer.release().await;
     }
+    // The first of each reason has its line, the others are counted.
+    assert_eq!(node.archive.audited("association-refused").len(), 2);
+    node.shutdown.send(true).unwrap();
+    node.task.await.unwrap().unwrap();
     let refused = node.archive.audited("association-refused");
-    assert_eq!(refused.len(), 11);
     assert!(refused.iter().all(|line| line.actor == "127.0.0.1"), "no received text is kept");
+    let counts: Vec<&str> =
+        refused[2..].iter().filter_map(|line| line.outcome.split("; ").nth(1)).collect();
+    assert_eq!(counts.len(), 2, "{refused:?}");
+    assert!(counts.contains(&"3 times more within a minute"), "{counts:?}");
+    assert!(counts.contains(&"6 times more within a minute"), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,8 @@ pub fn patient() -> Limits {
 }
 
 pub fn peer(name: &str, ae_title: &str, host: &str, port: u16) -> Peer {
-    Peer { name: name.to_owned(), ae_title: ae_title.to_owned(), host: host.to_owned(), port }
+    let (name, ae_title, host) = (name.to_owned(), ae_title.to_owned(), host.to_owned());
+    Peer { name, ae_title, host, port, ..Peer::default() }
 }
 
 impl RunningNode {

@@ -7,7 +7,7 @@ import numpy
 import pydicom
 
 dataset = pydicom.dcmread(sys.argv[1])
-assert dataset.DoseUnits == "GY" and dataset.DoseType == "PHYSICAL"
+assert dataset.DoseUnits == "GY"
 assert dataset.FrameIncrementPointer == 0x3004000C
 dose = dataset.pixel_array.astype(numpy.float64) * float(dataset.DoseGridScaling)
 origin = numpy.array(dataset.ImagePositionPatient, float)
@@ -35,4 +35,14 @@ for item in dataset.get("DVHSequence", []):
             "mean": float(item.DVHMeanDose),
         }
     )
-json.dump({"reader": "pydicom", "voxels": voxels, "dvh": histograms}, sys.stdout)
+json.dump(
+    {
+        "reader": "pydicom",
+        "type": dataset.DoseType,
+        "pixel_representation": int(dataset.PixelRepresentation),
+        "series": dataset.SeriesInstanceUID,
+        "voxels": voxels,
+        "dvh": histograms,
+    },
+    sys.stdout,
+)

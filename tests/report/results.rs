@@ -7,8 +7,8 @@ use grayd::quantity::nuclide::Nuclide;
 use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
 use grayd::report::{
     Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport, InputInstance, Kind,
-    Predecessor, RegionResult, ReportOptions, Software, StructureSetReference, StudyIdentity,
-    TimePoint, write_all,
+    Predecessor, RegionResult, RegisteredSpace, ReportError, ReportOptions, Software,
+    StructureSetReference, StudyIdentity, TimePoint, VoxelMap, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,18 @@ use std::process::Command;
 
 /// Lines of dciodvfy that are normal for our objects, and why. Everything else is a fault.
 const NORMAL_LINES: &[(&str, &str)] = &[
+    (
+        "is only permitted to be empty when actually unknown",
+        "Laterality of a registration: it is asked for (2C), and no part of the body is meant",
+    ),
     ("= <PLAN_OVERVIEW>", "the validator's list of defined terms is older than the term"),
     ("</PlanOverviewSequence(300c,0116)", "the validator does not know the sequence"),
     ("</EntityLongLabel(3010,0038)>", "the validator's RT Dose module is older than the attribute"),
     ("Unrecognized defined term = <99RPT>", "the private coding scheme, declared in the document"),
+    (
+        "Unrecognized defined term = <QUANTITY>",
+        "of Parametric Maps; the validator's list has it not",
+    ),
     ("/CodingSchemeUID(0008,010c)[1]> - Unrecognized defined term", "its UID"),
 ];
 
@@ -101,6 +109,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
             provenance: "P".into(),
         }),
         uncertainty: Some(0.083),
+        uncertainty_budget: None,
         warnings: vec![],
     }
 }
@@ -172,6 +181,20 @@ fn result() -> CycleResult {
         time_points: time_points.collect(),
         frame_of_reference: uid("1.2.826.0.1.77"),
         reference_series: uid("1.2.826.0.1.1.11"),
+        registrations: vec![RegisteredSpace {
+            registered_frame: uid("1.2.826.0.1.77"),
+            moving_frame: Some(uid("1.2.826.0.1.78")),
+            moving_images: vec![uid("1.2.826.0.1.2.12.1")],
+            moving_to_registered: [
+                [0.0, -1.0, 0.0, 10.0],
+                [1.0, 0.0, 0.0, -20.5],
+                [0.0, 0.0, 1.0, 30.25],
+                [0.0, 0.0, 0.0, 1.0],
+            ],
+            images: "CT",
+            correlation: 0.98,
+            overlap: 0.93,
+        }],
         structure_set: Some(StructureSetReference {
             sop_instance: uid("1.2.826.0.1.1.30.1"),
             series: uid("1.2.826.0.1.1.30"),
@@ -179,12 +202,15 @@ fn result() -> CycleResult {
             roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
         }),
         dose_gy: dose_map(&grid),
+        dose_error_gy: None,
+        maps: Vec::new(),
         engine: EngineReport {
             name: "local",
             chosen_because: "stated in the plan".into(),
             mass_source: "CT density".into(),
             energy_per_decay_kev: 147.9,
             histories: None,
+            relative_uncertainty: None,
         },
         regions: vec![
             region(1, "Kidney Left", &grid, [5.0, 6.0, 3.0], 3.0),
@@ -195,6 +221,7 @@ fn result() -> CycleResult {
             "decay-factor-contradiction",
             "Decay Factor (0054,1321) contradicts the half-life; recomputed with the true one",
         )],
+        prescription: None,
         computed_at: "2026-03-09T12:00:00Z".parse().unwrap(),
     }
 }
@@ -231,7 +258,90 @@ fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal]
+    vec![result(), provisional, bare, coronal, simulated(), with_maps()]
+}
+
+/// A result of Monte Carlo, with a standard error of 3 % in every voxel.
+fn simulated() -> CycleResult {
+    let dose = dose_map(&grid());
+    let mut simulated = result();
+    simulated.engine.name = "monte-carlo";
+    simulated.engine.histories = Some(1_000_000);
+    simulated.dose_error_gy = Some(Volume::new(grid(), dose.values().mapv(|gy| 0.03 * gy)));
+    simulated
+}
+
+#[test]
+fn the_standard_error_of_a_simulated_dose_comes_back_as_an_rt_dose_of_type_error() {
+    let Some(python) = python_with("pydicom, numpy") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    for bits in [DoseBits::ThirtyTwo, DoseBits::Sixteen] {
+        let all = write_all(&simulated(), directory.path(), &options(bits)).unwrap();
+        let path = |kind| &all.iter().find(|written| written.kind == kind).unwrap().path;
+        let dose = script(&python, "dose_pydicom.py", &[path(Kind::RtDose)]);
+        let error = script(&python, "dose_pydicom.py", &[path(Kind::RtDoseError)]);
+        assert_eq!((&dose["type"], &dose["pixel_representation"]), (&"PHYSICAL".into(), &0.into()));
+        assert_eq!((&error["type"], &error["pixel_representation"]), (&"ERROR".into(), &1.into()));
+        assert_ne!(dose["series"], error["series"]);
+        let (doses, errors) =
+            (dose["voxels"].as_array().unwrap(), error["voxels"].as_array().unwrap());
+        assert_eq!(doses.len(), errors.len());
+        let step = if bits == DoseBits::ThirtyTwo { 1e-6 } else { 1e-3 };
+        for (dose, error) in doses.iter().zip(errors) {
+            let number = |voxel: &serde_json::Value, n: usize| voxel[n].as_f64().unwrap();
+            assert!((0..3).all(|n| number(dose, n) == number(error, n)));
+            assert!((number(error, 3) - 0.03 * number(dose, 3)).abs() < step, "{dose} {error}");
+        }
+    }
+    let plain = write_all(&result(), directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    assert!(plain.iter().all(|written| written.kind != Kind::RtDoseError));
+}
+
+/// Voxels that were fitted one by one.
+fn with_maps() -> CycleResult {
+    let mut result = result();
+    let map = |kind, factor: f32| {
+        let (grid, values) = (result.dose_gy.grid().clone(), result.dose_gy.values());
+        VoxelMap { kind, values: Volume::new(grid, values.mapv(|gy| gy * factor)) }
+    };
+    result.maps =
+        vec![map(Kind::TimeIntegratedActivityMap, 12.5), map(Kind::EffectiveHalfLifeMap, 4.0)];
+    result
+}
+
+#[test]
+fn highdicom_reads_the_parametric_maps_value_by_value() {
+    let Some(python) = python_with("highdicom") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let result = with_maps();
+    let all = write_all(&result, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    for (map, [quantity, unit]) in result
+        .maps
+        .iter()
+        .zip([["Time-integrated activity", "MBq.h/mL"], ["Effective half-life", "h"]])
+    {
+        let path = &all.iter().find(|w| w.kind == map.kind).unwrap().path;
+        let seen = script(&python, "map_highdicom.py", &[path]);
+        assert_eq!((&seen["quantity"], &seen["unit"]), (&quantity.into(), &unit.into()));
+        assert_eq!(seen["shape"], serde_json::json!(map.values.grid().shape()));
+        for probe in seen["probes"].as_array().unwrap() {
+            let at = [0, 1, 2].map(|c| probe["lps_mm"][c].as_f64().unwrap());
+            let [i, j, k] = map.values.grid().lps_to_voxel(at).map(|v| v.round() as usize);
+            let value = probe["value"].as_f64().unwrap();
+            assert_eq!(value as f32, map.values.values()[[k, j, i]]);
+        }
+        let sum: f64 = map.values.as_slice().iter().map(|v| f64::from(*v)).sum();
+        assert!((seen["sum"].as_f64().unwrap() / sum - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_map_that_is_no_number_somewhere_is_refused() {
+    let mut broken = with_maps();
+    broken.maps[1].values.values_mut()[[1, 2, 3]] = f32::NAN;
+    let directory = tempfile::tempdir().unwrap();
+    let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap_err();
+    assert!(matches!(refused, ReportError::DoseNotFinite(_)), "{refused}");
 }
 
 #[test]
@@ -465,7 +575,9 @@ fn every_object_carries_warnings_and_the_research_mark() {
         let bytes = std::fs::read(&object.path).unwrap();
         let holds = |text: &str| bytes.windows(text.len()).any(|w| w == text.as_bytes());
         assert!(holds("Research software. Not a medical device."), "{:?}", object.kind);
-        assert!(holds("decay-factor-contradiction"), "{:?}", object.kind);
+        // A registration holds no number that came from the images' values.
+        let has_values = object.kind != Kind::Registration;
+        assert!(!has_values || holds("decay-factor-contradiction"), "{:?}", object.kind);
     }
 }
 

@@ -120,11 +120,21 @@ pub const CALLING_AE: &str = "TESTSCU";
 impl Site {
     /// Starts a node whose configuration ends in `more` (YAML).
     pub fn start(more: &str) -> Self {
+        Self::start_web_with("", more)
+    }
+
+    /// The same with more keys of `web:`, as they stand in a YAML flow map.
+    pub fn start_web(web: &str) -> Self {
+        Self::start_web_with(web, "")
+    }
+
+    pub fn start_web_with(web: &str, more: &str) -> Self {
+        let comma = if web.is_empty() { "" } else { ", " };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("plans")).unwrap();
         let config = format!(
             "node: {{ ae_title: GRAYD, listen: \"127.0.0.1:0\" }}\n\
-             web: {{ listen: \"127.0.0.1:0\" }}\n\
+             web: {{ listen: \"127.0.0.1:0\"{comma}{web} }}\n\
              storage: {{ directory: store, reserve_mb: 64 }}\n\
              plans: plans\n{more}\n"
         );
@@ -187,6 +197,19 @@ impl Site {
             .is_ok_and(|status| status.success())
     }
 
+    /// Sends every DICOM file below a folder.
+    pub fn dcmsend_folder(&self, folder: &Path) -> bool {
+        Command::new("dcmsend")
+            .args(["-aet", CALLING_AE, "-aec", "GRAYD", "--no-halt", "--scan-directories"])
+            .args(["--recurse", "127.0.0.1"])
+            .arg(self.dicom.port().to_string())
+            .arg(folder)
+            .env("TCP_NODELAY", "1")
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
     pub fn echo(&self) -> bool {
         Command::new("echoscu")
             .args(["-aet", CALLING_AE, "-aec", "GRAYD", "127.0.0.1"])
@@ -228,15 +251,27 @@ pub struct Orthanc {
     pub http: SocketAddr,
 }
 
+/// Where Debian puts Orthanc's DICOMweb plugin.
+const DICOMWEB_PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
 impl Orthanc {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With its DICOMweb plugin, where that is installed.
+    pub fn start_with_dicomweb() -> Option<Self> {
+        Path::new(DICOMWEB_PLUGIN).exists().then(|| Self::start_with(&[DICOMWEB_PLUGIN]))
+    }
+
+    fn start_with(plugins: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (dicom_port, http_port) = (free_port(), free_port());
         let config = serde_json::json!({
             "Name": "PACS", "StorageDirectory": folder.path().join("db"),
             "IndexDirectory": folder.path().join("db"), "DicomAet": "ORTHANC",
             "DicomPort": dicom_port, "HttpPort": http_port, "RemoteAccessAllowed": false,
-            "AuthenticationEnabled": false, "Plugins": [],
+            "AuthenticationEnabled": false, "Plugins": plugins,
             "DicomModalities": { "grayd": ["GRAYD", "127.0.0.1", 1] }
         });
         let file = folder.path().join("orthanc.json");

@@ -1,5 +1,5 @@
 //! Every disk operation that a promise rests on, in one place, so that a test can make the n-th
-//! one fail.
+//! one fail, or cut the power before it.
 
 use super::ArchiveError;
 use crate::archive::Space;
@@ -15,25 +15,36 @@ pub(super) struct Disk {
     pub(super) faults: std::sync::Arc<super::tests::Faults>,
 }
 
+/// What is about to be done.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests look at what is done"))]
+pub(super) enum Operation<'a> {
+    SyncData(&'a File),
+    SyncDirectory(&'a Path),
+    Commit,
+    /// One that makes nothing durable.
+    Other,
+}
+
 impl Disk {
     #[cfg(test)]
-    fn fault(&self) -> Result<()> {
-        self.faults.strike()
+    fn fault(&self, operation: Operation<'_>) -> Result<()> {
+        self.faults.strike(operation)
     }
 
     #[cfg(not(test))]
-    fn fault(&self) -> Result<()> {
+    fn fault(&self, _: Operation<'_>) -> Result<()> {
         Ok(())
     }
 
     /// A new file that nobody else may read; fails where the name is taken.
     pub(super) fn create_new(&self, path: &Path) -> Result<File> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
     }
 
     pub(super) fn write(&self, file: &mut File, bytes: &[u8]) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         file.write_all(bytes)
     }
 
@@ -55,34 +66,34 @@ impl Disk {
     /// Data and length on the disk. An error means that this file's bytes are lost: the kernel
     /// forgets which pages failed, so a second try may succeed without having written them.
     pub(super) fn sync_data(&self, file: &File) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::SyncData(file))?;
         file.sync_data()
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         std::fs::rename(from, to)
     }
 
     /// Names in the directory on the disk.
     pub(super) fn sync_directory(&self, path: &Path) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::SyncDirectory(path))?;
         File::open(path)?.sync_all()
     }
 
     pub(super) fn make_directory(&self, path: &Path) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
     pub(super) fn remove(&self, path: &Path) -> Result<()> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         std::fs::remove_file(path)
     }
 
     /// The moment at which the index commits.
     pub(super) fn before_commit(&self) -> Result<()> {
-        self.fault()
+        self.fault(Operation::Commit)
     }
 
     /// Bytes that this process may still write.
@@ -91,7 +102,7 @@ impl Disk {
     }
 
     pub(super) fn space(&self, directory: &Path) -> Result<Space> {
-        self.fault()?;
+        self.fault(Operation::Other)?;
         let space = rustix::fs::statvfs(directory)?;
         let taken = space.f_blocks.saturating_sub(space.f_bfree);
         Ok(Space {

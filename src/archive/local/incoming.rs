@@ -4,8 +4,8 @@ use super::instances::{self, Met};
 use super::part10::{self, Meta};
 use super::{ArchiveError, Store, audit, now};
 use crate::archive::{Arrival, AuditEvent, Incoming, Instance, Receipt};
-use crate::dicom::InstanceHeader;
 use crate::dicom::header::HeaderError;
+use crate::dicom::{InstanceHeader, Uid};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -42,6 +42,8 @@ pub(super) struct Receiving {
     begun: u64,
     hash: Sha256,
     in_place: bool,
+    /// The only study that the instance may be of.
+    study: Option<Uid>,
 }
 
 impl Drop for Receiving {
@@ -83,6 +85,7 @@ impl Receiving {
             begun: 0,
             hash: Sha256::new(),
             in_place: false,
+            study: None,
         };
         let head = part10::encode(&this.meta);
         this.append(&head)?;
@@ -132,6 +135,10 @@ impl Receiving {
                     "{name} is {found}, the command said {announced}; have the sender correct it"
                 )));
             }
+        }
+        if self.study.as_ref().is_some_and(|study| *study != header.study) {
+            let reason = "Study Instance UID (0020,000D) is not that of the address stored to";
+            return Err(ArchiveError::Mismatch(reason.into()));
         }
         Ok(header)
     }
@@ -259,6 +266,11 @@ impl Incoming for Receiving {
             self.begun = written;
         }
         self.hash.update(data);
+        Ok(())
+    }
+
+    fn expect_study(&mut self, study: Uid) -> Result<(), ArchiveError> {
+        self.study = Some(study);
         Ok(())
     }
 

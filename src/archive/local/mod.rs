@@ -21,6 +21,7 @@ mod index;
 mod instances;
 mod part10;
 mod purge;
+mod query;
 mod queue;
 mod reconcile;
 mod schema;
@@ -33,7 +34,8 @@ pub use reconcile::data_set_sha256;
 
 use super::{
     Archive, ArchiveError, Arrival, AuditCheck, AuditEvent, AuditHead, Delivery, DeliveryEnd,
-    Incoming, Instance, InstanceFilter, Job, JobEnd, Scrubbed, Space, StorageSettings,
+    Incoming, Instance, InstanceFilter, Job, JobEnd, Match, Query, Scrubbed, Space,
+    StorageSettings,
 };
 use crate::dicom::Uid;
 use disk::Disk;
@@ -263,6 +265,10 @@ impl Archive for LocalArchive {
 
     fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
         self.store.index.read("find instances", |index| instances::find(index, filter))
+    }
+
+    fn query(&self, query: &Query) -> Result<Vec<Match>, ArchiveError> {
+        self.store.index.read("answer query", |index| query::answer(index, query))
     }
 
     fn path(&self, sop_instance: &Uid) -> Result<PathBuf, ArchiveError> {

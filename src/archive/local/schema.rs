@@ -1,12 +1,16 @@
 //! Tables of the index, its version, and what happens to one that is damaged.
 
 use super::{ArchiveError, Layout};
-use rusqlite::{Connection, ErrorCode};
+use crate::dicom::InstanceHeader;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, ErrorCode, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Version of the tables below.
-pub(super) const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 2;
+/// The one before, which had no `series`.
+const WITHOUT_SERIES: i64 = 1;
 /// How long a lock on the index is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -81,6 +85,40 @@ CREATE TABLE notes (
 ) STRICT;
 ";
 
+/// One row a series, which queries are answered from. Triggers keep it, so that no way to change
+/// `instances` can forget it.
+const SERIES: &str = "
+CREATE TABLE series (
+    study TEXT NOT NULL,
+    series TEXT NOT NULL,
+    patient_id TEXT NOT NULL,
+    study_date TEXT,
+    header TEXT NOT NULL,
+    instances INTEGER NOT NULL,
+    PRIMARY KEY (study, series)
+) STRICT;
+CREATE INDEX series_by_uid ON series (series);
+CREATE INDEX series_by_patient ON series (patient_id);
+CREATE INDEX series_by_date ON series (study_date);
+CREATE TRIGGER series_gains AFTER INSERT ON instances WHEN NEW.missing = 0 BEGIN
+    INSERT INTO series (study, series, patient_id, study_date, header, instances)
+    VALUES (NEW.study, NEW.series, NEW.patient_id, NEW.header ->> '$.study_date', NEW.header, 1)
+    ON CONFLICT (study, series) DO UPDATE SET instances = instances + 1;
+END;
+CREATE TRIGGER series_loses AFTER DELETE ON instances WHEN OLD.missing = 0 BEGIN
+    UPDATE series SET instances = instances - 1 WHERE study = OLD.study AND series = OLD.series;
+    DELETE FROM series WHERE study = OLD.study AND series = OLD.series AND instances = 0;
+END;
+CREATE TRIGGER series_misses AFTER UPDATE OF missing ON instances
+WHEN NEW.missing <> OLD.missing BEGIN
+    INSERT INTO series (study, series, patient_id, study_date, header, instances)
+    VALUES (NEW.study, NEW.series, NEW.patient_id, NEW.header ->> '$.study_date', NEW.header,
+            CASE NEW.missing WHEN 0 THEN 1 ELSE -1 END)
+    ON CONFLICT (study, series) DO UPDATE SET instances = instances + excluded.instances;
+    DELETE FROM series WHERE study = NEW.study AND series = NEW.series AND instances <= 0;
+END;
+";
+
 /// Tables that objects cannot restore; taken over from a damaged index as far as they can be read.
 const SALVAGED: [&str; 5] = ["jobs", "job_results", "deliveries", "audit", "notes"];
 
@@ -122,6 +160,8 @@ pub(super) fn check_version(index: &Connection) -> Result<(), ArchiveError> {
 enum Condition {
     Sound,
     Empty,
+    /// Of the version before this one, to be brought up to date.
+    WithoutSeries,
     Damaged,
 }
 
@@ -165,6 +205,7 @@ pub(super) fn prepare(layout: &Layout) -> Result<Prepared, ArchiveError> {
     match condition(&path)? {
         Condition::Sound => Ok(Prepared::Sound),
         Condition::Empty => create(&path).map(|()| Prepared::Made),
+        Condition::WithoutSeries => add_series(layout).map(|()| Prepared::Sound),
         Condition::Damaged => {
             let aside = set_aside(layout, "damaged")?;
             create(&path)?;
@@ -188,6 +229,7 @@ fn condition(path: &Path) -> Result<Condition, ArchiveError> {
         }
         Ok((0, 0, _)) => Ok(Condition::Empty),
         Ok((SCHEMA, _, report)) if report == "ok" => Ok(Condition::Sound),
+        Ok((WITHOUT_SERIES, _, report)) if report == "ok" => Ok(Condition::WithoutSeries),
         Ok(_) => Ok(Condition::Damaged),
         Err(error) => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Condition::Damaged),
@@ -202,10 +244,53 @@ fn create(path: &Path) -> Result<(), ArchiveError> {
         .transaction()
         .and_then(|transaction| {
             transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(SERIES)?;
             transaction.pragma_update(None, "user_version", SCHEMA)?;
             transaction.commit()
         })
         .map_err(failed("make tables"))
+}
+
+/// Brings an index of version 1 up to date, in one transaction. What the series' rows did not hold
+/// then is read from one object of each; one that cannot be read leaves its row as it was.
+fn add_series(layout: &Layout) -> Result<(), ArchiveError> {
+    let mut index = connect(&layout.index())?;
+    let migrated = index.transaction().and_then(|transaction| {
+        transaction.execute_batch(SERIES)?;
+        transaction.execute_batch(
+            "INSERT INTO series (study, series, patient_id, study_date, header, instances) \
+             SELECT study, series, patient_id, header ->> '$.study_date', header, count(*) \
+             FROM instances WHERE missing = 0 GROUP BY study, series",
+        )?;
+        refresh_headers(&transaction, layout)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        transaction.commit()
+    });
+    migrated.map_err(failed("bring the index up to date"))
+}
+
+fn refresh_headers(index: &Connection, layout: &Layout) -> rusqlite::Result<()> {
+    let rows: Vec<(i64, String, String)> = index
+        .prepare(
+            "SELECT series.rowid, series.header, min(instances.sha256) FROM series \
+             JOIN instances USING (study, series) WHERE missing = 0 GROUP BY series.rowid",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (row, header, sha256) in rows {
+        // Only texts are taken, which no time zone changes.
+        let read = InstanceHeader::read(&layout.object(&sha256), &TimeZone::UTC);
+        let (Ok(read), Ok(mut kept)) = (read, serde_json::from_str::<InstanceHeader>(&header))
+        else {
+            continue;
+        };
+        kept.series_tags = read.series_tags;
+        if let Ok(header) = serde_json::to_string(&kept) {
+            index
+                .execute("UPDATE series SET header = ?2 WHERE rowid = ?1", params![row, header])?;
+        }
+    }
+    Ok(())
 }
 
 /// Renames an index and its log to names that are free and say why.

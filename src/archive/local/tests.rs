@@ -6,20 +6,24 @@ use rusqlite::Connection;
 use std::io::{Error, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
+mod power;
+
+/// Is told each disk operation before it is done.
+type Watcher = Box<dyn FnMut(super::disk::Operation<'_>) + Send>;
+
 /// Makes the n-th disk operation from now fail once, with an error code.
+#[derive(Default)]
 pub(in crate::archive) struct Faults {
     countdown: AtomicI64,
     code: AtomicI32,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self { countdown: AtomicI64::new(0), code: AtomicI32::new(0) }
-    }
+    watcher: std::sync::Mutex<Option<Watcher>>,
 }
 
 impl Faults {
-    pub(in crate::archive) fn strike(&self) -> std::io::Result<()> {
+    pub(super) fn strike(&self, operation: super::disk::Operation<'_>) -> std::io::Result<()> {
+        if let Some(watcher) = self.watcher.lock().unwrap().as_mut() {
+            watcher(operation);
+        }
         if self.countdown.load(Ordering::SeqCst) > 0
             && self.countdown.fetch_sub(1, Ordering::SeqCst) == 1
         {
@@ -230,6 +234,39 @@ fn a_missing_or_damaged_index_is_rebuilt_from_the_objects() {
 }
 
 #[test]
+fn a_log_of_the_index_that_was_cut_or_lost_costs_no_instance() {
+    for keep in [0, 1, 2] {
+        let directory = fast_directory();
+        let archive = open(directory.path());
+        for n in 0..20 {
+            put(&archive, n, 0).unwrap();
+        }
+        let before = all(&archive);
+        // As a crash leaves it, since a sound end would empty the log first: the files are copied
+        // under the open archive, the log in part.
+        let crashed = fast_directory();
+        for file in files(directory.path()) {
+            let to = crashed.path().join(file.strip_prefix(directory.path()).unwrap());
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(&file, to).unwrap();
+        }
+        std::fs::remove_file(crashed.path().join("index.sqlite-shm")).unwrap();
+        let log = crashed.path().join("index.sqlite-wal");
+        let length = std::fs::metadata(&log).unwrap().len();
+        assert!(length > 100_000, "the log holds the rows");
+        std::fs::File::options()
+            .write(true)
+            .open(&log)
+            .unwrap()
+            .set_len(length * keep / 2)
+            .unwrap();
+        let again = open(crashed.path());
+        assert_eq!(all(&again), before, "{keep} halves of the log are left");
+        assert!(again.audit_is_intact().unwrap());
+    }
+}
+
+#[test]
 fn jobs_notes_and_audit_are_taken_over_from_a_damaged_index() {
     let directory = tempfile::tempdir().unwrap();
     let archive = open(directory.path());
@@ -262,19 +299,51 @@ fn an_index_of_a_newer_version_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let path = directory.path().join("index.sqlite");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     for result in [
         LocalArchive::open(&settings(directory.path()), TimeZone::UTC),
         LocalArchive::attach(&settings(directory.path()), TimeZone::UTC),
     ] {
         let error = result.err().unwrap();
-        assert!(matches!(error, ArchiveError::NewerSchema { found: 2, known: 1 }), "{error}");
+        assert!(matches!(error, ArchiveError::NewerSchema { found: 3, known: 2 }), "{error}");
     }
     let version: i64 = Connection::open(&path)
         .unwrap()
         .pragma_query_value(None, "user_version", |r| r.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
+}
+
+#[test]
+fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path());
+    for (sop, series) in [("1.1", "1.2.9.1"), ("1.2", "1.2.9.1"), ("1.3", "1.2.9.2")] {
+        store(&archive, arrival(sop, "CAM"), &slice(sop, series, 0.0, 0)).unwrap();
+    }
+    let query = Query {
+        level: crate::archive::query::QueryLevel::Series,
+        conditions: Vec::new(),
+        limit: usize::MAX,
+    };
+    let before = archive.query(&query).unwrap();
+    assert_eq!(before.iter().map(|found| found.instances).collect::<Vec<_>>(), [2, 1]);
+    drop(archive);
+    let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
+    index
+        .execute_batch(
+            "DROP TABLE series; DROP TRIGGER series_gains; DROP TRIGGER series_loses; \
+             DROP TRIGGER series_misses; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(index);
+    let archive = open(directory.path());
+    let series = |found: &[Match]| -> Vec<(Uid, u64)> {
+        found.iter().map(|found| (found.header.series.clone(), found.instances)).collect()
+    };
+    assert_eq!(series(&archive.query(&query).unwrap()), series(&before));
+    store(&archive, arrival("1.4", "CAM"), &slice("1.4", "1.2.9.2", 1.0, 0)).unwrap();
+    assert_eq!(archive.query(&query).unwrap()[1].instances, 2);
 }
 
 #[test]

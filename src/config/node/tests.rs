@@ -79,7 +79,8 @@ protocols: nowhere
 ";
     let faults = read(text).unwrap_err();
     let expected = [
-        "grayd.yaml:6:8: unknown key `lisen`; known here are `listen`, `hosts`",
+        "grayd.yaml:6:8: unknown key `lisen`; known here are `listen`, `hosts`, `users`, `tls`, \
+         `behind_proxy`, `sessions`, `cors`, `viewer`",
         "grayd.yaml:8:60: `70000` stands here; write a whole number from 0 to 65535",
         "grayd.yaml:4:11: `everywhere` is no address; write it like `127.0.0.1:11112`",
         "grayd.yaml:3:13: `MUCH TOO LONG A TITLE` is no AE title; write 1 to 16 ASCII characters, \

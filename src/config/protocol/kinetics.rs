@@ -1,6 +1,7 @@
 //! `kinetics:` from activities to time-integrated activity.
 
 use super::{Check, Section, Sourced};
+use crate::kinetics::{CurveLibrary, TrapezoidStart, TrapezoidTail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,16 +15,61 @@ pub enum KineticsMethod {
     SelectByAicc,
     MonoExponential,
     BiExponential,
+    TriExponential,
+    UptakeClearance,
+    /// Straight lines between the points, see [`Trapezoid`].
+    Trapezoid,
+    /// A sum of many decays with amplitudes of 0 or more.
+    Spectral,
     /// One measured point and a stated effective half-life.
     SingleTimePoint,
+    /// One measured point, integral = A(t) · 2t / ln 2.
+    TwoTimes,
+    /// One measured point and the curves of other patients, see [`Kinetics::library`].
+    CurveLibrary,
     /// Physical decay alone after the measured point.
     PhysicalOnly,
+}
+
+/// Where the curve of a voxel comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoxelKinetics {
+    /// Its region's curve, scaled by the voxel's part of the region's activity.
+    #[default]
+    RegionCurve,
+    /// A mono-exponential of its own; needs registered time points.
+    VoxelFit,
+}
+
+/// What a trapezoid takes before the first and after the last point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trapezoid {
+    pub start: TrapezoidStart,
+    pub tail: TrapezoidTail,
+}
+
+impl Default for Trapezoid {
+    fn default() -> Self {
+        Self { start: TrapezoidStart::Constant, tail: TrapezoidTail::Physical }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kinetics {
     pub method: KineticsMethod,
+    /// Regions with a method of their own.
+    #[serde(default)]
+    pub region_methods: BTreeMap<String, KineticsMethod>,
+    #[serde(default)]
+    pub voxels: VoxelKinetics,
+    #[serde(default)]
+    pub trapezoid: Trapezoid,
+    /// Curves of a population by region; [`DEFAULT_REGION`] for those not named.
+    #[serde(default)]
+    pub library: BTreeMap<String, CurveLibrary>,
     /// Relative standard uncertainty (k = 1) of a measured activity where none is known.
     pub relative_sigma: Sourced<f64>,
     /// Stated effective half-lives, h, by region; [`DEFAULT_REGION`] for those not named.
@@ -34,6 +80,16 @@ pub struct Kinetics {
 }
 
 impl Kinetics {
+    /// The method of a region.
+    pub fn method(&self, region: &str) -> KineticsMethod {
+        self.region_methods.get(region).copied().unwrap_or(self.method)
+    }
+
+    /// The library of curves of a region.
+    pub fn library(&self, region: &str) -> Option<&CurveLibrary> {
+        self.library.get(region).or_else(|| self.library.get(DEFAULT_REGION))
+    }
+
     /// The stated effective half-life of a region, h.
     pub fn half_life_h(&self, region: &str) -> Option<f64> {
         let stated = &self.effective_half_life_h;

@@ -5,25 +5,33 @@
 
 mod biology;
 mod dose;
+mod gates;
 mod imaging;
 mod kinetics;
+mod limits;
 mod parameters;
+pub mod prescription;
 mod quantification;
 mod regions;
 mod registration;
 mod section;
 mod sourced;
+mod uncertainty;
 
 pub use biology::{BedParameters, Biology};
-pub use dose::{Dose, DoseGrid, Engine};
+pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
+pub use gates::{Gate, Gates};
 pub use imaging::Imaging;
-pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod};
+pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
+pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
+pub use prescription::{Prescription, Rule};
 pub use quantification::Quantification;
 pub use regions::Regions;
-pub use registration::Registration;
+pub use registration::{Registration, RegistrationMethod};
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};
+pub use uncertainty::Uncertainty;
 
 use super::yaml::{Document, Fault, steps};
 use crate::quantity::nuclide::Nuclide;
@@ -31,10 +39,41 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// File name and text of each, from `config/protocols/`.
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        [$((
+            concat!($name, ".yaml"),
+            include_str!(concat!("../../../config/protocols/", $name, ".yaml")),
+        )),*]
+    };
+}
+
 /// The protocols that come with the program.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("multi-time-point.yaml", include_str!("../../../config/protocols/multi-time-point.yaml")),
-    ("single-time-point.yaml", include_str!("../../../config/protocols/single-time-point.yaml")),
+const BUILT_IN: [(&str, &str); 23] = built_in![
+    "alpha-surrogate",
+    "combo-lp",
+    "fixed-activity",
+    "i124-lesion",
+    "i131-dtc-blood",
+    "i131-mibg-azedra",
+    "i131-tositumomab-wb",
+    "lu177-iluminet",
+    "lu177-maintenance",
+    "lu177-netter1",
+    "lu177-psma",
+    "lu177-quebec",
+    "lu177-uppsala",
+    "multi-time-point",
+    "single-time-point",
+    "sm153-edtmp-2tp",
+    "stp-madsen",
+    "stp-prior-cycle",
+    "y90-dotatoc-iowa",
+    "y90-glass-dosisphere",
+    "y90-resin-bsa",
+    "y90-resin-partition",
+    "y90-zevalin-liver",
 ];
 
 /// One protocol. Valid by construction.
@@ -189,10 +228,20 @@ impl Protocol {
 mod tests {
     use super::*;
 
+    fn built_in(name: &str) -> &'static str {
+        BUILT_IN.iter().find(|(file, _)| file.strip_suffix(".yaml") == Some(name)).unwrap().1
+    }
+
     #[test]
     fn the_built_in_protocols_are_sound() {
         let protocols = Protocols::load(None).unwrap();
-        assert_eq!(protocols.names(), ["multi-time-point", "single-time-point"]);
+        assert_eq!(protocols.names().len(), BUILT_IN.len());
+        for (protocol, (file, text)) in protocols.iter().zip(BUILT_IN) {
+            assert_eq!(format!("{}.yaml", protocol.name), file);
+            // What is not confirmed is known by its path, and nothing else is.
+            let marked = text.lines().filter(|line| line.contains("provenance: M")).count();
+            assert_eq!(protocol.parameters.unconfirmed.len(), marked, "{file}");
+        }
         let single = &protocols.find("single-time-point").unwrap().parameters;
         assert_eq!(single.kinetics.method, KineticsMethod::SingleTimePoint);
         let points = (single.imaging.time_points.value, single.imaging.at_least.value);
@@ -202,7 +251,7 @@ mod tests {
     #[test]
     fn a_site_s_protocol_replaces_the_built_in_one_and_its_faults_have_positions() {
         let folder = tempfile::tempdir().unwrap();
-        let own = BUILT_IN[0].1.replace("version: \"1\"", "version: \"site-7\"");
+        let own = built_in("multi-time-point").replace("version: \"1\"", "version: \"site-7\"");
         std::fs::write(folder.path().join("own.yaml"), &own).unwrap();
         let protocols = Protocols::load(Some(folder.path())).unwrap();
         let protocol = protocols.find("multi-time-point").unwrap();

@@ -1,7 +1,8 @@
 //! What steers the pipeline for one course: a protocol's sections with the plan's statements.
 
 use super::{
-    Biology, Check, Dose, Imaging, Kinetics, Quantification, Regions, Registration, Section,
+    Biology, Check, Dose, Gates, Imaging, Kinetics, Limits, Prescription, Quantification, Regions,
+    Registration, Section, Uncertainty,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,14 @@ pub struct Parameters {
     pub kinetics: Kinetics,
     pub dose: Dose,
     pub biology: Biology,
+    #[serde(default)]
+    pub uncertainty: Uncertainty,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub gates: Gates,
+    #[serde(default)]
+    pub prescription: Prescription,
     /// Constants recalled from the literature that no physicist of the site has confirmed
     /// (provenance M); every report lists them.
     #[serde(skip_deserializing)]
@@ -44,7 +53,7 @@ impl Parameters {
     }
 
     fn check(&self, document: &Document, faults: &mut Vec<Fault>) {
-        let sections: [(&'static str, &dyn Section); 7] = [
+        let sections: [(&'static str, &dyn Section); 11] = [
             ("imaging", &self.imaging),
             ("quantification", &self.quantification),
             ("registration", &self.registration),
@@ -52,6 +61,10 @@ impl Parameters {
             ("kinetics", &self.kinetics),
             ("dose", &self.dose),
             ("biology", &self.biology),
+            ("uncertainty", &self.uncertainty),
+            ("limits", &self.limits),
+            ("gates", &self.gates),
+            ("prescription", &self.prescription),
         ];
         for (name, section) in sections {
             section.check(&mut Check::new(name, document, faults));

@@ -30,7 +30,7 @@ const ESC: u8 = 0x1B;
 /// parser has done it. With several, the text is taken back to its bytes where the first value
 /// allows that (the default repertoire and Latin-1, which the parser reads byte for byte), and is
 /// decoded with its escapes.
-pub(super) fn decode(text: &str, values: &[String]) -> String {
+pub(crate) fn decode(text: &str, values: &[String]) -> String {
     let reversible = matches!(
         values.first().map(|v| v.trim()),
         Some("" | "ISO 2022 IR 6" | "ISO_IR 6" | "ISO 2022 IR 100" | "ISO_IR 100")

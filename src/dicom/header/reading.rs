@@ -87,6 +87,12 @@ impl InstanceHeader {
     }
 }
 
+/// Text of an element of a data set, decoded by the data set's character set; `None` where it is
+/// absent, empty or not text.
+pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
+    Attributes::of(object).text(tag)
+}
+
 /// A parsed data set and how its text is to be decoded.
 struct Attributes<'o> {
     object: &'o InMemDicomObject,
@@ -264,6 +270,12 @@ impl<'o> Attributes<'o> {
             ("ImageType", tags::IMAGE_TYPE),
             ("BodyPartExamined", tags::BODY_PART_EXAMINED),
             ("SeriesNumber", tags::SERIES_NUMBER),
+            // No rule names these; who searches wants to see them.
+            ("SeriesDate", tags::SERIES_DATE),
+            ("SeriesTime", tags::SERIES_TIME),
+            ("StudyTime", tags::STUDY_TIME),
+            ("StudyID", tags::STUDY_ID),
+            ("ReferringPhysicianName", tags::REFERRING_PHYSICIAN_NAME),
         ];
         let text = |(name, tag): (&str, Tag)| Some((name.to_owned(), self.text(tag)?));
         named.into_iter().filter_map(text).collect()

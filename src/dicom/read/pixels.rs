@@ -136,6 +136,20 @@ pub struct Pixels {
 }
 
 impl Pixels {
+    /// Pixels that are native already; `bytes` are all that `format` describes.
+    pub fn native(format: PixelFormat, bytes: Vec<u8>) -> Result<Self, ReadError> {
+        let (expected, actual) = (format.native_bytes()?, bytes.len() as u64);
+        if actual < expected {
+            return Err(ReadError::PixelLength { expected, actual, what: format.describe() });
+        }
+        Ok(Self { format, bytes })
+    }
+
+    /// Native little endian, frame after frame.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     pub fn format(&self) -> &PixelFormat {
         &self.format
     }

@@ -9,7 +9,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::levels::{self, Level};
-use super::transform::Transform;
+use super::transform::{Kernel, Transform};
 use super::voxel;
 use super::{KernelError, PointKernel, VOXEL_SIDE_MM};
 use crate::quantity::{JOULE_PER_EV, Warning};
@@ -53,9 +53,9 @@ pub struct KernelPlan {
     side_mm: [f64; 3],
     ladder: Vec<Level>,
     /// Electrons and alphas on the fine grid, Gy in water per Bq s.
-    electrons: Array3<f64>,
+    electrons: Kernel,
     /// Photons on each grid of the ladder, Gy in water per Bq s.
-    photons: Vec<Array3<f64>>,
+    photons: Vec<Kernel>,
     /// Of each grid of the ladder.
     transforms: Vec<Transform>,
     relative_uncertainty: f64,
@@ -87,21 +87,23 @@ impl KernelPlan {
         let ladder = levels::ladder(shape_ijk(grid), side_mm);
         let mut photons = Vec::new();
         let mut transforms = Vec::new();
-        let mut electrons = Array3::zeros((1, 1, 1));
+        let electron_reach = kernel.electron_reach_mm();
+        let reach_mm = |n| {
+            let reach = levels::reach_mm(&ladder, n);
+            reach.map(|r| if n == 0 { r.max(electron_reach) } else { r })
+        };
+        let fine_extent = extent(&ladder[0], reach_mm(0));
         for (n, level) in ladder.iter().enumerate() {
-            let mut reach = levels::reach_mm(&ladder, n);
-            if n == 0 {
-                reach = reach.map(|r| r.max(kernel.electron_reach_mm()));
-            }
-            let extent = extent(level, reach);
+            let extent = extent(level, reach_mm(n));
             let window = |r: f64| levels::window(&ladder, n, r);
             let scale = gy_per_kev(level);
-            photons.push(voxel::photons(kernel, level.side_mm, extent, &window) * scale);
-            if n == 0 {
-                electrons = voxel::electrons(kernel, level.side_mm, extent) * scale;
-            }
-            transforms.push(Transform::new(level.shape, extent.map(|e| e - 1)));
+            let transform = Transform::new(level.shape, extent.map(|e| e - 1));
+            let octant = voxel::photons(kernel, level.side_mm, extent, &window) * scale;
+            photons.push(transform.kernel(&octant));
+            transforms.push(transform);
         }
+        let octant = voxel::electrons(kernel, side_mm, fine_extent) * gy_per_kev(&ladder[0]);
+        let electrons = transforms[0].kernel(&octant);
         let (u_electron, u_photon) = kernel.relative_uncertainties();
         let (electron, photon) = (kernel.short_range_kev(), kernel.photon_kev());
         Ok(Self {
@@ -155,9 +157,7 @@ impl KernelPlan {
         }
         let mut coarser: Option<Vec<f32>> = None;
         for n in (1..self.ladder.len()).rev() {
-            let transform = &self.transforms[n];
-            let mut here =
-                transform.convolve(&transform.forward(&activity[n - 1]), &self.photons[n]);
+            let [mut here] = self.transforms[n].convolve(&activity[n - 1], [&self.photons[n]]);
             if let Some(coarse) = coarser {
                 levels::spread(&coarse, &self.ladder[n + 1], &mut here, &self.ladder[n]);
             }
@@ -169,12 +169,13 @@ impl KernelPlan {
     /// The fine grid: electrons and near photons.
     fn near(&self, activity: &[f32], density: Option<&Volume<f32>>) -> Vec<f32> {
         let transform = &self.transforms[0];
-        let forward = transform.forward(activity);
         let Some(density) = density else {
-            return transform.convolve(&forward, &(&self.electrons + &self.photons[0]));
+            let both = self.electrons.plus(&self.photons[0]);
+            let [gy] = transform.convolve(activity, [&both]);
+            return gy;
         };
-        let mut photons = transform.convolve(&forward, &self.photons[0]);
-        let electrons = transform.convolve(&forward, &self.electrons);
+        let kernels = [&self.photons[0], &self.electrons];
+        let [mut photons, electrons] = transform.convolve(activity, kernels);
         photons
             .par_iter_mut()
             .zip(electrons.par_iter().zip(density.as_slice()))

@@ -16,6 +16,10 @@ const LONG: f64 = 0.75;
 
 /// Coarse voxels around a coarsened axis, on each side.
 const RIM: usize = 1;
+/// Fine voxels before the first that the first coarse voxel reaches for.
+const EDGE: usize = 2 * RIM + 2;
+/// Part of its neighbours' difference by which the second of two voxels exceeds their mean.
+const SLOPE: f32 = 0.125;
 
 /// One grid of the ladder.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,90 +85,104 @@ pub(super) fn reach_mm(levels: &[Level], n: usize) -> Option<f64> {
     levels.get(n + 1).map(|next| next.scale_mm() * WHOLE)
 }
 
-/// How a fine voxel and the coarse ones around it exchange: its own with weight 1 and the slope of
-/// the two beside it, so that a parabola's voxel means are kept. The rim of the coarse grid holds
-/// the neighbours of the outermost.
-type Share = [(usize, f32); 3];
-
-fn shares(fine: usize, factor: usize) -> Vec<Share> {
-    let share = |n: usize| {
-        if factor == 1 {
-            return [(n, 1.0), (n, 0.0), (n, 0.0)];
-        }
-        let here = n / factor + RIM;
-        let slope = if n % 2 == 1 { 0.125 } else { -0.125 };
-        [(here, 1.0), (here + 1, slope), (here - 1, -slope)]
-    };
-    (0..fine).map(share).collect()
-}
-
-/// Brings fine values to the coarse grid, keeping their sum and their centre of gravity.
+/// Brings fine values to the coarse grid, keeping their sum, their centre of gravity and voxel
+/// means of parabolas: of two fine voxels the coarse one gets the sum, and the two beside it the
+/// slope. The rim of the coarse grid holds the neighbours of the outermost.
 pub(super) fn gather(fine: &[f32], from: &Level, to: &Level) -> Vec<f32> {
     let [ni, nj, nk] = from.shape;
     let [ci, cj, ck] = to.shape;
-    let columns = shares(ni, to.factor[0]);
-    let rows = shares(nj, to.factor[1]);
-    let mut depths = vec![Vec::new(); ck];
-    for (k, share) in shares(nk, to.factor[2]).into_iter().enumerate() {
-        for (coarse, weight) in share.into_iter().filter(|s| s.1 != 0.0) {
-            depths[coarse].push((k, weight));
-        }
-    }
-    // First along i and j within each plane, then along k.
-    let planes: Vec<Vec<f32>> = fine
-        .par_chunks(ni * nj)
-        .map(|plane| {
-            let mut out = vec![0.0f32; ci * cj];
-            let mut line = vec![0.0f32; ci];
-            for (row, share) in plane.chunks(ni).zip(&rows) {
-                line.fill(0.0);
-                for (value, [a, b, c]) in row.iter().zip(&columns) {
-                    line[a.0] += a.1 * value;
-                    line[b.0] += b.1 * value;
-                    line[c.0] += c.1 * value;
-                }
-                for (j, weight) in share.iter().filter(|s| s.1 != 0.0) {
-                    let to = &mut out[j * ci..][..ci];
-                    to.iter_mut().zip(&line).for_each(|(o, l)| *o += weight * l);
-                }
+    let nothing = vec![0.0f32; ni.max(ci * cj)];
+    // First along j and i within each plane, then along k.
+    let mut planes = vec![0.0f32; ci * cj * nk];
+    planes.par_chunks_mut(ci * cj).zip(fine.par_chunks(ni * nj)).for_each_init(
+        // One more zero, so that an odd row has a neighbour for its last voxel.
+        || vec![0.0f32; ni + 2 * EDGE + 1],
+        |along_j, (out, plane)| {
+            for (j, row) in out.chunks_mut(ci).enumerate() {
+                let inner = &mut along_j[EDGE..][..ni];
+                gather_line(plane, &nothing[..ni], j, to.factor[1], inner);
+                gather_row(along_j, to.factor[0], row);
             }
-            out
-        })
-        .collect();
+        },
+    );
     let mut out = vec![0.0f32; ci * cj * ck];
-    out.par_chunks_mut(ci * cj).zip(&depths).for_each(|(plane, from)| {
-        for (k, weight) in from {
-            plane.iter_mut().zip(&planes[*k]).for_each(|(o, v)| *o += weight * v);
-        }
-    });
+    out.par_chunks_mut(ci * cj)
+        .enumerate()
+        .for_each(|(k, plane)| gather_line(&planes, &nothing[..ci * cj], k, to.factor[2], plane));
     out
+}
+
+/// Coarse line (row of a plane, plane of a volume) `n` from the fine lines around it.
+fn gather_line(fine: &[f32], nothing: &[f32], n: usize, factor: usize, coarse: &mut [f32]) {
+    let length = coarse.len();
+    if factor == 1 {
+        return coarse.copy_from_slice(&fine[n * length..][..length]);
+    }
+    // The pair before, its own and the next: lines 2 n - EDGE and on.
+    let lines: [&[f32]; 6] = std::array::from_fn(|l| {
+        let line = (2 * n + l).checked_sub(EDGE);
+        let values = line.and_then(|line| fine.get(line * length..(line + 1) * length));
+        &values.unwrap_or(nothing)[..length]
+    });
+    let [a, b, c, d, e, f] = lines;
+    for (x, value) in coarse.iter_mut().enumerate() {
+        *value = c[x] + d[x] + SLOPE * ((b[x] - a[x]) - (f[x] - e[x]));
+    }
+}
+
+/// [`gather_line`] along i; the fine row has [`EDGE`] zeros on each side, and one more at its end.
+fn gather_row(fine: &[f32], factor: usize, coarse: &mut [f32]) {
+    if factor == 1 {
+        return coarse.copy_from_slice(&fine[EDGE..][..coarse.len()]);
+    }
+    for (value, w) in coarse.iter_mut().zip(fine.windows(6).step_by(2)) {
+        *value = w[2] + w[3] + SLOPE * ((w[1] - w[0]) - (w[5] - w[4]));
+    }
 }
 
 /// Adds a coarse dose to a fine one.
 pub(super) fn spread(coarse: &[f32], from: &Level, fine: &mut [f32], to: &Level) {
-    let [ni, nj, nk] = to.shape;
+    let [ni, nj, _] = to.shape;
     let [ci, cj, _] = from.shape;
-    let columns = shares(ni, from.factor[0]);
-    let rows = shares(nj, from.factor[1]);
-    let depths = shares(nk, from.factor[2]);
-    fine.par_chunks_mut(ni * nj).zip(&depths).for_each(|(plane, along_k)| {
-        let mut here = vec![0.0f32; ci * cj];
-        for (kk, weight) in along_k.iter().filter(|s| s.1 != 0.0) {
-            let values = &coarse[kk * ci * cj..][..ci * cj];
-            here.iter_mut().zip(values).for_each(|(h, v)| *h += weight * v);
-        }
-        let mut line = vec![0.0f32; ci];
-        for (row, along_j) in plane.chunks_mut(ni).zip(&rows) {
-            line.fill(0.0);
-            for (jj, weight) in along_j.iter().filter(|s| s.1 != 0.0) {
-                let values = &here[jj * ci..][..ci];
-                line.iter_mut().zip(values).for_each(|(l, v)| *l += weight * v);
+    fine.par_chunks_mut(ni * nj).enumerate().for_each_init(
+        || (vec![0.0f32; ci * cj], vec![0.0f32; ci]),
+        |(here, line), (k, plane)| {
+            spread_line(coarse, k, from.factor[2], here);
+            for (j, row) in plane.chunks_mut(ni).enumerate() {
+                spread_line(here, j, from.factor[1], line);
+                spread_row(line, from.factor[0], row);
             }
-            for (value, [a, b, c]) in row.iter_mut().zip(&columns) {
-                *value += a.1 * line[a.0] + b.1 * line[b.0] + c.1 * line[c.0];
-            }
+        },
+    );
+}
+
+/// Fine line `n`, of coarse length, from the coarse lines around it.
+fn spread_line(coarse: &[f32], n: usize, factor: usize, fine: &mut [f32]) {
+    let length = fine.len();
+    let line = |l: usize| &coarse[l * length..][..length];
+    if factor == 1 {
+        return fine.copy_from_slice(line(n));
+    }
+    let here = n / 2 + RIM;
+    let slope = if n % 2 == 1 { SLOPE } else { -SLOPE };
+    let (before, own, next) = (line(here - 1), line(here), line(here + 1));
+    for (x, value) in fine.iter_mut().enumerate() {
+        *value = own[x] + slope * (next[x] - before[x]);
+    }
+}
+
+/// [`spread_line`] along i, added.
+fn spread_row(coarse: &[f32], factor: usize, fine: &mut [f32]) {
+    if factor == 1 {
+        return fine.iter_mut().zip(coarse).for_each(|(f, c)| *f += c);
+    }
+    for (pair, near) in fine.chunks_mut(2).zip(coarse.windows(2 + RIM)) {
+        let slope = SLOPE * (near[2] - near[0]);
+        pair[0] += near[1] - slope;
+        if let Some(second) = pair.get_mut(1) {
+            *second += near[1] + slope;
         }
-    });
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod voxel;
 
 pub use convolve::{KernelDose, KernelPlan, dose};
 pub use point::PointKernel;
-pub use voxel::{SValue, s_values};
+pub use voxel::{SValue, own_voxel_kev, s_values};
 
 use crate::quantity::nuclide::NuclideError;
 

@@ -1,10 +1,11 @@
 //! Linear convolution with an even kernel by FFT, in f32, over all cores.
 //!
-//! Zeros are never transformed: only rows that hold input are, and only rows that are wanted come
-//! back. The kernel is even along every axis, so its spectrum is real and is summed from its few
-//! cosines where it is used, in cache, instead of being transformed, stored and read again.
+//! Zeros are never transformed along i, and only rows that are wanted come back. The kernel is even
+//! along every axis, so its spectrum is real and is summed along k from its few cosines where it is
+//! used, in cache, instead of being stored and read again. Between input and output there is one
+//! array, transformed in place and laid out so that every pass reads and writes it in long runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ndarray::Array3;
 use rayon::prelude::*;
@@ -13,22 +14,24 @@ use rustfft::{Fft, FftPlanner, num_complex::Complex};
 
 type C32 = Complex<f32>;
 
-/// Columns that are gathered, transformed and put back together: a cache line of them.
-const BLOCK: usize = 16;
+/// Rows that are transposed together: as many values as a cache line holds.
+const TILE: usize = 8;
+/// Columns along k that are transformed together: as many as stay in the cache of a core.
+const BLOCK: usize = 32;
 
-/// Smallest number from `least` on that 2, 3, 5 and 7 make up (even: the real transform halves it).
+/// Smallest length from `least` on that transforms fast: a multiple of 8 of threes and at most
+/// one of 5, 7 and 11. Other smooth lengths take half as long again and more (measured).
 fn good_length(least: usize) -> usize {
-    (least.max(2)..)
-        .find(|&n| {
-            let mut rest = n;
-            for factor in [2, 3, 5, 7] {
-                while rest % factor == 0 {
-                    rest /= factor;
-                }
+    let fast = |n: &usize| {
+        let mut odd = n / 8;
+        for factor in [2, 3] {
+            while odd.is_multiple_of(factor) {
+                odd /= factor;
             }
-            rest == 1 && n % 2 == 0
-        })
-        .unwrap_or(least)
+        }
+        [1, 5, 7, 11].contains(&odd)
+    };
+    (least.max(1).next_multiple_of(8)..).step_by(8).find(fast).unwrap_or(least)
 }
 
 /// Transforms for one shape of input and one reach of kernels.
@@ -45,17 +48,49 @@ pub(super) struct Transform {
     columns_back: Arc<dyn Fft<f32>>,
     depth: Arc<dyn Fft<f32>>,
     depth_back: Arc<dyn Fft<f32>>,
+    /// The array between input and output, kept for the next map: new memory costs more than a
+    /// transform.
+    kept: Mutex<Vec<C32>>,
 }
 
-/// The input's transform along i and j, a plane for each k.
-pub(super) struct Forward(Vec<Vec<C32>>);
-
-/// An octant's transform along i and j, real: `[c][j'][i']`, j' to the middle only.
-struct HalfKernel {
+/// An octant's transform along i and j, real, with the scale of the way back in it:
+/// `[i'][j'][c]`, j' to the middle only, c along k.
+#[derive(Clone)]
+pub(super) struct Kernel {
     values: Vec<f32>,
     /// Points of the octant along k.
     reach: usize,
-    half: usize,
+}
+
+impl Kernel {
+    /// The sum of two kernels of one reach.
+    pub fn plus(&self, other: &Self) -> Self {
+        let values = self.values.iter().zip(&other.values).map(|(a, b)| a + b).collect();
+        Self { values, reach: self.reach }
+    }
+}
+
+/// `columns[c][n] = rows[n][c]`; a column every `stride` values.
+fn to_columns<const N: usize>(rows: [&[C32]; N], columns: &mut [C32], stride: usize) {
+    let width = rows[0].len();
+    let rows = rows.map(|row| &row[..width]);
+    for (c, column) in columns.chunks_mut(stride).take(width).enumerate() {
+        for (value, row) in column[..N].iter_mut().zip(&rows) {
+            *value = row[c];
+        }
+    }
+}
+
+/// `rows[n][c] = columns[c][n]`; a column every `stride` values.
+fn to_rows<const N: usize>(columns: &[C32], stride: usize, rows: [&mut [C32]; N]) {
+    let width = rows[0].len();
+    let mut rows = rows.map(|row| &mut row[..width]);
+    for (c, column) in columns.chunks(stride).take(width).enumerate() {
+        let column = &column[..N];
+        for (row, value) in rows.iter_mut().zip(column) {
+            row[c] = *value;
+        }
+    }
 }
 
 impl Transform {
@@ -75,215 +110,308 @@ impl Transform {
             columns_back: complex.plan_fft_inverse(padded[1]),
             depth: complex.plan_fft_forward(padded[2]),
             depth_back: complex.plan_fft_inverse(padded[2]),
+            kept: Mutex::default(),
         }
     }
 
-    /// Transforms the input along i and j.
-    pub fn forward(&self, input: &[f32]) -> Forward {
-        let [ni, nj, _] = self.shape;
-        let planes = input
-            .par_chunks(ni * nj)
-            .map(|plane| {
-                let mut out = vec![C32::default(); self.padded[1] * self.row];
-                let mut line = vec![0.0f32; self.padded[0]];
-                let mut scratch = self.rows.make_scratch_vec();
-                for (values, spectrum) in plane.chunks(ni).zip(out.chunks_mut(self.row)) {
-                    line[..ni].copy_from_slice(values);
-                    line[ni..].fill(0.0);
-                    self.rows
-                        .process_with_scratch(&mut line, spectrum, &mut scratch)
-                        .expect("lengths are the plan's own");
-                }
-                self.along_j(&mut out);
-                out
-            })
-            .collect();
-        Forward(planes)
-    }
-
-    /// Transforms the columns of one plane `[j'][i']` in place.
-    fn along_j(&self, plane: &mut [C32]) {
-        let length = self.padded[1];
-        let mut block = vec![C32::default(); BLOCK * length];
-        let mut scratch = vec![C32::default(); self.columns.get_inplace_scratch_len()];
-        for start in (0..self.row).step_by(BLOCK) {
-            let width = BLOCK.min(self.row - start);
-            for (j, row) in plane.chunks(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter().enumerate() {
-                    block[c * length + j] = *value;
-                }
-            }
-            self.columns.process_with_scratch(&mut block[..width * length], &mut scratch);
-            for (j, row) in plane.chunks_mut(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter_mut().enumerate() {
-                    *value = block[c * length + j];
-                }
-            }
-        }
-    }
-
-    /// Convolves with the even kernel whose first octant `[k, j, i]` is given.
-    pub fn convolve(&self, forward: &Forward, octant: &Array3<f64>) -> Vec<f32> {
-        let kernel = self.half_kernel(octant);
-        let cosines = cosines(self.padded[2], kernel.reach);
-        let [ni, nj, nk] = self.shape;
-        let mut middle = vec![C32::default(); self.padded[1] * nk * self.row];
-        middle
-            .par_chunks_mut(nk * self.row)
-            .enumerate()
-            .for_each(|(j, out)| self.along_k(forward, &kernel, &cosines, j, out));
-        let mut result = vec![0.0f32; ni * nj * nk];
-        result.par_chunks_mut(ni * nj).enumerate().for_each(|(k, out)| self.back(&middle, k, out));
-        result
-    }
-
-    /// Along k: there, times the kernel, and back; `out` is `[k][i']` for one j'.
-    fn along_k(
-        &self,
-        forward: &Forward,
-        kernel: &HalfKernel,
-        cosines: &[f32],
-        j: usize,
-        out: &mut [C32],
-    ) {
-        let length = self.padded[2];
-        let folded = j.min(self.padded[1] - j);
-        let mut block = vec![C32::default(); BLOCK * length];
-        let scratch_length =
-            self.depth.get_inplace_scratch_len().max(self.depth_back.get_inplace_scratch_len());
-        let mut scratch = vec![C32::default(); scratch_length];
-        let mut spectrum = vec![0.0f32; BLOCK * (length / 2 + 1)];
-        // Whole rows first: memory likes long runs, the cache takes the blocks.
-        let mut slab = Vec::with_capacity(forward.0.len() * self.row);
-        for plane in &forward.0 {
-            slab.extend_from_slice(&plane[j * self.row..][..self.row]);
-        }
-        for start in (0..self.row).step_by(BLOCK) {
-            let width = BLOCK.min(self.row - start);
-            block.fill(C32::default());
-            for (k, row) in slab.chunks(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter().enumerate() {
-                    block[c * length + k] = *value;
-                }
-            }
-            let block = &mut block[..width * length];
-            self.depth.process_with_scratch(block, &mut scratch);
-            kernel.spectra(self.row, folded, start, width, cosines, &mut spectrum);
-            for (column, real) in block.chunks_mut(length).zip(spectrum.chunks(length / 2 + 1)) {
-                let (first, second) = column.split_at_mut(length / 2 + 1);
-                first.iter_mut().zip(real).for_each(|(v, r)| *v *= *r);
-                second.iter_mut().rev().zip(&real[1..]).for_each(|(v, r)| *v *= *r);
-            }
-            self.depth_back.process_with_scratch(block, &mut scratch);
-            for (k, row) in out.chunks_mut(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter_mut().enumerate() {
-                    *value = block[c * length + k];
-                }
-            }
-        }
-    }
-
-    /// Back along j and i, for one k.
-    fn back(&self, middle: &[C32], k: usize, out: &mut [f32]) {
-        let [ni, nj, nk] = self.shape;
-        let length = self.padded[1];
-        let mut plane = vec![C32::default(); nj * self.row];
-        let mut block = vec![C32::default(); BLOCK * length];
-        let mut scratch = vec![C32::default(); self.columns_back.get_inplace_scratch_len()];
-        let mut slab = Vec::with_capacity(length * self.row);
-        for j in 0..length {
-            slab.extend_from_slice(&middle[(j * nk + k) * self.row..][..self.row]);
-        }
-        for start in (0..self.row).step_by(BLOCK) {
-            let width = BLOCK.min(self.row - start);
-            for (j, row) in slab.chunks(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter().enumerate() {
-                    block[c * length + j] = *value;
-                }
-            }
-            self.columns_back.process_with_scratch(&mut block[..width * length], &mut scratch);
-            for (j, row) in plane.chunks_mut(self.row).enumerate() {
-                for (c, value) in row[start..start + width].iter_mut().enumerate() {
-                    *value = block[c * length + j];
-                }
-            }
-        }
-        let scale = 1.0 / self.padded.iter().map(|&n| n as f32).product::<f32>();
-        let mut line = vec![0.0f32; self.padded[0]];
-        let mut scratch = self.rows_back.make_scratch_vec();
-        for (spectrum, values) in plane.chunks_mut(self.row).zip(out.chunks_mut(ni)) {
-            // Real by symmetry; the transform wants it exact.
-            spectrum[0].im = 0.0;
-            spectrum[self.row - 1].im = 0.0;
-            self.rows_back
-                .process_with_scratch(spectrum, &mut line, &mut scratch)
-                .expect("lengths are the plan's own");
-            for (value, from) in values.iter_mut().zip(&line) {
-                *value = from * scale;
-            }
-        }
-    }
-
-    fn half_kernel(&self, octant: &Array3<f64>) -> HalfKernel {
+    /// Makes ready the even kernel whose first octant `[k, j, i]` is given.
+    pub fn kernel(&self, octant: &Array3<f64>) -> Kernel {
         let (reach, rj, ri) = octant.dim();
         let half = self.padded[1] / 2 + 1;
         let (along_i, along_j) = (cosines(self.padded[0], ri), cosines(self.padded[1], rj));
-        let mut values = vec![0.0f32; reach * half * self.row];
-        for (k, plane) in octant.outer_iter().enumerate() {
+        let scale = 1.0 / self.padded.iter().map(|&n| n as f64).product::<f64>();
+        let mut values = vec![0.0f32; self.row * half * reach];
+        for (c, plane) in octant.outer_iter().enumerate() {
             let mut rows = vec![0.0f32; rj * self.row];
             for (j, line) in plane.outer_iter().enumerate() {
-                for (x, value) in rows[j * self.row..][..self.row].iter_mut().enumerate() {
-                    let cosines = &along_i[x * ri..][..ri];
-                    *value = line.iter().zip(cosines).map(|(v, c)| *v as f32 * c).sum();
+                for (i, value) in line.iter().enumerate() {
+                    add(
+                        &mut rows[j * self.row..][..self.row],
+                        (value * scale) as f32,
+                        &along_i[i * self.row..],
+                    );
                 }
             }
-            for y in 0..half {
-                let out = &mut values[(k * half + y) * self.row..][..self.row];
-                for j in 0..rj {
-                    let cosine = along_j[y * rj + j];
-                    for (value, from) in out.iter_mut().zip(&rows[j * self.row..][..self.row]) {
-                        *value += cosine * from;
-                    }
+            for i in 0..self.row {
+                for y in 0..half {
+                    let cosines = (0..rj).map(|j| along_j[j * half + y]);
+                    let sum = cosines.enumerate().map(|(j, cos)| cos * rows[j * self.row + i]);
+                    values[(i * half + y) * reach + c] = sum.sum();
                 }
             }
         }
-        HalfKernel { values, reach, half }
+        Kernel { values, reach }
+    }
+
+    /// Convolves the input with each kernel.
+    pub fn convolve<const N: usize>(&self, input: &[f32], kernels: [&Kernel; N]) -> [Vec<f32>; N] {
+        let forward = self.forward(input);
+        // The last result is made where the input's transform lies.
+        let length = forward.len();
+        let mut spectra: Vec<Vec<C32>> =
+            (1..N).map(|_| vec![C32::default(); length]).chain([forward]).collect();
+        self.along_k(&mut spectra, &kernels);
+        let results = std::array::from_fn(|n| self.back(&spectra[n]));
+        if let (Ok(mut kept), Some(spectrum)) = (self.kept.lock(), spectra.pop()) {
+            *kept = spectrum;
+        }
+        results
+    }
+
+    /// Transforms the input along i and j: `[i'][k][j']`.
+    fn forward(&self, input: &[f32]) -> Vec<C32> {
+        let [ni, nj, nk] = self.shape;
+        let length = self.padded[1];
+        let kept = self.kept.lock().map(|mut kept| std::mem::take(&mut *kept));
+        let mut out = kept.unwrap_or_default();
+        out.resize(self.row * nk * length, C32::default());
+        // For every plane its runs along j'.
+        let mut planes: Vec<Vec<&mut [C32]>> = Vec::new();
+        planes.resize_with(nk, || Vec::with_capacity(self.row));
+        for slab in out.chunks_mut(nk * length) {
+            planes.iter_mut().zip(slab.chunks_mut(length)).for_each(|(runs, run)| runs.push(run));
+        }
+        let plane = || Plane::new(self, &self.columns, self.rows.make_scratch_vec());
+        planes.par_iter_mut().zip(input.par_chunks(ni * nj)).for_each_init(
+            plane,
+            |plane, (runs, values)| {
+                plane.forward(self, values);
+                for (run, column) in runs.iter_mut().zip(plane.values.chunks(length)) {
+                    run.copy_from_slice(column);
+                }
+            },
+        );
+        out
+    }
+
+    /// Along k: there, times each kernel, and back. The input is the last of the spectra.
+    fn along_k(&self, spectra: &mut [Vec<C32>], kernels: &[&Kernel]) {
+        let slab = self.shape[2] * self.padded[1];
+        let mut slabs: Vec<Vec<&mut [C32]>> = Vec::new();
+        slabs.resize_with(self.row, Vec::new);
+        for spectrum in spectra {
+            slabs.iter_mut().zip(spectrum.chunks_mut(slab)).for_each(|(of, slab)| of.push(slab));
+        }
+        let cosines: Vec<Vec<f32>> =
+            kernels.iter().map(|kernel| cosines(self.padded[2], kernel.reach)).collect();
+        slabs.par_iter_mut().enumerate().for_each_init(
+            || Columns::new(self, kernels.len()),
+            |columns, (i, slabs)| columns.slab(self, slabs, i, kernels, &cosines),
+        );
+    }
+
+    /// Back along j and i.
+    fn back(&self, spectrum: &[C32]) -> Vec<f32> {
+        let [ni, nj, nk] = self.shape;
+        let length = self.padded[1];
+        let mut result = vec![0.0f32; ni * nj * nk];
+        let plane = || Plane::new(self, &self.columns_back, self.rows_back.make_scratch_vec());
+        result.par_chunks_mut(ni * nj).enumerate().for_each_init(plane, |plane, (k, values)| {
+            let slabs = spectrum.chunks(nk * length);
+            for (column, slab) in plane.values.chunks_mut(length).zip(slabs) {
+                column.copy_from_slice(&slab[k * length..][..length]);
+            }
+            plane.back(self, values);
+        });
+        result
     }
 }
 
-impl HalfKernel {
-    /// The spectra along k of a block of columns, one after the other, to the middle frequency.
-    fn spectra(
-        &self,
-        row: usize,
-        j: usize,
-        start: usize,
-        width: usize,
-        cosines: &[f32],
-        out: &mut [f32],
+/// What one core needs to transform planes along i and j.
+struct Plane {
+    /// `[i'][j']`
+    values: Vec<C32>,
+    line: Vec<f32>,
+    /// Rows along i'.
+    tile: Vec<C32>,
+    rows_scratch: Vec<C32>,
+    columns_scratch: Vec<C32>,
+}
+
+impl Plane {
+    fn new(of: &Transform, columns: &Arc<dyn Fft<f32>>, rows_scratch: Vec<C32>) -> Self {
+        Self {
+            values: vec![C32::default(); of.row * of.padded[1]],
+            line: vec![0.0; of.padded[0]],
+            tile: vec![C32::default(); TILE * of.row],
+            rows_scratch,
+            columns_scratch: vec![C32::default(); columns.get_inplace_scratch_len()],
+        }
+    }
+
+    fn forward(&mut self, of: &Transform, values: &[f32]) {
+        let [ni, _, _] = of.shape;
+        self.values.fill(C32::default());
+        for (n, some) in values.chunks(TILE * ni).enumerate() {
+            if some.iter().all(|&value| value == 0.0) {
+                continue;
+            }
+            self.tile.fill(C32::default());
+            for (values, spectrum) in some.chunks(ni).zip(self.tile.chunks_mut(of.row)) {
+                self.line[..ni].copy_from_slice(values);
+                self.line[ni..].fill(0.0);
+                of.rows
+                    .process_with_scratch(&mut self.line, spectrum, &mut self.rows_scratch)
+                    .expect("lengths are the plan's own");
+            }
+            let rows: [&[C32]; TILE] = std::array::from_fn(|r| &self.tile[r * of.row..][..of.row]);
+            to_columns(rows, &mut self.values[n * TILE..], of.padded[1]);
+        }
+        of.columns.process_with_scratch(&mut self.values, &mut self.columns_scratch);
+    }
+
+    fn back(&mut self, of: &Transform, out: &mut [f32]) {
+        let [ni, _, _] = of.shape;
+        of.columns_back.process_with_scratch(&mut self.values, &mut self.columns_scratch);
+        for (n, some) in out.chunks_mut(TILE * ni).enumerate() {
+            let mut rows = self.tile.chunks_mut(of.row);
+            let rows: [&mut [C32]; TILE] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+            to_rows(&self.values[n * TILE..], of.padded[1], rows);
+            for (spectrum, values) in self.tile.chunks_mut(of.row).zip(some.chunks_mut(ni)) {
+                // Real by symmetry; the transform wants it exact.
+                spectrum[0].im = 0.0;
+                spectrum[of.row - 1].im = 0.0;
+                of.rows_back
+                    .process_with_scratch(spectrum, &mut self.line, &mut self.rows_scratch)
+                    .expect("lengths are the plan's own");
+                values.copy_from_slice(&self.line[..ni]);
+            }
+        }
+    }
+}
+
+/// What one core needs to transform columns along k.
+struct Columns {
+    block: Vec<C32>,
+    product: Vec<C32>,
+    scratch: Vec<C32>,
+    /// Of each kernel, to the middle of j' and of k'.
+    kernels: Vec<Vec<f32>>,
+}
+
+impl Columns {
+    fn new(of: &Transform, kernels: usize) -> Self {
+        let [_, pj, pk] = of.padded;
+        let scratch =
+            of.depth.get_inplace_scratch_len().max(of.depth_back.get_inplace_scratch_len());
+        Self {
+            block: vec![C32::default(); BLOCK * pk],
+            product: vec![C32::default(); BLOCK * pk],
+            scratch: vec![C32::default(); scratch],
+            kernels: vec![vec![0.0; (pj / 2 + 1) * (pk / 2 + 1)]; kernels],
+        }
+    }
+
+    /// All columns of one i'; `slabs[n]` is `[k][j']`, the input is the last.
+    fn slab(
+        &mut self,
+        of: &Transform,
+        slabs: &mut [&mut [C32]],
+        i: usize,
+        kernels: &[&Kernel],
+        cosines: &[Vec<f32>],
     ) {
-        let frequencies = cosines.len() / self.reach;
-        for (k, weights) in cosines.chunks(self.reach).enumerate() {
-            let mut sum = [0.0f32; BLOCK];
-            for (c, weight) in weights.iter().enumerate() {
-                let values = &self.values[(c * self.half + j) * row + start..][..width];
-                sum.iter_mut().zip(values).for_each(|(s, v)| *s += weight * v);
+        let length = of.padded[1];
+        let half = length / 2 + 1;
+        for ((kernel, cosines), real) in kernels.iter().zip(cosines).zip(&mut self.kernels) {
+            let values = &kernel.values[i * half * kernel.reach..][..half * kernel.reach];
+            sum_spectra(values, kernel.reach, cosines, real);
+        }
+        for start in (0..length).step_by(BLOCK) {
+            let width = BLOCK.min(length - start);
+            let Some((input, others)) = slabs.split_last_mut() else { return };
+            self.forward(of, input, start, width);
+            for (n, output) in others.iter_mut().chain([input]).enumerate() {
+                self.multiply(of, n, start, width);
+                self.back(of, output, start, width);
             }
-            for (c, value) in sum[..width].iter().enumerate() {
-                out[c * frequencies + k] = *value;
+        }
+    }
+
+    /// `width` columns from j' = `start` on, transformed along k.
+    fn forward(&mut self, of: &Transform, slab: &[C32], start: usize, width: usize) {
+        let [_, pj, pk] = of.padded;
+        let block = &mut self.block[..width * pk];
+        let planes = of.shape[2];
+        block.chunks_mut(pk).for_each(|column| column[planes..].fill(C32::default()));
+        let run = |k: usize| &slab[k * pj + start..][..width];
+        let whole = planes / TILE * TILE;
+        for k in (0..whole).step_by(TILE) {
+            to_columns(std::array::from_fn::<_, TILE, _>(|n| run(k + n)), &mut block[k..], pk);
+        }
+        for k in whole..planes {
+            to_columns([run(k)], &mut block[k..], pk);
+        }
+        of.depth.process_with_scratch(block, &mut self.scratch);
+    }
+
+    /// The block times kernel `n`.
+    fn multiply(&mut self, of: &Transform, n: usize, start: usize, width: usize) {
+        let [_, pj, pk] = of.padded;
+        let half = pk / 2 + 1;
+        let columns = self.block.chunks(pk).zip(self.product.chunks_mut(pk)).take(width);
+        for (c, (column, out)) in columns.enumerate() {
+            let folded = (start + c).min(pj - start - c);
+            let real = &self.kernels[n][folded * half..][..half];
+            let (first, second) = out.split_at_mut(half);
+            let (first_in, second_in) = column.split_at(half);
+            for ((o, v), r) in first.iter_mut().zip(first_in).zip(real) {
+                *o = *v * *r;
+            }
+            // The lengths are even: the middle has no mirror image.
+            let mirrored = real[1..half - 1].iter().rev();
+            for ((o, v), r) in second.iter_mut().zip(second_in).zip(mirrored) {
+                *o = *v * *r;
+            }
+        }
+    }
+
+    /// The product, transformed back along k, to its place in the slab.
+    fn back(&mut self, of: &Transform, slab: &mut [C32], start: usize, width: usize) {
+        let [_, pj, pk] = of.padded;
+        let product = &mut self.product[..width * pk];
+        of.depth_back.process_with_scratch(product, &mut self.scratch);
+        for (n, planes) in slab.chunks_mut(TILE * pj).enumerate() {
+            let from = &product[n * TILE..];
+            let mut runs = planes.chunks_mut(pj).map(|run| &mut run[start..start + width]);
+            if runs.len() == TILE {
+                to_rows(
+                    from,
+                    pk,
+                    std::array::from_fn::<_, TILE, _>(|_| runs.next().unwrap_or_default()),
+                );
+            } else {
+                for (k, run) in runs.enumerate() {
+                    to_rows(&from[k..], pk, [run]);
+                }
             }
         }
     }
 }
 
-/// Weights of an octant's points in the spectrum at each frequency to the middle:
-/// 1 for the centre, 2 cos(2 pi f c / n) for the others.
+/// Spectra along k, to the middle frequency, of every j' to the middle, from their octant's values.
+fn sum_spectra(values: &[f32], reach: usize, cosines: &[f32], out: &mut [f32]) {
+    let frequencies = cosines.len() / reach;
+    for (sum, values) in out.chunks_mut(frequencies).zip(values.chunks(reach)) {
+        sum.fill(0.0);
+        for (value, cosines) in values.iter().zip(cosines.chunks(frequencies)) {
+            add(sum, *value, cosines);
+        }
+    }
+}
+
+fn add(to: &mut [f32], weight: f32, values: &[f32]) {
+    to.iter_mut().zip(values).for_each(|(t, v)| *t += weight * v);
+}
+
+/// Weights of an octant's points at each frequency to the middle, point by point: 1 for the
+/// centre, 2 cos(2 pi f c / n) for the others.
 fn cosines(length: usize, reach: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity((length / 2 + 1) * reach);
-    for frequency in 0..=length / 2 {
-        for c in 0..reach {
+    for c in 0..reach {
+        let weight = if c == 0 { 1.0 } else { 2.0 };
+        for frequency in 0..=length / 2 {
             let turn = (frequency * c % length) as f64 / length as f64;
-            let weight = if c == 0 { 1.0 } else { 2.0 };
             out.push((weight * (std::f64::consts::TAU * turn).cos()) as f32);
         }
     }
@@ -304,7 +432,10 @@ mod tests {
         let input: Vec<f32> =
             (0..shape.iter().product::<usize>()).map(|n| ((n * 37) % 11) as f32).collect();
         let transform = Transform::new(shape, extent.map(|e| e - 1));
-        let found = transform.convolve(&transform.forward(&input), &octant);
+        let kernel = transform.kernel(&octant);
+        let twice = kernel.plus(&kernel);
+        let [found, doubled] = transform.convolve(&input, [&kernel, &twice]);
+        assert!(found.iter().zip(&doubled).all(|(f, d)| (2.0 * f - d).abs() < 4e-4));
         for (n, found) in found.iter().enumerate() {
             let at = |n: usize| [n % 9, n / 9 % 6, n / 54];
             let mut expected = 0.0;
@@ -319,9 +450,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_even_and_smooth() {
-        assert_eq!(good_length(1), 2);
-        assert_eq!(good_length(136), 140);
-        assert_eq!(good_length(31), 32);
+    fn lengths_are_those_that_transform_fast() {
+        for (least, length) in [(1, 8), (17, 24), (136, 144), (144, 144), (216, 216), (272, 288)] {
+            assert_eq!(good_length(least), length, "{least}");
+        }
     }
 }

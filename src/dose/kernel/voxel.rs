@@ -188,6 +188,20 @@ pub struct SValue {
     pub relative_uncertainty: f64,
 }
 
+/// Energy per decay (keV) that a voxel of `side_mm` (i, j, k) of water keeps of its own decays: that
+/// of electrons and alphas, and that of photons.
+///
+/// # Errors
+/// [`KernelError::VoxelSide`] for an impossible side.
+pub fn own_voxel_kev(kernel: &PointKernel, side_mm: [f64; 3]) -> Result<(f64, f64), KernelError> {
+    if let Some(&wrong) = side_mm.iter().find(|s| !VOXEL_SIDE_MM.contains(*s)) {
+        return Err(KernelError::VoxelSide(wrong));
+    }
+    let electron = electrons(kernel, side_mm, [1; 3])[[0, 0, 0]];
+    let photon = photons(kernel, side_mm, [1; 3], &|_| 1.0)[[0, 0, 0]];
+    Ok((electron, photon))
+}
+
 /// Voxel S values in water of 1 g/ml for voxels of `side_mm` (i, j, k), the first octant of `size`
 /// voxels along each axis, centre first, i fastest.
 ///

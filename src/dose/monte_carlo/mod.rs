@@ -124,6 +124,26 @@ impl Accuracy {
     }
 }
 
+/// How far a result's simulation goes where nobody says (`config/dose.yaml`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DefaultLimits {
+    /// Of every steering region's mean dose, k = 1.
+    pub relative_uncertainty: f64,
+    pub max_histories: f64,
+    /// Regions from this volume on steer.
+    pub steering_volume_ml: f64,
+}
+
+/// See [`DefaultLimits`].
+pub fn default_limits() -> DefaultLimits {
+    let constants = &*super::constants::CONSTANTS;
+    DefaultLimits {
+        relative_uncertainty: constants.monte_carlo_relative_uncertainty.value,
+        max_histories: constants.monte_carlo_max_histories.value,
+        steering_volume_ml: constants.monte_carlo_steering_volume.value,
+    }
+}
+
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {

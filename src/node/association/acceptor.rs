@@ -3,15 +3,15 @@
 use super::state::{Action, Event};
 use super::wire::{Patience, Transport};
 use super::{
-    APPLICATION_CONTEXT, Association, AssociationError, Context, own_user_variables, seconds,
-    send_pdu_bytes, unpadded,
+    APPLICATION_CONTEXT, Association, AssociationError, Context, own_user_variables, roles,
+    seconds, send_pdu_bytes, unpadded,
 };
 use crate::node::settings::Limits;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
     AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
     AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
-    PresentationContextResult, PresentationContextResultReason,
+    PresentationContextResult, PresentationContextResultReason, UserVariableItem,
 };
 use std::collections::BTreeSet;
 use tokio::time::Instant;
@@ -136,12 +136,19 @@ impl<S: Transport> Proposal<S> {
             return Err(association.abort_invalid("even or repeated context identifier").await);
         }
         let results: Vec<_> = request.presentation_contexts.iter().map(negotiate).collect();
+        let mut selected: Vec<UserVariableItem> = Vec::new();
         for (proposed, result) in request.presentation_contexts.iter().zip(&results) {
             if result.reason == PresentationContextResultReason::Acceptance {
+                let class = unpadded(&proposed.abstract_syntax);
+                let roles = roles(&request.user_variables, class);
                 let context = Context {
-                    abstract_syntax: unpadded(&proposed.abstract_syntax).to_owned(),
+                    abstract_syntax: class.to_owned(),
                     transfer_syntax: result.transfer_syntax.clone(),
+                    requestor_is_scp: roles.is_some_and(|roles| roles.scp),
                 };
+                // Whatever role is proposed can be played: C-GET and reports of commitment need it.
+                let item = |r| UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), r);
+                selected.extend(roles.map(item).filter(|item| !selected.contains(item)));
                 association.contexts.insert(proposed.id, context);
             }
         }
@@ -153,7 +160,7 @@ impl<S: Transport> Proposal<S> {
             called_ae_title: request.called_ae_title,
             application_context_name: APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: results,
-            user_variables: own_user_variables(&association.limits),
+            user_variables: [own_user_variables(&association.limits), selected].concat(),
         };
         association.send_pdu(&Pdu::AssociationAC(answer)).await?;
         Ok(association)

@@ -20,10 +20,11 @@ use super::settings::Limits;
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use dicom_ul::pdu::{
     AbortRQServiceProviderReason as Reason, AbortRQSource, PDataValue, PDataValueType, Pdu,
-    UserVariableItem,
+    RequestorRoles, UserVariableItem,
 };
 use state::{Action, Event, Machine, State, Unforeseen};
 use std::collections::BTreeMap;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use wire::{Patience, Wire};
@@ -60,6 +61,9 @@ pub enum AssociationError {
 pub struct Context {
     pub abstract_syntax: String,
     pub transfer_syntax: String,
+    /// Whether who requested the association may be the SCP here, by role selection
+    /// (PS3.7 annex D.3.3.4).
+    pub requestor_is_scp: bool,
 }
 
 /// What the peer wants.
@@ -109,6 +113,18 @@ impl<S: Transport> Association<S> {
             (Action::AR2, _) => Ok(Indication::Release),
             (action, _) => Err(self.give_up(action).await),
         }
+    }
+
+    /// What the peer has sent already, if it has sent anything; never waits.
+    pub async fn next_if_there(&mut self) -> Result<Option<Indication>, AssociationError> {
+        let mut next = std::pin::pin!(self.next(seconds(self.limits.association_s)));
+        std::future::poll_fn(|context| {
+            Poll::Ready(match next.as_mut().poll(context) {
+                Poll::Ready(indication) => indication.map(Some),
+                Poll::Pending => Ok(None),
+            })
+        })
+        .await
     }
 
     /// Sends a whole command or data set as fragments that the peer can take.
@@ -323,6 +339,18 @@ fn send_pdu_bytes(user_variables: &[UserVariableItem]) -> u32 {
         _ => None,
     });
     theirs.unwrap_or(*SEND_PDU_BYTES.end()).clamp(*SEND_PDU_BYTES.start(), *SEND_PDU_BYTES.end())
+}
+
+/// The roles of the requestor that were proposed or accepted for a SOP class, if any were.
+fn roles(user_variables: &[UserVariableItem], sop_class: &str) -> Option<RequestorRoles> {
+    user_variables.iter().find_map(|item| match item {
+        UserVariableItem::ScuScpRoleSelectionSubItem(class, roles)
+            if unpadded(class) == sop_class =>
+        {
+            Some(*roles)
+        }
+        _ => None,
+    })
 }
 
 /// Text of a UID item without its padding.

@@ -2,9 +2,10 @@
 
 use super::SendError;
 use crate::dicom::Uid;
-use dicom_dictionary_std::uids::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+use dicom_dictionary_std::uids::{self, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::meta::FileMetaTable;
+use dicom_pixeldata::Transcode;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -64,11 +65,10 @@ impl Outgoing {
         })
     }
 
-    /// Whether the data set can be written in this syntax: its own, or native to native.
+    /// Whether the data set can be written in this syntax: its own, or a native one.
     pub(super) fn can_become(&self, syntax: &str) -> bool {
-        let native = |s: &str| s == EXPLICIT_VR_LITTLE_ENDIAN || s == IMPLICIT_VR_LITTLE_ENDIAN;
-        syntax == self.transfer_syntax.as_str()
-            || (native(self.transfer_syntax.as_str()) && native(syntax))
+        let own = self.transfer_syntax.as_str();
+        syntax == own || (NATIVE.contains(&syntax) && can_be_native(own))
     }
 
     /// The data set in `syntax`, to be read in pieces.
@@ -84,12 +84,25 @@ impl Outgoing {
     }
 }
 
-/// The whole data set in another native syntax. The archive's gate has bounded what is parsed.
+const NATIVE: [&str; 2] = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
+/// Compressions that the registry's own codecs undo bit by bit.
+const DECODED: [&str; 4] =
+    [uids::RLE_LOSSLESS, uids::JPEG_LOSSLESS_SV1, uids::JPEG_LOSSLESS, uids::JPEG2000_LOSSLESS];
+
+/// Whether what is in this syntax can be written in a native one.
+pub(super) fn can_be_native(syntax: &str) -> bool {
+    NATIVE.contains(&syntax) || DECODED.contains(&syntax)
+}
+
+/// The whole data set in a native syntax. The archive's gate has bounded what is parsed.
 fn rewrite(path: &Path, syntax: &str) -> io::Result<Vec<u8>> {
     let target = TransferSyntaxRegistry
         .get(syntax)
         .ok_or_else(|| io::Error::other("transfer syntax is not in the registry"))?;
-    let object = dicom_object::open_file(path).map_err(io::Error::other)?;
+    let mut object = dicom_object::open_file(path).map_err(io::Error::other)?;
+    if !NATIVE.contains(&object.meta().transfer_syntax()) {
+        object.transcode(target).map_err(io::Error::other)?;
+    }
     let mut bytes = Vec::new();
     object.write_dataset_with_ts(&mut bytes, target).map_err(io::Error::other)?;
     Ok(bytes)

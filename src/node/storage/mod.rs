@@ -1,17 +1,21 @@
-//! The storage and verification SCP: one session an association (PS3.4 annexes A and B).
+//! One session an association: messages are put together and dispatched. Storage and
+//! verification (PS3.4 annexes A and B) are answered here, other services in `services`.
 //!
 //! Fragments become messages here: command sets are collected, bounded and decoded; data sets are
 //! streamed to the archive as they come and never looked at. The answer to C-STORE is given when
 //! [`Incoming::commit`](crate::archive::Incoming::commit) has returned, and says what it returned.
 
-mod spool;
+pub(super) mod spool;
 mod tally;
 
+use super::ae_title::AeTitle;
 use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
-use super::settings::Limits;
-use super::stopped;
+use super::identifier::MAX_IDENTIFIER_BYTES;
+use super::services::{Report, Unconfirmed};
+use super::settings::{Limits, Peer, Service};
+use super::{accept, services, stopped};
 use crate::archive::{Archive, Arrival};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
@@ -21,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Span over which the minimum rate of a data set is measured.
@@ -64,6 +69,8 @@ impl From<Unforeseen> for Ending {
 /// Where a message's data set goes.
 enum Sink {
     Spool(Spool),
+    /// Kept, up to a bound, for the service that is asked for.
+    Keep(Vec<u8>),
     /// The message is refused already; its data set is passed over.
     Discard {
         received: u64,
@@ -112,46 +119,65 @@ impl Pace {
 
 /// One association's service.
 pub(super) struct Session<S> {
-    association: Association<S>,
-    calling: String,
-    archive: Arc<dyn Archive>,
-    limits: Limits,
+    pub(super) association: Association<S>,
+    /// AE title of the peer, as configured.
+    pub(super) calling: String,
+    pub(super) caller: Peer,
+    pub(super) archive: Arc<dyn Archive>,
+    pub(super) own: AeTitle,
+    pub(super) peers: Arc<[(AeTitle, Peer)]>,
+    pub(super) limits: Limits,
     message: Message,
     pace: Pace,
     tally: Tally,
+    /// Requests for storage commitment that are being checked, with their contexts.
+    pub(super) reports: JoinSet<(u8, Report)>,
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    pub(super) message_ids: u16,
 }
 
 impl<S: Transport> Session<S> {
     pub(super) fn new(
         association: Association<S>,
-        calling: String,
+        (calling, caller): (AeTitle, Peer),
+        (own, peers): (AeTitle, Arc<[(AeTitle, Peer)]>),
         archive: Arc<dyn Archive>,
         limits: Limits,
     ) -> Self {
+        let calling = calling.as_str().to_owned();
         let least_per_s = u64::from(limits.min_rate_bytes_per_s);
         Self {
             association,
             tally: Tally::new(calling.clone(), archive.clone()),
             calling,
+            caller,
             archive,
+            own,
+            peers,
             limits,
+            reports: JoinSet::new(),
+            unconfirmed: None,
+            message_ids: 0,
             message: Message::Awaited,
             pace: Pace { waited: Duration::ZERO, bytes: 0, least_per_s },
         }
     }
 
     /// Serves until the association ends, in whichever way, and writes what was transferred to
-    /// the audit trail.
-    pub(super) async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Ending {
+    /// the audit trail. Reports of storage commitment that the peer has not confirmed are given back.
+    pub(super) async fn run(
+        mut self,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> (Ending, Vec<Report>) {
         let ending = match self.serve(&mut shutdown).await {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        let Self { association, message, mut tally, .. } = self;
+        let Self { association, message, mut tally, mut reports, unconfirmed, .. } = self;
         // What was not whole is dropped by the archive before anything else happens.
         drop(message);
         tally.write_out().await;
-        match ending {
+        let ending = match ending {
             Ending::Released => match association.confirm_release().await {
                 Ok(()) => Ending::Released,
                 Err(error) => Ending::Failed(error),
@@ -165,7 +191,12 @@ impl<S: Transport> Session<S> {
                 Ending::ShutDown
             }
             Ending::Failed(error) => Ending::Failed(error),
+        };
+        let mut unreported: Vec<Report> = unconfirmed.into_iter().map(|sent| sent.report).collect();
+        while let Some(checked) = reports.join_next().await {
+            unreported.extend(checked.ok().map(|(_, report)| report));
         }
+        (ending, unreported)
     }
 
     async fn serve(
@@ -180,6 +211,13 @@ impl<S: Transport> Session<S> {
                     biased;
                     () = stopped(shutdown) => return Err(Ending::ShutDown),
                     next = self.association.next(idle) => next?,
+                    Some(checked) = self.reports.join_next(), if self.unconfirmed.is_none() => {
+                        // A check that panicked has no report; the peer asks again.
+                        if let Ok((context, report)) = checked {
+                            self.report(context, report).await?;
+                        }
+                        continue;
+                    }
                 }
             } else {
                 self.association.next(seconds(self.limits.pdu_s)).await?
@@ -257,16 +295,29 @@ impl<S: Transport> Session<S> {
             failure: Failure::new(status, comment),
         };
         let service = self.abstract_syntax(context);
+        let asked = accept::service(&service);
         let sink = match command.field {
             field::C_CANCEL_RQ => return Ok(()),
+            field::N_EVENT_REPORT_RSP if !command.has_data_set => {
+                return self.confirm_report(&command);
+            }
             field if field & field::RESPONSE != 0 => {
                 return Err(Ending::Faulty("a response that nothing was asked for"));
             }
             field::C_ECHO_RQ if service == VERIFICATION && !command.has_data_set => {
                 return self.answer(context, &command, status::SUCCESS, None).await;
             }
-            field::C_STORE_RQ if command.has_data_set && service != VERIFICATION => {
+            field::C_STORE_RQ if !self.caller.may(Service::Store) => {
+                refuse(status::NOT_AUTHORIZED, "peers.allow lacks store for this peer")
+            }
+            field::C_STORE_RQ if command.has_data_set && asked == Some(Service::Store) => {
                 self.begin_storing(context, &service, &command)
+            }
+            field if services::belongs(field, &service) && command.has_data_set => {
+                Sink::Keep(Vec::new())
+            }
+            field if services::belongs(field, &service) => {
+                refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing")
             }
             field::C_STORE_RQ => refuse(status::SOP_CLASS_NOT_SUPPORTED, "nothing to store"),
             _ => refuse(status::UNRECOGNIZED_OPERATION, "operation not supported"),
@@ -315,6 +366,16 @@ impl<S: Transport> Session<S> {
                 received: received.saturating_add(value.data.len() as u64),
                 failure,
             },
+            Sink::Keep(kept) if kept.len() + value.data.len() > MAX_IDENTIFIER_BYTES => {
+                Sink::Discard {
+                    received: (kept.len() + value.data.len()) as u64,
+                    failure: Failure::new(status::OUT_OF_RESOURCES, "the data set is too long"),
+                }
+            }
+            Sink::Keep(mut kept) => {
+                kept.extend_from_slice(&value.data);
+                Sink::Keep(kept)
+            }
             Sink::Spool(mut spool) => match spool.write(&value.data).await {
                 Ok(()) => Sink::Spool(spool),
                 Err(failure) => Sink::Discard { received: spool.received(), failure },
@@ -322,6 +383,7 @@ impl<S: Transport> Session<S> {
         };
         let (received, is_full) = match &sink {
             Sink::Spool(spool) => (spool.received(), false),
+            Sink::Keep(kept) => (kept.len() as u64, false),
             Sink::Discard { received, failure } => (*received, failure.is_too_large()),
         };
         if is_full || received > self.archive.instance_limit_bytes() {
@@ -345,6 +407,7 @@ impl<S: Transport> Session<S> {
         let result = match sink {
             Sink::Discard { failure, .. } => Err(failure),
             Sink::Spool(spool) => spool.commit().await,
+            Sink::Keep(bytes) => return self.serve_request(context, command, bytes).await,
         };
         let (status, comment) = match result {
             Ok(receipt) => self.tally.received(receipt),
@@ -357,7 +420,7 @@ impl<S: Transport> Session<S> {
         self.answer(context, command, status, comment).await
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         &mut self,
         context: u8,
         command: &Command,
@@ -368,12 +431,12 @@ impl<S: Transport> Session<S> {
         Ok(self.association.send(context, PDataValueType::Command, &bytes).await?)
     }
 
-    fn abstract_syntax(&self, context: u8) -> String {
+    pub(super) fn abstract_syntax(&self, context: u8) -> String {
         let found = self.association.contexts().get(&context);
         found.map(|context| context.abstract_syntax.clone()).unwrap_or_default()
     }
 
-    fn transfer_syntax(&self, context: u8) -> Option<Uid> {
+    pub(super) fn transfer_syntax(&self, context: u8) -> Option<Uid> {
         let found = self.association.contexts().get(&context)?;
         Uid::parse(&found.transfer_syntax).ok()
     }

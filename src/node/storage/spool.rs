@@ -2,6 +2,8 @@
 //! waits for the network nor the network for the disk, with at most two batches in memory.
 
 use crate::archive::{Archive, ArchiveError, Arrival, Incoming, Receipt};
+use crate::count;
+use crate::dicom::Uid;
 use crate::node::command::status;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -13,7 +15,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// Why an instance was not taken, as the sender is told.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub status: u16,
     pub comment: String,
     too_large: bool,
@@ -33,6 +35,7 @@ impl Failure {
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         let status = error.dimse_status();
+        count::INSTANCES_REFUSED.add(1);
         tracing::warn!(status = format_args!("{status:04X}"), reason = %error, "not stored");
         // The status says by itself that it was not understood or does not match.
         let comment = match &error {
@@ -54,7 +57,7 @@ impl From<JoinError> for Failure {
 type Task = JoinHandle<Result<Box<dyn Incoming>, ArchiveError>>;
 
 /// One instance on its way to the archive. Dropped without `commit`: nothing is left of it.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     batch: Vec<u8>,
     /// Opening, or writing of the previous batch; `None` once it has failed.
     task: Option<Task>,
@@ -63,9 +66,19 @@ pub(super) struct Spool {
 
 impl Spool {
     /// Asks the archive for room, without waiting for its answer.
-    pub(super) fn open(archive: Arc<dyn Archive>, arrival: Arrival) -> Self {
+    pub(crate) fn open(archive: Arc<dyn Archive>, arrival: Arrival) -> Self {
         let task = Some(spawn_blocking(move || archive.receive(arrival)));
         Self { batch: Vec::new(), task, received: 0 }
+    }
+
+    /// The same for an instance that must be of `study`.
+    pub(crate) fn open_in(archive: Arc<dyn Archive>, arrival: Arrival, study: Uid) -> Self {
+        let task = spawn_blocking(move || {
+            let mut incoming = archive.receive(arrival)?;
+            incoming.expect_study(study)?;
+            Ok(incoming)
+        });
+        Self { batch: Vec::new(), task: Some(task), received: 0 }
     }
 
     /// Bytes of the data set so far.
@@ -74,7 +87,7 @@ impl Spool {
     }
 
     /// Takes bytes; a failure may be one of earlier bytes or of the opening.
-    pub(super) async fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
+    pub(crate) async fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
         self.received = self.received.saturating_add(data.len() as u64);
         self.batch.extend_from_slice(data);
         if self.batch.len() < BATCH_BYTES {
@@ -90,14 +103,25 @@ impl Spool {
     }
 
     /// Returns when the instance is durable and indexed, with what became of it.
-    pub(super) async fn commit(mut self) -> Result<Receipt, Failure> {
+    pub(crate) async fn commit(mut self) -> Result<Receipt, Failure> {
+        let began = std::time::Instant::now();
         let mut incoming = self.settle().await?;
         let batch = std::mem::take(&mut self.batch);
         let committed = spawn_blocking(move || {
             incoming.write(&batch)?;
             incoming.commit()
         });
-        Ok(committed.await??)
+        let receipt = committed.await??;
+        count::COMMITS.observe(began.elapsed().as_secs_f64());
+        match &receipt {
+            Receipt::Stored(instance) => {
+                count::INSTANCES_STORED.add(1);
+                count::BYTES_STORED.add(instance.bytes);
+            }
+            Receipt::Duplicate(_) => count::INSTANCES_DUPLICATE.add(1),
+            Receipt::Conflict { .. } => count::INSTANCES_CONFLICT.add(1),
+        }
+        Ok(receipt)
     }
 
     async fn settle(&mut self) -> Result<Box<dyn Incoming>, Failure> {

@@ -32,6 +32,16 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
     Ok(set.into_file()?)
 }
 
+/// Declaration of the private scheme, for every object that uses its codes.
+pub(super) fn private_scheme() -> DataSet {
+    let scheme = DataSet::new()
+        .text(tags::CODING_SCHEME_DESIGNATOR, VR::SH, c::PRIVATE_SCHEME)
+        .uid(tags::CODING_SCHEME_UID, &Uid::derived(&["grayd", "coding scheme", "99RPT"]))
+        .text(tags::CODING_SCHEME_NAME, VR::ST, "Radiopharmaceutical therapy dosimetry of grayd")
+        .text(tags::CODING_SCHEME_RESPONSIBLE_ORGANIZATION, VR::ST, "The grayd project");
+    DataSet::new().sequence(tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, vec![scheme])
+}
+
 /// SR Document Series and SR Document General.
 fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     let completion = match result.completeness {
@@ -41,13 +51,11 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     let mut evidence = modules::references(result);
     evidence.push(identity.reference(Kind::Segmentation));
     evidence.push(identity.reference(Kind::RtDose));
+    if result.dose_error_gy.is_some() {
+        evidence.push(identity.reference(Kind::RtDoseError));
+    }
     let (current, other): (Vec<_>, Vec<_>) =
         evidence.into_iter().partition(|reference| &reference.study == identity.study());
-    let scheme = DataSet::new()
-        .text(tags::CODING_SCHEME_DESIGNATOR, VR::SH, c::PRIVATE_SCHEME)
-        .uid(tags::CODING_SCHEME_UID, &Uid::derived(&["grayd", "coding scheme", "99RPT"]))
-        .text(tags::CODING_SCHEME_NAME, VR::ST, "Radiopharmaceutical therapy dosimetry of grayd")
-        .text(tags::CODING_SCHEME_RESPONSIBLE_ORGANIZATION, VR::ST, "The grayd project");
     let set = DataSet::new()
         .text(tags::MODALITY, VR::CS, "SR")
         .sequence(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, vec![])
@@ -62,7 +70,7 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
                 Completeness::Final => "FINAL",
             },
         )
-        .sequence(tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, vec![scheme])
+        .with(private_scheme())
         .sequence(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, hierarchical(&current));
     let set = if other.is_empty() {
         set

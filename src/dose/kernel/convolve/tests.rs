@@ -39,7 +39,9 @@ fn without_ladder(kernel: &PointKernel, tia: &Volume<f32>) -> Vec<f32> {
     let both = voxel::electrons(kernel, level.side_mm, level.shape)
         + voxel::photons(kernel, level.side_mm, level.shape, &|_| 1.0);
     let transform = Transform::new(level.shape, level.shape.map(|n| n - 1));
-    transform.convolve(&transform.forward(tia.as_slice()), &(both * gy_per_kev(&level)))
+    let kernel = transform.kernel(&(both * gy_per_kev(&level)));
+    let [gy] = transform.convolve(tia.as_slice(), [&kernel]);
+    gy
 }
 
 #[test]
@@ -127,7 +129,8 @@ fn air_is_bounded_and_tissue_keeps_its_energy() {
     for ((k, j, i), v) in found.gy.values().indexed_iter() {
         let in_water = water.values()[[k, j, i]];
         let bound = if i < 18 { 1.0001 } else { 1.0 / 0.26 };
-        assert!(*v <= in_water * bound + 1e-9, "{i}: {v} in water {in_water}");
+        // Transforms in f32 are good to some 3e-7 of the largest dose, 5.5 mGy.
+        assert!(*v <= in_water * bound + 2e-9, "{i}: {v} in water {in_water}");
     }
     // Everywhere lung: the electrons' energy over the lung's mass.
     let lung = map([24, 24, 24], [3.0; 3], |_| 0.26);

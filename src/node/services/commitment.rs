@@ -1,0 +1,225 @@
+//! Storage commitment as SCP (PS3.4 annex J, Push Model).
+//!
+//! Each instance that is asked about is read back and its hash compared before the peer is told that
+//! we answer for it. The report goes out on the association that asked where that is still open, and
+//! otherwise on one of ours, on which we take the role of SCP. A report that was not confirmed when
+//! the node stops is lost; the peer asks again, as it does after any report that fails to come.
+
+use crate::archive::{Archive, ArchiveError, InstanceFilter};
+use crate::dicom::{Uid, header};
+use crate::node::ae_title::AeTitle;
+use crate::node::command::{Command, field, status};
+use crate::node::identifier;
+use crate::node::send::{self, Client};
+use crate::node::settings::{Limits, Peer};
+use dicom_core::value::DataSetSequence;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use dicom_ul::pdu::PDataValueType;
+use std::time::Duration;
+
+/// Action Type ID "Request Storage Commitment".
+const REQUEST: u16 = 1;
+/// Event Type IDs of the report: all is safe here, or not all.
+const ALL_COMMITTED: u16 = 1;
+const SOME_FAILED: u16 = 2;
+/// Attempts to bring a report to a peer that has gone: some 20 minutes with the default of
+/// `node.limits.retry_s`.
+const ATTEMPTS: u32 = 8;
+
+/// Failure Reason (0008,1197), PS3.3 section C.14.1.1.
+mod reason {
+    pub const PROCESSING_FAILURE: u16 = 0x0110;
+    pub const NO_SUCH_INSTANCE: u16 = 0x0112;
+    pub const CLASS_INSTANCE_CONFLICT: u16 = 0x0119;
+}
+
+/// An instance by SOP class and SOP instance.
+type Reference = (Uid, Uid);
+
+/// What a peer wants to know.
+pub(in crate::node) struct Request {
+    transaction: Uid,
+    references: Vec<Reference>,
+}
+
+impl Request {
+    /// Of an N-ACTION; a failure is the status and comment of the answer.
+    pub fn parse(
+        command: &Command,
+        data_set: &[u8],
+        syntax: &Uid,
+    ) -> Result<Self, (u16, &'static str)> {
+        let well_known = uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE;
+        if command.sop_instance.as_ref().map(Uid::as_str) != Some(well_known) {
+            return Err((
+                status::NO_SUCH_SOP_INSTANCE,
+                "not the well-known instance of storage commitment",
+            ));
+        }
+        if command.type_id != Some(REQUEST) {
+            return Err((status::NO_SUCH_ACTION, "no such action"));
+        }
+        let object = identifier::data_set(data_set, syntax)
+            .map_err(|_| (status::INVALID_ARGUMENT, "the data set could not be parsed"))?;
+        let transaction = uid(&object, tags::TRANSACTION_UID)
+            .ok_or((status::INVALID_ARGUMENT, "Transaction UID (0008,1195) is missing"))?;
+        let items = object.get(tags::REFERENCED_SOP_SEQUENCE).and_then(|e| e.items());
+        let reference = |item: &InMemDicomObject| {
+            Some((
+                uid(item, tags::REFERENCED_SOP_CLASS_UID)?,
+                uid(item, tags::REFERENCED_SOP_INSTANCE_UID)?,
+            ))
+        };
+        let references: Option<Vec<Reference>> =
+            items.unwrap_or_default().iter().map(reference).collect();
+        match references {
+            Some(references) if !references.is_empty() => Ok(Self { transaction, references }),
+            _ => {
+                Err((status::INVALID_ARGUMENT, "Referenced SOP Sequence (0008,1199) is not whole"))
+            }
+        }
+    }
+
+    /// Reads everything back. Blocks.
+    pub fn check(self, archive: &dyn Archive) -> Report {
+        let mut report =
+            Report { transaction: self.transaction, safe: Vec::new(), failed: Vec::new() };
+        for reference in self.references {
+            match is_safe(archive, &reference) {
+                Ok(()) => report.safe.push(reference),
+                Err(reason) => report.failed.push((reference, reason)),
+            }
+        }
+        report
+    }
+}
+
+fn uid(object: &InMemDicomObject, tag: Tag) -> Option<Uid> {
+    header::text(object, tag).and_then(|text| Uid::parse(&text).ok())
+}
+
+/// Whether we answer for an instance; the reason where we do not.
+fn is_safe(archive: &dyn Archive, (sop_class, sop_instance): &Reference) -> Result<(), u16> {
+    let failed = |error: ArchiveError| match error {
+        ArchiveError::NotFound(_) => reason::NO_SUCH_INSTANCE,
+        error => {
+            tracing::error!(%error, "storage commitment could not be checked");
+            reason::PROCESSING_FAILURE
+        }
+    };
+    let filter =
+        InstanceFilter { sop_instance: Some(sop_instance.clone()), ..InstanceFilter::default() };
+    let found = archive.instances(&filter).map_err(failed)?;
+    let kept = found.first().ok_or(reason::NO_SUCH_INSTANCE)?;
+    if kept.header.sop_class != *sop_class {
+        return Err(reason::CLASS_INSTANCE_CONFLICT);
+    }
+    match archive.verify(sop_instance).map_err(failed)? {
+        true => Ok(()),
+        false => Err(reason::NO_SUCH_INSTANCE),
+    }
+}
+
+/// What the peer is told.
+pub(in crate::node) struct Report {
+    transaction: Uid,
+    safe: Vec<Reference>,
+    failed: Vec<(Reference, u16)>,
+}
+
+impl Report {
+    /// For the audit trail.
+    pub fn as_text(&self) -> String {
+        format!("{} committed, {} not", self.safe.len(), self.failed.len())
+    }
+
+    /// The N-EVENT-REPORT request.
+    pub fn command(&self, message_id: u16) -> Command {
+        let known = |text| Uid::parse(text).expect("the dictionary's UIDs are UIDs");
+        let class = known(uids::STORAGE_COMMITMENT_PUSH_MODEL);
+        Command {
+            sop_instance: Some(known(uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)),
+            type_id: Some(if self.failed.is_empty() { ALL_COMMITTED } else { SOME_FAILED }),
+            ..Command::request(field::N_EVENT_REPORT_RQ, message_id, class)
+        }
+    }
+
+    /// Its data set.
+    pub fn data_set(&self, own_ae: &str, syntax: &Uid) -> Vec<u8> {
+        let text = |tag, vr, text: &str| DataElement::new(tag, vr, PrimitiveValue::from(text));
+        let item = |(class, instance): &Reference| {
+            InMemDicomObject::from_element_iter([
+                text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, class.as_str()),
+                text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance.as_str()),
+            ])
+        };
+        let mut object = InMemDicomObject::from_element_iter([
+            text(tags::TRANSACTION_UID, VR::UI, self.transaction.as_str()),
+            text(tags::RETRIEVE_AE_TITLE, VR::AE, own_ae),
+        ]);
+        let mut put = |tag, items: Vec<InMemDicomObject>| {
+            if !items.is_empty() {
+                object.put(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)));
+            }
+        };
+        put(tags::REFERENCED_SOP_SEQUENCE, self.safe.iter().map(item).collect());
+        let failed = self.failed.iter().map(|(reference, reason)| {
+            let mut item = item(reference);
+            item.put(DataElement::new(tags::FAILURE_REASON, VR::US, PrimitiveValue::from(*reason)));
+            item
+        });
+        put(tags::FAILED_SOP_SEQUENCE, failed.collect());
+        identifier::encode(&object, syntax)
+    }
+
+    /// Brings the report to a peer on an association of ours, again and again until it is confirmed
+    /// or given up.
+    pub async fn bring(&self, to: &Peer, own: &AeTitle, limits: &Limits) {
+        let mut wait = Duration::from_secs(u64::from(limits.retry_s));
+        for attempt in 1..=ATTEMPTS {
+            match self.bring_once(to, own, limits).await {
+                Ok(()) => return,
+                Err(why) => tracing::warn!(peer = to.name, attempt, why, "commitment not reported"),
+            }
+            if attempt < ATTEMPTS {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+        }
+    }
+
+    async fn bring_once(&self, to: &Peer, own: &AeTitle, limits: &Limits) -> Result<(), String> {
+        let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+        let proposed = vec![send::context(1, class, &native)];
+        let connected = Client::connect(to, own, proposed, &[class], limits).await;
+        let mut client = connected.map_err(|error| error.to_string())?;
+        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
+        let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
+            client.release(&to.name).await;
+            return Err("the peer takes no reports of storage commitment".to_owned());
+        };
+        let request = self.command(1);
+        let exchanged = async {
+            client.command(1, &request).await?;
+            let data = self.data_set(own.as_str(), &syntax);
+            client.association.send(1, PDataValueType::Data, &data).await?;
+            client.response(1, &request).await
+        };
+        match exchanged.await {
+            Ok(response) => {
+                client.release(&to.name).await;
+                match response.status {
+                    Some(status::SUCCESS) => Ok(()),
+                    other => Err(format!("the peer answered {:04X}", other.unwrap_or(0xFFFF))),
+                }
+            }
+            Err(error) => {
+                client.association.abort().await;
+                Err(error.to_string())
+            }
+        }
+    }
+}

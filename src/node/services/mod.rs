@@ -1,0 +1,161 @@
+//! Services beside storage that a peer may ask for on its association: C-FIND, C-MOVE and C-GET
+//! (PS3.4 annex C), storage commitment (annex J).
+//!
+//! Each request comes whole, its data set bounded and behind the gate. While one is being served the
+//! peer may only cancel it, confirm what it is sent for it, or release.
+
+mod commitment;
+mod find;
+mod retrieve;
+
+pub(super) use commitment::Report;
+
+use super::association::{Indication, Transport};
+use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::storage::{Ending, Session};
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{PDataValue, PDataValueType};
+use std::collections::VecDeque;
+
+/// Whether this operation is one of the service with this SOP class.
+pub(super) fn belongs(operation: u16, sop_class: &str) -> bool {
+    match sop_class {
+        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND => operation == field::C_FIND_RQ,
+        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE => operation == field::C_MOVE_RQ,
+        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
+        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => operation == field::C_GET_RQ,
+        uids::STORAGE_COMMITMENT_PUSH_MODEL => operation == field::N_ACTION_RQ,
+        _ => false,
+    }
+}
+
+impl<S: Transport> Session<S> {
+    /// Serves a request whose data set has come.
+    pub(super) async fn serve_request(
+        &mut self,
+        context: u8,
+        command: &Command,
+        data_set: Vec<u8>,
+    ) -> Result<(), Ending> {
+        match command.field {
+            field::C_FIND_RQ => self.find(context, command, &data_set).await,
+            field::N_ACTION_RQ => self.promise(context, command, &data_set).await,
+            _ => self.retrieve(context, command, &data_set).await,
+        }
+    }
+}
+
+/// Requests for commitment that one association may have open at once.
+const MAX_OPEN_REQUESTS: usize = 16;
+
+/// A report that was sent on the association that asked and is not confirmed yet.
+pub(super) struct Unconfirmed {
+    message_id: u16,
+    pub report: Report,
+}
+
+impl<S: Transport> Session<S> {
+    /// Takes a request for storage commitment; its report comes when everything has been read back.
+    async fn promise(
+        &mut self,
+        context: u8,
+        command: &Command,
+        data_set: &[u8],
+    ) -> Result<(), Ending> {
+        let Some(syntax) = self.transfer_syntax(context) else {
+            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
+        };
+        let request = match commitment::Request::parse(command, data_set, &syntax) {
+            Ok(_) if self.reports.len() >= MAX_OPEN_REQUESTS => {
+                Err((status::RESOURCE_LIMITATION, "too many requests are open"))
+            }
+            parsed => parsed,
+        };
+        match request {
+            Ok(request) => {
+                let archive = self.archive.clone();
+                self.reports.spawn_blocking(move || (context, request.check(&*archive)));
+                self.answer(context, command, status::SUCCESS, None).await
+            }
+            Err((status, comment)) => {
+                self.answer(context, command, status, Some(comment.to_owned())).await
+            }
+        }
+    }
+
+    /// Sends a report on the association that asked for it.
+    pub(super) async fn report(&mut self, context: u8, report: Report) -> Result<(), Ending> {
+        self.note("storage-commitment", report.as_text()).await;
+        self.message_ids = self.message_ids.wrapping_add(1);
+        let message_id = self.message_ids;
+        let command = report.command(message_id).encode();
+        let syntax = self.transfer_syntax(context);
+        let data = syntax.map(|syntax| report.data_set(self.own.as_str(), &syntax));
+        // From here on it is brought over another association if this one ends too early.
+        self.unconfirmed = Some(Unconfirmed { message_id, report });
+        if let Some(data) = data {
+            self.association.send(context, PDataValueType::Command, &command).await?;
+            self.association.send(context, PDataValueType::Data, &data).await?;
+        }
+        Ok(())
+    }
+
+    /// The peer's answer to a report: whatever it says, it has it.
+    pub(super) fn confirm_report(&mut self, response: &Command) -> Result<(), Ending> {
+        match self.unconfirmed.take_if(|sent| sent.message_id == response.message_id) {
+            Some(_) => Ok(()),
+            None => Err(Ending::Faulty("a response that nothing was asked for")),
+        }
+    }
+}
+
+/// What comes from the peer while a request of its is being served.
+struct Interim {
+    /// The request's message.
+    message_id: u16,
+    command: Vec<u8>,
+    cancelled: bool,
+    responses: VecDeque<Command>,
+}
+
+impl Interim {
+    fn of(request: &Command) -> Self {
+        Self {
+            message_id: request.message_id,
+            command: Vec::new(),
+            cancelled: false,
+            responses: VecDeque::new(),
+        }
+    }
+
+    fn take(&mut self, indication: Indication) -> Result<(), Ending> {
+        match indication {
+            Indication::Data(values) => values.into_iter().try_for_each(|v| self.take_value(v)),
+            Indication::Release => Err(Ending::Released),
+        }
+    }
+
+    fn take_value(&mut self, value: PDataValue) -> Result<(), Ending> {
+        if value.value_type != PDataValueType::Command
+            || self.command.len() + value.data.len() > MAX_COMMAND_BYTES
+        {
+            return Err(Ending::Faulty("data while a request of the same peer is served"));
+        }
+        self.command.extend_from_slice(&value.data);
+        if !value.is_last {
+            return Ok(());
+        }
+        let command = Command::decode(&std::mem::take(&mut self.command))
+            .map_err(|_| Ending::Faulty("malformed command set"))?;
+        match command.field {
+            field::C_CANCEL_RQ => self.cancelled |= command.message_id == self.message_id,
+            field::C_STORE_RSP if !command.has_data_set => self.responses.push_back(command),
+            // A report whose confirmation is passed over here is brought once more, which does no harm.
+            field::N_EVENT_REPORT_RSP if !command.has_data_set => {}
+            _ => return Err(Ending::Faulty("a request while another is served")),
+        }
+        Ok(())
+    }
+}

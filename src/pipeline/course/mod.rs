@@ -1,0 +1,247 @@
+//! The state of a course: what every tissue has received, and what the protocol's rule proposes.
+//!
+//! In: the plan (with what was measured elsewhere) and the doses that grayd computed. Out: ledger,
+//! what is left of each limit, and a proposal or the reasons for a hold. No image is needed.
+
+mod json;
+mod multi_cycle;
+mod single;
+mod tissue;
+
+pub use json::{from_results, lines, write};
+pub use tissue::Tissue;
+
+use super::Request;
+use crate::config::{Plan, Rule};
+use crate::prescribe::{Decision, Hold, Ledger, PrescribeError, Proposal, VialSlot};
+use crate::quantity::{Becquerel, Gray, Seconds, Warning};
+use crate::report::CycleResult;
+
+/// What the pipeline computed of one region in one cycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionDose {
+    pub cycle: u32,
+    pub region: String,
+    pub dose: Gray,
+    pub bed: Option<Gray>,
+    pub relative_uncertainty: Option<f64>,
+    pub effective_half_life: Option<Seconds>,
+    /// One time point and a half-life from elsewhere.
+    pub single_time_point: bool,
+}
+
+impl RegionDose {
+    /// Every region of a result that has a dose.
+    pub fn of(result: &CycleResult) -> Vec<Self> {
+        let single = result.time_points.len() < 2;
+        let regions = result.regions.iter().filter_map(|region| {
+            Some(Self {
+                cycle: result.cycle,
+                region: region.name.clone(),
+                dose: region.dose.as_ref()?.mean,
+                bed: region.bed.as_ref().map(|bed| bed.value),
+                relative_uncertainty: region.uncertainty,
+                effective_half_life: region.fit.as_ref().and_then(|fit| fit.effective_half_life),
+                single_time_point: single,
+            })
+        });
+        regions.collect()
+    }
+}
+
+/// Where a course stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was given yet.
+    Planned,
+    /// The last cycle's doses are still to come.
+    AwaitingImages,
+    /// Doses are there and the protocol proposes nothing.
+    Dosed,
+    /// A proposal: always only that.
+    Prescribed,
+    Hold,
+    /// A named person signed the next cycle.
+    Signed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "PLANNED",
+            Self::AwaitingImages => "AWAITING_IMAGES",
+            Self::Dosed => "DOSED",
+            Self::Prescribed => "PRESCRIBED",
+            Self::Hold => "HOLD",
+            Self::Signed => "SIGNED",
+        }
+    }
+}
+
+/// What the same cycles would do at the fixed activity of the trial's other arm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FixedRegime {
+    pub tissue: String,
+    pub activity: Becquerel,
+    pub cycles: u32,
+    pub dose: Gray,
+    pub limit: Option<Gray>,
+}
+
+/// Everything about one course.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    pub state: State,
+    /// Number of the cycle that is proposed.
+    pub next_cycle: u32,
+    pub ledger: Ledger,
+    pub tissues: Vec<Tissue>,
+    pub proposal: Option<Proposal>,
+    /// Of courses of fixed activities.
+    pub decision: Option<Decision>,
+    pub fixed_regime: Vec<FixedRegime>,
+    pub vials: Vec<VialSlot>,
+    /// Why nothing, or nothing without a person's word, is proposed.
+    pub holds: Vec<Hold>,
+    pub notes: Vec<String>,
+    /// Constants that no physicist of the site has confirmed.
+    pub unconfirmed: Vec<String>,
+    pub signed_by: Option<String>,
+}
+
+/// A rule's outcome before the gates have their say.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub proposal: Option<Proposal>,
+    pub decision: Option<Decision>,
+    pub fixed_regime: Vec<FixedRegime>,
+    pub vials: Vec<VialSlot>,
+    pub holds: Vec<Hold>,
+    pub notes: Vec<String>,
+}
+
+impl Outcome {
+    fn hold(mut self, code: &'static str, reason: impl Into<String>) -> Self {
+        self.holds.push(Hold::new(code, reason));
+        self
+    }
+}
+
+/// The state of a course and the proposal of its next activity.
+///
+/// # Errors
+/// [`PrescribeError`] where the ledger itself cannot be: a dose given twice, a BED below its dose.
+/// What a rule lacks is no error but a hold with what to supply.
+pub fn evaluate(plan: &Plan, computed: &[RegionDose]) -> Result<Course, PrescribeError> {
+    let (ledger, mut notes) = tissue::ledger(plan, computed)?;
+    let tissues = tissue::tissues(plan, &ledger);
+    let given = plan.cycles.len() as u32;
+    let rule = plan.parameters.prescription.rule();
+    let mut outcome = match rule {
+        None => Outcome::default(),
+        Some(rule) => apply(rule, plan, &ledger, &tissues, computed)
+            .unwrap_or_else(|error| Outcome::default().hold("input-missing", error.to_string())),
+    };
+    notes.append(&mut outcome.notes);
+    if rule.is_some() {
+        outcome.holds.extend(gates(plan));
+        let manual = &plan.parameters.gates.manual;
+        notes.extend(manual.iter().map(|text| format!("to be looked at: {text}")));
+    }
+    if let Some(proposal) = &mut outcome.proposal {
+        for hold in outcome.holds.drain(..) {
+            proposal.hold(hold);
+        }
+        outcome.holds.clone_from(&proposal.holds);
+    }
+    let next_cycle = plan.cycles.last().map_or(1, |cycle| cycle.number + 1);
+    let signed_by =
+        plan.signed.iter().find(|s| s.cycle == next_cycle).map(|signature| signature.by.clone());
+    let measured = ledger.entries.iter().any(|entry| entry.cycle > 0);
+    let state = match (&outcome, signed_by.is_some()) {
+        (o, _) if !o.holds.is_empty() => State::Hold,
+        (o, true) if o.proposal.is_some() => State::Signed,
+        (o, _) if o.proposal.is_some() => State::Prescribed,
+        _ if given == 0 => State::Planned,
+        _ if !measured => State::AwaitingImages,
+        _ => State::Dosed,
+    };
+    Ok(Course {
+        state,
+        next_cycle,
+        ledger,
+        tissues,
+        proposal: outcome.proposal,
+        decision: outcome.decision,
+        fixed_regime: outcome.fixed_regime,
+        vials: outcome.vials,
+        holds: outcome.holds,
+        notes,
+        unconfirmed: plan.parameters.unconfirmed.clone(),
+        signed_by,
+    })
+}
+
+fn apply(
+    rule: Rule<'_>,
+    plan: &Plan,
+    ledger: &Ledger,
+    tissues: &[Tissue],
+    computed: &[RegionDose],
+) -> Result<Outcome, PrescribeError> {
+    match rule {
+        Rule::Fixed(rule) => multi_cycle::fixed(rule, plan, tissues),
+        Rule::FixedNumber(rule) => multi_cycle::fixed_number(rule, plan, ledger, tissues, computed),
+        Rule::Glass(rule) => single::glass(rule, plan),
+        Rule::ResinBsa(rule) => single::resin_bsa(rule, plan),
+        Rule::ResinPartition(rule) => single::resin_partition(rule, plan),
+        Rule::WholeBody(rule) => single::whole_body(rule, plan),
+        Rule::Surrogate(rule) => single::surrogate(rule, plan),
+        Rule::SurfaceSeeker(rule) => single::surface_seeker(rule, plan),
+        Rule::ReducedTotal(rule) => single::reduced_total(rule, plan),
+        Rule::TwoAgents(rule) => single::two_agents(rule, plan),
+        Rule::Thyroid(rule) => single::thyroid(rule, plan),
+    }
+}
+
+/// Adds the state of the course to a result whose protocol has limits or a rule. Doses of other
+/// cycles come from their results and from the plan. What cannot be evaluated is a warning: the doses stand by themselves.
+pub(super) fn prescribe(request: &Request, result: &mut CycleResult) {
+    let parameters = &request.plan.parameters;
+    if parameters.limits.0.is_empty() && parameters.prescription.rule().is_none() {
+        return;
+    }
+    let mut computed = RegionDose::of(result);
+    computed.extend(request.earlier.iter().filter(|r| r.cycle != result.cycle).cloned());
+    match evaluate(&request.plan, &computed) {
+        Ok(course) => result.prescription = Some(write(&course)),
+        Err(error) => result.warnings.push(Warning::new(
+            "no-prescription",
+            format!("the course could not be evaluated: {error}"),
+        )),
+    }
+}
+
+/// A fact out of its gate, or not given, holds.
+fn gates(plan: &Plan) -> Vec<Hold> {
+    let facts = serde_json::to_value(&plan.patient_facts).unwrap_or_default();
+    let mut holds = Vec::new();
+    for (fact, gate) in &plan.parameters.gates.facts {
+        let Some(value) = facts[fact].as_f64() else {
+            let reason = format!("the protocol asks for {fact}; add patient_facts.{fact}");
+            holds.push(Hold::new("fact-missing", reason));
+            continue;
+        };
+        if let Some(least) = gate.at_least.as_ref().filter(|least| value < least.value) {
+            let reason = format!("{fact} is {value}, below {}", least.value);
+            holds.push(Hold::new("gate", reason));
+        }
+        if let Some(most) = gate.at_most.as_ref().filter(|most| value > most.value) {
+            holds.push(Hold::new("gate", format!("{fact} is {value}, above {}", most.value)));
+        }
+    }
+    holds
+}
+
+#[cfg(test)]
+mod tests;

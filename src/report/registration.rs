@@ -1,0 +1,76 @@
+//! Spatial Registration (PS3.3 A.39.1, C.20.2) of the spaces that were registered for a result.
+
+use super::modules;
+use super::{CycleResult, Identity, Kind, RegisteredSpace, ReportError, ReportOptions};
+use crate::dicom::Uid;
+use crate::dicom::write::{Code, DataSet, DicomFile};
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+
+/// How the matrices were found (CID 7100).
+static BY_CONTENT: Code = Code::new("125024", "DCM", "Image Content-based Alignment");
+
+const IDENTITY: [[f64; 4]; 4] =
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+
+/// The REG object of a result; none where nothing was registered. All spaces have one registered frame.
+pub fn write(
+    result: &CycleResult,
+    options: &ReportOptions,
+) -> Result<Option<DicomFile>, ReportError> {
+    let Some(first) = result.registrations.first() else { return Ok(None) };
+    let identity = Identity::of(result, options);
+    // The first item says by identity which space is the fixed one, as most readers expect.
+    let fixed = item(Some(&first.registered_frame), Vec::new(), &IDENTITY, None);
+    let moving = result.registrations.iter().map(|space| {
+        let images = modules::images(result)
+            .into_iter()
+            .filter(|input| space.moving_images.contains(&input.sop_instance))
+            .map(|input| modules::reference(input).item())
+            .collect();
+        item(space.moving_frame.as_ref(), images, &space.moving_to_registered, Some(comment(space)))
+    });
+    let set = modules::shared(result, options, &identity, Kind::Registration)
+        .with(modules::input_references(result, &identity, &[]))
+        .text(tags::MODALITY, VR::CS, "REG")
+        // The body is no paired part; General Series asks for the attribute all the same (2C).
+        .empty(tags::LATERALITY, VR::CS)
+        .uid(tags::FRAME_OF_REFERENCE_UID, &first.registered_frame)
+        .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
+        .text(tags::CONTENT_LABEL, VR::CS, "REGISTRATION")
+        .text(tags::CONTENT_DESCRIPTION, VR::LO, "Registration of the time points")
+        .empty(tags::CONTENT_CREATOR_NAME, VR::PN)
+        .sequence(tags::REGISTRATION_SEQUENCE, std::iter::once(fixed).chain(moving).collect());
+    Ok(Some(set.into_file()?))
+}
+
+fn comment(space: &RegisteredSpace) -> String {
+    format!(
+        "{} to {}: correlation {:.3}, overlap {:.2}",
+        space.images, space.images, space.correlation, space.overlap
+    )
+}
+
+fn item(
+    frame: Option<&Uid>,
+    images: Vec<DataSet>,
+    matrix: &[[f64; 4]; 4],
+    comment: Option<String>,
+) -> DataSet {
+    let values: Vec<f64> = matrix.iter().flatten().copied().collect();
+    let matrix = DataSet::new()
+        .decimals(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX, &values)
+        .text(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE, VR::CS, "RIGID");
+    // Type 2: how an identity was found needs no code.
+    let registration = match comment {
+        None => DataSet::new().sequence(tags::REGISTRATION_TYPE_CODE_SEQUENCE, Vec::new()),
+        Some(comment) => DataSet::new()
+            .code(tags::REGISTRATION_TYPE_CODE_SEQUENCE, &BY_CONTENT)
+            .text(tags::FRAME_OF_REFERENCE_TRANSFORMATION_COMMENT, VR::LO, &comment),
+    };
+    let registration = registration.sequence(tags::MATRIX_SEQUENCE, vec![matrix]);
+    let item = DataSet::new()
+        .with_some(frame, |set, frame| set.uid(tags::FRAME_OF_REFERENCE_UID, frame))
+        .sequence(tags::MATRIX_REGISTRATION_SEQUENCE, vec![registration]);
+    if images.is_empty() { item } else { item.sequence(tags::REFERENCED_IMAGE_SEQUENCE, images) }
+}
