@@ -15,6 +15,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use grayd::archive::Archive;
+use grayd::node::LocalAe;
 use grayd::node::settings::{NodeSettings, Peer};
 use std::fs::File;
 use std::io::Write;
@@ -258,8 +259,8 @@ impl Running {
             port: 104,
             ..Peer::default()
         };
-        let settings = Arc::new(NodeSettings::default());
-        let serving = grayd::node::serve(listener, settings, [sender].into(), archive, stopped);
+        let local = LocalAe::open(&NodeSettings::default()).expect("defaults");
+        let serving = grayd::node::serve(listener, local.into(), [sender].into(), archive, stopped);
         runtime.spawn(serving);
         Self { port, child: None, node: Some((shutdown, runtime)) }
     }

@@ -7,7 +7,7 @@ mod site;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{InMemDicomObject, open_file};
-use grayd::node::AeTitle;
+use grayd::node::LocalAe;
 use grayd::node::send::{self, SendOutcome};
 use grayd::node::settings::{Limits, Peer};
 use serde_json::Value;
@@ -43,10 +43,10 @@ impl Ward {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let asking = {
             let (stop, answered, peer) = (stop.clone(), answered.clone(), node(&site));
-            let (own, limits) = (own_title(), Limits::default());
+            let own = own_ae();
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let echo = send::echo(&peer, &own, &limits);
+                    let echo = send::echo(&peer, &own);
                     runtime().block_on(echo).expect("the node answers C-ECHO");
                     answered.fetch_add(1, Ordering::Relaxed);
                     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -95,8 +95,8 @@ impl Ward {
     }
 
     fn store(&self, files: &[PathBuf]) -> Vec<SendOutcome> {
-        let (peer, own, limits) = (node(&self.site), own_title(), Limits::default());
-        let outcomes = runtime().block_on(send::store(&peer, &own, files, &limits)).unwrap();
+        let (peer, own) = (node(&self.site), own_ae());
+        let outcomes = runtime().block_on(send::store(&peer, &own, files)).unwrap();
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
@@ -162,8 +162,8 @@ fn node(site: &Site) -> Peer {
     }
 }
 
-fn own_title() -> AeTitle {
-    AeTitle::parse(CALLING_AE).unwrap()
+fn own_ae() -> LocalAe {
+    LocalAe::plain(CALLING_AE, Limits::default()).unwrap()
 }
 
 fn text(set: &mut InMemDicomObject, tag: Tag, vr: VR, value: &str) {

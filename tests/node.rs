@@ -14,6 +14,8 @@ mod commitment;
 mod interop;
 #[path = "node/retrieval.rs"]
 mod retrieval;
+#[path = "node/secured.rs"]
+mod secured;
 #[path = "node/sending.rs"]
 mod sending;
 #[path = "node/storing.rs"]

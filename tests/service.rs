@@ -7,7 +7,7 @@ use grayd::archive::{
 };
 use grayd::config;
 use grayd::dicom::Uid;
-use grayd::node::AeTitle;
+use grayd::node::LocalAe;
 use grayd::node::send::{self, SendOutcome};
 use grayd::node::settings::{Limits, Peer};
 use grayd::service::retention::make_room;
@@ -451,9 +451,9 @@ fn push(site: &Site, objects: &[Object]) {
         port: site.ready.dicom.port(),
         ..Peer::default()
     };
-    let own = AeTitle::parse("SPECT1").unwrap();
+    let own = LocalAe::plain("SPECT1", Limits::default()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let outcomes = runtime.block_on(send::store(&node, &own, &files, &Limits::default())).unwrap();
+    let outcomes = runtime.block_on(send::store(&node, &own, &files)).unwrap();
     for (uid, outcome) in outcomes {
         assert!(matches!(outcome, SendOutcome::Stored { .. }), "{uid}: {outcome:?}");
     }

@@ -5,9 +5,9 @@ use super::serve;
 use super::table;
 use super::{Failure, print_all};
 use crate::archive::{Archive, InstanceFilter, JobState, LocalArchive, StorageSettings};
-use crate::node::AeTitle;
+use crate::node::LocalAe;
 use crate::node::send::{self, SendOutcome};
-use crate::node::settings::{Limits, NodeSettings, Peer};
+use crate::node::settings::{Limits, Peer};
 use crate::phantom::{DigitalPatient, PhantomOptions};
 use crate::quantity::nuclide::Nuclide;
 use crate::service::job::results_note;
@@ -123,7 +123,7 @@ async fn start_pacs(
     let archive: Arc<dyn Archive> = Arc::new(LocalArchive::open(&settings, zone).map_err(failed)?);
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
-    let node = Arc::new(NodeSettings { ae_title: PACS_AE.into(), ..NodeSettings::default() });
+    let node = Arc::new(LocalAe::plain(PACS_AE, Limits::default()).map_err(failed)?);
     let peers: Arc<[Peer]> = Arc::new([peer("grayd", "GRAYD", 104)]);
     tokio::spawn(crate::node::serve(listener, node, peers, archive.clone(), shutdown.clone()));
     Ok((archive, port))
@@ -181,11 +181,10 @@ async fn start_node(
 /// Sends everything as a scanner would: one association a folder, that is a series.
 async fn push(files: &[PathBuf], ready: Ready, display: &ProgressDisplay) -> Result<(), Failure> {
     let node = peer("grayd", "GRAYD", ready.dicom.port());
-    let own = AeTitle::parse(SCANNER_AE).map_err(failed)?;
+    let scanner = LocalAe::plain(SCANNER_AE, Limits::default()).map_err(failed)?;
     let mut done = 0;
     for series in files.chunk_by(|a, b| a.parent() == b.parent()) {
-        let outcomes =
-            send::store(&node, &own, series, &Limits::default()).await.map_err(failed)?;
+        let outcomes = send::store(&node, &scanner, series).await.map_err(failed)?;
         if let Some((uid, outcome)) =
             outcomes.iter().find(|(_, outcome)| !matches!(outcome, SendOutcome::Stored { .. }))
         {

@@ -14,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Run the node: DICOM associations, computation, pages.
 ///
-/// Prints one line `ready dicom=HOST:PORT web=HOST:PORT` on standard output once it accepts
-/// associations; logs go to standard error. SIGTERM or Ctrl-C lets open associations and running
+/// Prints one line `ready dicom=HOST:PORT web=HOST:PORT`, with `dicom-tls=HOST:PORT` where node.tls is set, on standard
+/// output once it accepts associations; logs go to standard error. SIGTERM or Ctrl-C lets open associations and running
 /// jobs end, a second one stops at once.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -79,7 +79,9 @@ pub(crate) fn start(loaded: Loaded) -> Result<Arc<Service>, Failure> {
 fn say_ready(ready: &Ready) {
     let mut output = std::io::stdout().lock();
     // Who started the node may not listen; it serves all the same.
-    let _ = writeln!(output, "ready dicom={} web={}", ready.dicom, ready.web)
+    let secured = ready.dicom_tls.map(|address| format!(" dicom-tls={address}"));
+    let secured = secured.unwrap_or_default();
+    let _ = writeln!(output, "ready dicom={} web={}{secured}", ready.dicom, ready.web)
         .and_then(|()| output.flush());
 }
 

@@ -1,9 +1,11 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::tls::is_open_to_others;
 use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
 use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
+use crate::node::tls::{Tls, normal_fingerprint};
 use crate::quantify::DecayReference;
 use crate::quantity::nuclide::Nuclide;
 use jiff::tz::TimeZone;
@@ -196,9 +198,10 @@ impl NodeConfig {
         let (config, mut faults) = document.read::<Self>();
         let Some(mut config) = config else { return (None, faults) };
         config.resolve_paths(folder);
-        let checks: [fn(&Self, &Document, &mut Vec<Fault>); 5] = [
+        let checks: [fn(&Self, &Document, &mut Vec<Fault>); 6] = [
             Self::check_addresses,
             Self::check_peers,
+            Self::check_tls,
             Self::check_folders,
             Self::check_cameras,
             Self::check_ranges,
@@ -213,6 +216,9 @@ impl NodeConfig {
         self.storage.directory = folder.join(&self.storage.directory);
         self.plans.0 = folder.join(&self.plans.0);
         self.web.resolve_paths(folder);
+        if let Some(tls) = &mut self.node.tls {
+            tls.resolve(folder);
+        }
         self.protocols = self.protocols.as_ref().map(|path| folder.join(path));
     }
 
@@ -264,6 +270,42 @@ impl NodeConfig {
                     steps!["results", "send_to", index],
                     format!("`{name}` is none of the peers; add it to `peers` or take it out"),
                 ));
+            }
+        }
+    }
+
+    /// Files that can be used, and what peers need of them.
+    fn check_tls(&self, document: &Document, faults: &mut Vec<Fault>) {
+        if let Some(tls) = &self.node.tls {
+            if tls.listen.parse::<SocketAddr>().is_err() {
+                let message =
+                    format!("`{}` is no address; write it like `0.0.0.0:2762`", tls.listen);
+                faults.push(document.fault_at(steps!["node", "tls", "listen"], message));
+            }
+            if let Err(reason) = Tls::load(tls) {
+                faults.push(document.fault_at(steps!["node", "tls"], reason));
+            }
+            if is_open_to_others(&tls.key) {
+                let message = "can be read by anybody on this machine; chmod 600 the file";
+                faults.push(document.fault_at(steps!["node", "tls", "key"], message));
+            }
+        }
+        let has_authorities = self.node.tls.as_ref().is_some_and(|tls| tls.authorities.is_some());
+        for (index, peer) in self.peers.iter().enumerate() {
+            let at = |key: &'static str| [Step::from("peers"), index.into(), key.into()];
+            if peer.tls && !has_authorities {
+                let message = "needs node.tls with authorities, which say whose certificates count";
+                faults.push(document.fault_at(&at("tls"), message));
+            }
+            let Some(given) = &peer.certificate_sha256 else { continue };
+            let hex = normal_fingerprint(given);
+            if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let message =
+                    "is no SHA-256; write what `openssl x509 -fingerprint -sha256` prints";
+                faults.push(document.fault_at(&at("certificate_sha256"), message));
+            } else if !peer.tls {
+                let message = "counts only with `tls: true`";
+                faults.push(document.fault_at(&at("certificate_sha256"), message));
             }
         }
     }

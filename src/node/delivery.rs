@@ -4,9 +4,9 @@
 //! as delivered only when the peer has confirmed it; sending again is harmless, since results keep
 //! their SOP Instance UIDs.
 
-use super::ae_title::AeTitle;
+use super::local::LocalAe;
 use super::send::{Outgoing, SendError, SendOutcome, store_batch};
-use super::settings::{Limits, NodeSettings, Peer};
+use super::settings::Peer;
 use super::stopped;
 use crate::archive::{Archive, ArchiveError, AuditEvent, Delivery, DeliveryEnd};
 use crate::dicom::Uid;
@@ -52,11 +52,10 @@ const ORDER: &[&str] = &[
 pub async fn run(
     archive: Arc<dyn Archive>,
     peers: Arc<[Peer]>,
-    settings: Arc<NodeSettings>,
+    local: Arc<LocalAe>,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let own = AeTitle::parse(&settings.ae_title).map_err(io::Error::other)?;
-    let sender = Arc::new(Sender { archive, peers, own, limits: settings.limits.clone() });
+    let sender = Arc::new(Sender { archive, peers, local });
     let mut busy: BTreeSet<String> = BTreeSet::new();
     let mut batches: JoinSet<String> = JoinSet::new();
     let mut peer_of_task = BTreeMap::new();
@@ -94,8 +93,7 @@ pub async fn run(
 struct Sender {
     archive: Arc<dyn Archive>,
     peers: Arc<[Peer]>,
-    own: AeTitle,
-    limits: Limits,
+    local: Arc<LocalAe>,
 }
 
 impl Sender {
@@ -142,7 +140,7 @@ impl Sender {
         }
         ready.sort_by_key(|(delivery, file)| (rank(&file.sop_class), delivery.id));
         let files: Vec<Outgoing> = ready.iter().map(|(_, file)| file.clone()).collect();
-        match store_batch(peer, &self.own, &files, &self.limits).await {
+        match store_batch(peer, &self.local, &files).await {
             Ok(outcomes) => {
                 for ((delivery, _), (_, outcome)) in ready.iter().zip(outcomes) {
                     let end = self.judge(delivery, outcome);
@@ -206,6 +204,7 @@ impl Sender {
                 DeliveryEnd::Parked { reason }
             }
             SendError::Connect { .. }
+            | SendError::Tls { .. }
             | SendError::Association { .. }
             | SendError::NoVerification { .. }
             | SendError::Echo { .. } => self.again(delivery, reason),
@@ -214,15 +213,16 @@ impl Sender {
 
     /// Another attempt later, or none when the waits so far add up to `give_up_h`.
     fn again(&self, delivery: &Delivery, reason: String) -> DeliveryEnd {
-        let give_up_s = u64::from(self.limits.give_up_h) * 3600;
-        let waited: u64 = (0..delivery.attempts).map(|n| wait_s(self.limits.retry_s, n)).sum();
+        let give_up_s = u64::from(self.local.limits.give_up_h) * 3600;
+        let waited: u64 =
+            (0..delivery.attempts).map(|n| wait_s(self.local.limits.retry_s, n)).sum();
         if waited >= give_up_s {
-            let hours = self.limits.give_up_h;
+            let hours = self.local.limits.give_up_h;
             return DeliveryEnd::Parked {
                 reason: format!("given up after {hours} h of attempts; last: {reason}"),
             };
         }
-        let wait = wait_s(self.limits.retry_s, delivery.attempts);
+        let wait = wait_s(self.local.limits.retry_s, delivery.attempts);
         let wait = varied(wait, delivery.id, delivery.attempts);
         let at = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
         DeliveryEnd::Retry { at, reason }

@@ -394,6 +394,16 @@ mod tests {
     }
 
     #[test]
+    fn values_are_padded_to_even_length_uids_by_a_null_and_text_by_a_space() {
+        let padded = |tag, vr, text: &str| {
+            let bytes = bytes(&[(tag, vr, text)]);
+            bytes[bytes.len() - text.len() - 1..].to_vec()
+        };
+        assert_eq!(padded(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.9.1"), b"1.2.9.1\0");
+        assert_eq!(padded(tags::RETRIEVE_AE_TITLE, VR::AE, "GRAYD"), b"GRAYD ");
+    }
+
+    #[test]
     fn an_unknown_key_is_noticed() {
         let known = parse(STUDY_ROOT, &[STUDY, (tags::PATIENT_ID, VR::LO, "")]).unwrap();
         assert!(known.is_all_known());

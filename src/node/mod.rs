@@ -4,7 +4,8 @@
 //! Bytes of peers come in through [`association`] (PS3.8: framing, state table, limits) and
 //! [`command`] (PS3.7: command sets); [`accept`] says what we take and in which transfer syntax;
 //! [`serve`] listens and runs one task an association, whose instances [`storage`] streams to the
-//! archive; `services` answers C-FIND, C-MOVE and C-GET. [`send`] is the other direction and
+//! archive; `services` answers C-FIND, C-MOVE, C-GET and storage commitment; [`tls`] secures the
+//! connections of both directions. [`send`] is the other direction and
 //! [`delivery`] the queue that drives it.
 //!
 //! What it does not do: it never parses a data set that is to be stored, never builds a path, a
@@ -20,13 +21,16 @@ pub mod storage;
 mod identifier;
 mod services;
 mod refusals;
+pub mod tls;
+mod local;
 pub mod serve;
 pub mod send;
 pub mod delivery;
 
 pub use ae_title::{AeTitle, AeTitleError};
+pub use local::LocalAe;
 pub(crate) use serve::audit;
-pub use serve::serve;
+pub use serve::{Listeners, serve};
 pub(crate) use storage::spool::{Failure as StoreFailure, Spool};
 
 /// Resolves when the node is told to stop, or when nobody is left who could tell it.

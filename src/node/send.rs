@@ -13,14 +13,17 @@ use super::association::{
     self, Association, AssociationError, Context, Indication, Transport, seconds,
 };
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::local::LocalAe;
 use super::serve::configure;
-use super::settings::{Limits, Peer};
+use super::settings::Peer;
+use super::tls::{Stream, TlsError};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION,
 };
 use dicom_ul::pdu::{PDataValueType, PresentationContextProposed};
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -34,6 +37,8 @@ pub enum SendError {
         "cannot connect to {peer} at {host}:{port}: {reason}; check peers in the configuration"
     )]
     Connect { peer: String, host: String, port: u16, reason: String },
+    #[error("{peer}: {source}")]
+    Tls { peer: String, source: TlsError },
     #[error("{peer}: {source}")]
     Association { peer: String, source: AssociationError },
     #[error("peer {peer}: {source}")]
@@ -60,9 +65,9 @@ pub enum SendOutcome {
 }
 
 /// Checks that the peer answers at all.
-pub async fn echo(peer: &Peer, own_ae: &AeTitle, limits: &Limits) -> Result<(), SendError> {
+pub async fn echo(peer: &Peer, local: &LocalAe) -> Result<(), SendError> {
     let proposed = vec![context(1, VERIFICATION, &[IMPLICIT_VR_LITTLE_ENDIAN])];
-    let mut client = Client::connect(peer, own_ae, proposed, &[], limits).await?;
+    let mut client = Client::connect(peer, local, proposed, &[]).await?;
     let failed = |source| SendError::Association { peer: peer.name.clone(), source };
     if client.association.contexts().is_empty() {
         client.release(&peer.name).await;
@@ -88,31 +93,29 @@ pub async fn echo(peer: &Peer, own_ae: &AeTitle, limits: &Limits) -> Result<(), 
 /// Sends Part 10 files in the given order over one association; one outcome a file, same order.
 pub async fn store(
     peer: &Peer,
-    own_ae: &AeTitle,
+    local: &LocalAe,
     files: &[PathBuf],
-    limits: &Limits,
 ) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
     let mut batch = Vec::with_capacity(files.len());
     for file in files {
         batch.push(Outgoing::open(file).await?);
     }
-    store_batch(peer, own_ae, &batch, limits).await
+    store_batch(peer, local, &batch).await
 }
 
 /// As [`store`], of files that have been opened. Kinds that do not fit into the presentation
 /// contexts of one association go over further ones.
 pub async fn store_batch(
     peer: &Peer,
-    own_ae: &AeTitle,
+    local: &LocalAe,
     batch: &[Outgoing],
-    limits: &Limits,
 ) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut rest = batch;
     while !rest.is_empty() {
         let (proposed, fit) = propose(rest.iter().map(|f| (&f.sop_class, &f.transfer_syntax)));
         let (now, later) = rest.split_at(fit);
-        match store_together(peer, own_ae, now, proposed, limits).await {
+        match store_together(peer, local, now, proposed).await {
             Ok(done) => outcomes.extend(done),
             Err(error) if outcomes.is_empty() => return Err(error),
             // What went before stands; the others are as if the association had broken.
@@ -131,12 +134,11 @@ pub async fn store_batch(
 /// Sends what fits on one association.
 async fn store_together(
     peer: &Peer,
-    own_ae: &AeTitle,
+    local: &LocalAe,
     batch: &[Outgoing],
     proposed: Vec<PresentationContextProposed>,
-    limits: &Limits,
 ) -> Result<Vec<(Uid, SendOutcome)>, SendError> {
-    let mut client = Client::connect(peer, own_ae, proposed, &[], limits).await?;
+    let mut client = Client::connect(peer, local, proposed, &[]).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut broken: Option<String> = None;
     for (number, file) in batch.iter().enumerate() {
@@ -260,17 +262,18 @@ pub(super) fn judge(response: Command) -> SendOutcome {
 /// An association on which we ask.
 pub(super) struct Client<S> {
     pub(super) association: Association<S>,
-    limits: Limits,
+    /// For each answer.
+    answer: Duration,
 }
 
-impl Client<TcpStream> {
+impl Client<Stream> {
     pub(super) async fn connect(
         peer: &Peer,
-        own_ae: &AeTitle,
+        local: &LocalAe,
         proposed: Vec<PresentationContextProposed>,
         as_scp_of: &[&str],
-        limits: &Limits,
     ) -> Result<Self, SendError> {
+        let LocalAe { title, limits, tls } = local;
         let called = AeTitle::parse(&peer.ae_title)
             .map_err(|source| SendError::AeTitle { peer: peer.name.clone(), source })?;
         let unreachable = |reason: String| SendError::Connect {
@@ -280,16 +283,22 @@ impl Client<TcpStream> {
             reason,
         };
         let connect = TcpStream::connect((peer.host.as_str(), peer.port));
-        let stream = timeout(seconds(limits.peer_answer_s), connect)
+        let answer = seconds(limits.peer_answer_s);
+        let stream = timeout(answer, connect)
             .await
             .map_err(|_| unreachable("no answer in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
         configure(&stream, limits.pdu_s);
-        let association =
-            association::request(stream, own_ae, &called, proposed, as_scp_of, limits)
-                .await
-                .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
-        Ok(Self { association, limits: limits.clone() })
+        let insecure = |source| SendError::Tls { peer: peer.name.clone(), source };
+        let stream = match (peer.tls, tls) {
+            (false, _) => Stream::Plain(stream),
+            (true, None) => return Err(insecure(TlsError::NotConfigured)),
+            (true, Some(tls)) => tls.connect(stream, peer, answer).await.map_err(insecure)?,
+        };
+        let association = association::request(stream, title, &called, proposed, as_scp_of, limits)
+            .await
+            .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
+        Ok(Self { association, answer })
     }
 }
 
@@ -311,7 +320,7 @@ impl<S: Transport> Client<S> {
         let violation = |what| Err(AssociationError::Violation(what));
         let mut bytes = Vec::new();
         loop {
-            let indication = self.association.next(seconds(self.limits.peer_answer_s)).await?;
+            let indication = self.association.next(self.answer).await?;
             let Indication::Data(values) = indication else {
                 return violation("release instead of a response");
             };

@@ -3,12 +3,14 @@
 use super::accept;
 use super::ae_title::AeTitle;
 use super::association::acceptor::Rejection;
-use super::association::{AssociationError, Proposal, Transport, receive_request};
+use super::association::{AssociationError, Proposal, Transport, receive_request, seconds};
+use super::local::LocalAe;
 use super::refusals::{self, Line, Refusals};
 use super::services::Report;
-use super::settings::{NodeSettings, Peer};
+use super::settings::Peer;
 use super::stopped;
 use super::storage::{Ending, Session};
+use super::tls::{Channel, Stream};
 use crate::archive::{Archive, AuditEvent};
 use crate::count;
 use jiff::Timestamp;
@@ -37,16 +39,46 @@ const RESOLVE: Duration = Duration::from_secs(5);
 /// After this time without a sign of life the kernel begins to ask whether the peer is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Where associations come from.
+pub struct Listeners {
+    pub plain: TcpListener,
+    /// Answered only where the local entity has what to secure connections with.
+    pub secured: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(plain: TcpListener) -> Self {
+        Self { plain, secured: None }
+    }
+}
+
+impl Listeners {
+    /// The next connection, and whether it came to the secured address.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, bool)> {
+        let secured = async {
+            match &self.secured {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.plain.accept() => accepted.map(|(stream, from)| (stream, from, false)),
+            accepted = secured => accepted.map(|(stream, from)| (stream, from, true)),
+        }
+    }
+}
+
 /// Accepts associations until `shutdown` turns true, then lets each finish the message that it is
-/// in. Fails only if the node's own AE title or a peer's is no AE title.
+/// in. Fails only if a peer's AE title is none.
 pub async fn serve(
-    listener: TcpListener,
-    settings: Arc<NodeSettings>,
+    listeners: impl Into<Listeners>,
+    local: Arc<LocalAe>,
     peers: Arc<[Peer]>,
     archive: Arc<dyn Archive>,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let node = Arc::new(Node::new(settings, &peers, archive, shutdown.clone())?);
+    let listeners = listeners.into();
+    let node = Arc::new(Node::new(local, &peers, archive, shutdown.clone())?);
     let undecided = Arc::new(Semaphore::new(MAX_UNDECIDED));
     let mut tasks = JoinSet::new();
     let mut stopping = shutdown;
@@ -56,12 +88,12 @@ pub async fn serve(
             () = stopped(&mut stopping) => break,
             _ = minute.tick() => node.note_refusals(Some(Instant::now())).await,
             Some(done) = tasks.join_next() => node.note_failure(done).await,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => {
+            accepted = listeners.accept() => match accepted {
+                Ok((stream, from, secured)) => {
                     // Without a free place the connection is closed by being dropped.
                     if let Ok(place) = undecided.clone().try_acquire_owned() {
                         let node = node.clone();
-                        tasks.spawn(async move { node.attend(stream, from, place).await });
+                        tasks.spawn(async move { node.attend(stream, from, secured, place).await });
                     }
                 }
                 Err(error) => {
@@ -71,7 +103,7 @@ pub async fn serve(
             },
         }
     }
-    drop(listener);
+    drop(listeners);
     let drained = timeout(DRAIN, async {
         while let Some(done) = tasks.join_next().await {
             node.note_failure(done).await;
@@ -87,8 +119,7 @@ pub async fn serve(
 
 /// What all associations share.
 struct Node {
-    own: AeTitle,
-    settings: Arc<NodeSettings>,
+    local: Arc<LocalAe>,
     peers: Arc<[(AeTitle, Peer)]>,
     archive: Arc<dyn Archive>,
     associations: Arc<Semaphore>,
@@ -98,21 +129,20 @@ struct Node {
 
 impl Node {
     fn new(
-        settings: Arc<NodeSettings>,
+        local: Arc<LocalAe>,
         peers: &[Peer],
         archive: Arc<dyn Archive>,
         shutdown: watch::Receiver<bool>,
     ) -> io::Result<Self> {
-        let title = |text: &str, whose: &str| {
-            AeTitle::parse(text).map_err(|error| io::Error::other(format!("{whose}: {error}")))
+        let with_title = |peer: &Peer| match AeTitle::parse(&peer.ae_title) {
+            Ok(title) => Ok((title, peer.clone())),
+            Err(error) => Err(io::Error::other(format!("{}: {error}", peer.name))),
         };
-        let with_title = |peer: &Peer| Ok((title(&peer.ae_title, &peer.name)?, peer.clone()));
         Ok(Self {
-            own: title(&settings.ae_title, "node.ae_title")?,
             peers: peers.iter().map(with_title).collect::<io::Result<_>>()?,
-            associations: Arc::new(Semaphore::new(settings.limits.associations)),
+            associations: Arc::new(Semaphore::new(local.limits.associations)),
             refusals: Mutex::default(),
-            settings,
+            local,
             archive,
             shutdown,
         })
@@ -123,24 +153,23 @@ impl Node {
         &self,
         stream: TcpStream,
         from: SocketAddr,
+        secured: bool,
         place: tokio::sync::OwnedSemaphorePermit,
     ) {
-        configure(&stream, self.settings.limits.pdu_s);
+        configure(&stream, self.local.limits.pdu_s);
         let mut shutdown = self.shutdown.clone();
         let request = tokio::select! {
-            request = receive_request(stream, &self.settings.limits) => request,
+            request = self.hear(stream, secured) => request,
             () = stopped(&mut shutdown) => return,
         };
         let ip = from.ip().to_canonical();
-        let proposal = match request {
-            Ok(proposal) => proposal,
+        let (proposal, channel) = match request {
+            Ok(request) => request,
             // Port scans and health checks say nothing and are not worth a line.
-            Err(AssociationError::Lost(_)) => return,
-            Err(error) => {
-                return self.note_refusal(ip.to_string(), error.to_string()).await;
-            }
+            Err(None) => return,
+            Err(Some(why)) => return self.note_refusal(ip.to_string(), why).await,
         };
-        let calling = match self.judge(&proposal, ip).await {
+        let calling = match self.judge(&proposal, ip, &channel).await {
             Ok(calling) => calling,
             Err(rejection) => return self.refuse(proposal, ip, rejection).await,
         };
@@ -154,8 +183,32 @@ impl Node {
         for report in unreported {
             tokio::select! {
                 () = stopped(&mut shutdown) => return,
-                () = report.bring(&peer, &self.own, &self.settings.limits) => {}
+                () = report.bring(&peer, &self.local) => {}
             }
+        }
+    }
+
+    /// What the peer proposes, and over what; why that cannot be had, where it is worth telling.
+    async fn hear(
+        &self,
+        stream: TcpStream,
+        secured: bool,
+    ) -> Result<(Proposal<Stream>, Channel), Option<String>> {
+        let limits = &self.local.limits;
+        let stream = match &self.local.tls {
+            Some(tls) if secured => {
+                let accepted = tls.accept(stream, seconds(limits.artim_s)).await;
+                accepted.map_err(|error| Some(error.to_string()))?
+            }
+            // Nothing listens there without TLS to answer with.
+            _ if secured => return Err(None),
+            _ => Stream::Plain(stream),
+        };
+        let channel = stream.channel();
+        match receive_request(stream, limits).await {
+            Ok(proposal) => Ok((proposal, channel)),
+            Err(AssociationError::Lost(_)) => Err(None),
+            Err(error) => Err(Some(error.to_string())),
         }
     }
 
@@ -178,13 +231,11 @@ impl Node {
         count::ASSOCIATIONS_ACCEPTED.add(1);
         let _open = count::ASSOCIATIONS_OPEN.enter();
         self.note("association-accepted", actor.clone(), agreed).await;
-        let limits = self.settings.limits.clone();
         let session = Session::new(
             association,
             calling,
-            (self.own.clone(), self.peers.clone()),
+            (self.local.clone(), self.peers.clone()),
             self.archive.clone(),
-            limits,
         );
         let (ending, unreported) = session.run(self.shutdown.clone()).await;
         let event = match ending {
@@ -195,23 +246,27 @@ impl Node {
         unreported
     }
 
-    /// Known, called by the right name, and at home where it calls from?
+    /// Known, called by the right name, at home where it calls from, and secured as it has to be?
     async fn judge<S: Transport>(
         &self,
         proposal: &Proposal<S>,
         from: IpAddr,
+        channel: &Channel,
     ) -> Result<(AeTitle, Peer), Rejection> {
         if let Some(rejection) = proposal.provider_rejection() {
             return Err(rejection);
         }
-        if AeTitle::parse(proposal.called_ae_title()).as_ref() != Ok(&self.own) {
+        if AeTitle::parse(proposal.called_ae_title()).as_ref() != Ok(&self.local.title) {
             return Err(Rejection::CalledAeTitle);
         }
         let calling =
             AeTitle::parse(proposal.calling_ae_title()).map_err(|_| Rejection::CallingAeTitle)?;
         for (title, peer) in self.peers.iter() {
             if *title == calling && is_at(peer, from).await {
-                return Ok((calling, peer.clone()));
+                match channel.admits(peer) {
+                    Ok(()) => return Ok((calling, peer.clone())),
+                    Err(why) => tracing::warn!(peer = peer.name, why, "a peer is refused"),
+                }
             }
         }
         Err(Rejection::CallingAeTitle)

@@ -2,6 +2,7 @@
 //! the configuration are these types.
 
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// `node:`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ pub struct NodeSettings {
     pub ae_title: String,
     /// Address and port to accept associations on; port 0 picks a free one.
     pub listen: String,
+    /// A second address for associations over TLS; also what we show as we call with TLS.
+    pub tls: Option<TlsSettings>,
     pub limits: Limits,
 }
 
@@ -19,8 +22,33 @@ impl Default for NodeSettings {
         Self {
             ae_title: "GRAYD".into(),
             listen: "127.0.0.1:11112".into(),
+            tls: None,
             limits: Limits::default(),
         }
+    }
+}
+
+/// `node: tls:` our certificate, and whom we believe. Files in PEM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// Address and port to accept associations over TLS on; port 0 picks a free one.
+    pub listen: String,
+    /// Our certificate, then those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its private key; under systemd it may be a credential.
+    pub key: PathBuf,
+    /// Certificates of the authorities that sign peers' certificates. Without them callers are asked
+    /// for no certificate, and no peer can be called with TLS.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    pub(crate) fn resolve(&mut self, folder: &Path) {
+        self.certificate = folder.join(&self.certificate);
+        self.key = folder.join(&self.key);
+        self.authorities = self.authorities.as_ref().map(|path| folder.join(path));
     }
 }
 
@@ -51,6 +79,12 @@ pub struct Peer {
     /// What it may ask of us, beside C-ECHO; absent: everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Service>>,
+    /// Spoken with over TLS only: it is called so, and refused where it calls without.
+    #[serde(default)]
+    pub tls: bool,
+    /// SHA-256 of its certificate, hexadecimal; absent: any certificate that names its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_sha256: Option<String>,
 }
 
 impl Peer {

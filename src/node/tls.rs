@@ -1,18 +1,19 @@
-//! TLS for associations (PS3.15 B.12, BCP 195 with RFC 8996 and RFC 9325): TLS 1.3, or 1.2 with forward secrecy and
-//! authenticated encryption; both sides show a certificate that a known authority has signed.
+//! TLS for associations (PS3.15 B.12: BCP 195 with RFC 8996 and RFC 9325): TLS 1.3, or 1.2 with forward
+//! secrecy and authenticated encryption; nothing older or weaker is offered or taken.
 //!
-//! A certificate says which machine calls; which application entity it is allowed to be is said by the peer's entry
-//! in the configuration: its host, and the fingerprint of its certificate where one is given.
+//! A certificate says which machine calls. Which application entity it may be is said by the peer's
+//! entry in the configuration: the certificate has to name the peer's host or, where
+//! `certificate_sha256` is given, has to be that very one.
 
 use super::association::Transport;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use serde::{Deserialize, Serialize};
+use super::settings::{Peer, TlsSettings};
+use crate::config::tls::{TlsFiles, certificates, provider};
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,158 +23,213 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-/// `node.tls:` the node's certificate, and whom it believes. Files in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsSettings {
-    /// Address and port to accept secured associations on; port 0 picks a free one.
-    pub listen: String,
-    /// The node's certificate, then those between it and the authority.
-    pub certificate: PathBuf,
-    /// Its private key. Keep it readable to the node alone, or hand it over as a credential of the
-    /// service manager.
-    pub key: PathBuf,
-    /// Certificates of the authorities that sign peers' certificates.
-    pub authorities: PathBuf,
-}
-
-/// Why associations cannot be secured.
-#[derive(Debug, thiserror::Error)]
+/// Why a connection could not be secured. Made of our own words only, for logs and the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    #[error("{path} (node.tls.{key}) cannot be used: {reason}", path = .path.display())]
-    File { key: &'static str, path: PathBuf, reason: String },
-    #[error("certificate and key of node.tls cannot be used together: {0}")]
-    Identity(rustls::Error),
-    #[error("the authorities of node.tls cannot be used: {0}")]
-    Authorities(String),
-    #[error("`{0}` can be no name in a certificate")]
-    Name(String),
-    #[error("no TLS with this peer: {0}")]
-    Handshake(io::Error),
+    #[error("no TLS: {0}")]
+    Handshake(&'static str),
     #[error("the TLS handshake took longer than {0} s")]
     Slow(u64),
+    #[error("the peer is called with TLS, for which node.tls needs authorities")]
+    NotConfigured,
+    #[error("peers.host can be no name in a certificate")]
+    Name,
+    #[error("{0}")]
+    OtherCertificate(&'static str),
 }
 
 /// Certificate, key and authorities in use.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
-    connector: TlsConnector,
+    /// Absent without authorities: nobody's certificate could be believed.
+    connector: Option<TlsConnector>,
 }
 
 impl Tls {
     /// Reads the files. A certificate that has run out is refused by peers, not here.
     ///
     /// # Errors
-    /// A file that is missing or holds something else, or a key that is another certificate's.
-    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let chain = certificates("certificate", &settings.certificate)?;
-        let key = || {
-            PrivateKeyDer::from_pem_file(&settings.key)
-                .map_err(|error| unusable("key", &settings.key, &error))
+    /// Which file is to blame, and why: missing, something else, or a key that is another certificate's.
+    pub fn load(settings: &TlsSettings) -> Result<Self, String> {
+        let files =
+            TlsFiles { certificate: settings.certificate.clone(), key: settings.key.clone() };
+        let Some(authorities) = &settings.authorities else {
+            let server = files.server_without_protocol()?;
+            return Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), connector: None });
         };
-        let mut authorities = RootCertStore::empty();
-        for certificate in certificates("authorities", &settings.authorities)? {
-            let failed = |error: rustls::Error| TlsError::Authorities(error.to_string());
-            authorities.add(certificate).map_err(failed)?;
+        let blame = |error: &dyn std::fmt::Display| {
+            format!("{} cannot be used: {error}", authorities.display())
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(authorities)? {
+            roots.add(certificate).map_err(|error| blame(&error))?;
         }
-        let authorities = Arc::new(authorities);
-        let verifier = WebPkiClientVerifier::builder(authorities.clone())
+        let roots = Arc::new(roots);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())
             .build()
-            .map_err(|error| TlsError::Authorities(error.to_string()))?;
-        let server = ServerConfig::builder()
+            .map_err(|error| blame(&error))?;
+        let (chain, key) = files.identity()?;
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain.clone(), key()?)
-            .map_err(TlsError::Identity)?;
-        let client = ClientConfig::builder()
-            .with_root_certificates(authorities)
-            .with_client_auth_cert(chain, key()?)
-            .map_err(TlsError::Identity)?;
+            .with_single_cert(chain.clone(), key.clone_key())
+            .map_err(|error| files.blame_key(&error))?;
+        let client = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| files.blame_key(&error))?;
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
+            connector: Some(TlsConnector::from(Arc::new(client))),
         })
     }
 
     /// Secures a connection that a peer has opened.
+    ///
+    /// # Errors
+    /// A handshake that fails or takes longer than `within`.
     pub async fn accept(&self, stream: TcpStream, within: Duration) -> Result<Stream, TlsError> {
         stream.about_to_receive();
         let done = timeout(within, self.acceptor.accept(stream)).await;
         let done = done.map_err(|_| TlsError::Slow(within.as_secs()))?;
-        Ok(Stream::secured(done.map_err(TlsError::Handshake)?.into()))
+        let secured = done.map_err(|error| TlsError::Handshake(explain(&error)))?;
+        Ok(Stream::Secured(Box::new(secured.into())))
     }
 
-    /// Secures a connection that we have opened: the peer's certificate must be for `host`.
+    /// Secures a connection that we have opened: the certificate has to name the peer's host, and be
+    /// the one that the configuration expects.
+    ///
+    /// # Errors
+    /// As `accept`, and a certificate that is not the peer's.
     pub async fn connect(
         &self,
         stream: TcpStream,
-        host: &str,
+        peer: &Peer,
         within: Duration,
     ) -> Result<Stream, TlsError> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| TlsError::Name(host.to_owned()))?;
-        let done = timeout(within, self.connector.connect(name, stream)).await;
+        let connector = self.connector.as_ref().ok_or(TlsError::NotConfigured)?;
+        let name = ServerName::try_from(peer.host.clone()).map_err(|_| TlsError::Name)?;
+        let done = timeout(within, connector.connect(name, stream)).await;
         let done = done.map_err(|_| TlsError::Slow(within.as_secs()))?;
-        Ok(Stream::secured(done.map_err(TlsError::Handshake)?.into()))
+        let secured = done.map_err(|error| TlsError::Handshake(explain(&error)))?;
+        let stream = Stream::Secured(Box::new(secured.into()));
+        stream.channel().admits(peer).map_err(TlsError::OtherCertificate)?;
+        Ok(stream)
     }
 }
 
-fn certificates(
-    key: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(key, path, &error))?;
-    if found.is_empty() {
-        let reason = "it holds no certificate; write PEM".to_owned();
-        return Err(TlsError::File { key, path: path.to_owned(), reason });
+/// What failed, in words of our own: the library's would quote what the peer has sent.
+fn explain(error: &io::Error) -> &'static str {
+    use rustls::Error as E;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<E>());
+    match inner {
+        None => "the connection was lost",
+        Some(E::NoCertificatesPresented) => "the peer showed no certificate",
+        Some(E::InvalidCertificate(why)) => match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the peer's certificate has run out"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the peer's certificate is not valid yet"
+            }
+            CertificateError::UnknownIssuer => {
+                "the peer's certificate is signed by none of node.tls.authorities"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the peer's certificate does not name peers.host"
+            }
+            _ => "the peer's certificate is not valid",
+        },
+        Some(E::PeerIncompatible(_)) => "the peer offers no TLS version or cipher that is safe",
+        Some(E::AlertReceived(AlertDescription::UnknownCA)) => {
+            "the peer does not know who signed our certificate"
+        }
+        Some(E::AlertReceived(AlertDescription::CertificateRequired)) => {
+            "the peer wants a certificate and has seen none"
+        }
+        Some(E::AlertReceived(_)) => "the peer refused it with an alert",
+        Some(E::InvalidMessage(_)) => "what the peer sent is no TLS",
+        Some(_) => "the handshake failed",
     }
-    Ok(found)
 }
 
-fn unusable(key: &'static str, path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
-    TlsError::File { key, path: path.to_owned(), reason: error.to_string() }
+/// What is known of who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    Plain,
+    /// With the peer's certificate, where one was asked for.
+    Secured(Option<CertificateDer<'static>>),
+}
+
+impl Channel {
+    /// Whether this peer may be spoken with over it; why not.
+    ///
+    /// # Errors
+    /// What the configuration asks for and the connection lacks.
+    pub fn admits(&self, peer: &Peer) -> Result<(), &'static str> {
+        match (self, &peer.certificate_sha256) {
+            (Self::Plain, _) if peer.tls => Err("peers.tls is set and it comes without TLS"),
+            (Self::Plain, _) | (Self::Secured(None), None) => Ok(()),
+            (Self::Secured(None), Some(_)) => Err("it showed no certificate"),
+            (Self::Secured(Some(certificate)), Some(expected)) => {
+                match fingerprint(certificate) == normal_fingerprint(expected) {
+                    true => Ok(()),
+                    false => Err("its certificate is not that of peers.certificate_sha256"),
+                }
+            }
+            (Self::Secured(Some(certificate)), None) => match names(certificate, &peer.host) {
+                true => Ok(()),
+                false => Err("its certificate does not name peers.host"),
+            },
+        }
+    }
+}
+
+fn names(certificate: &CertificateDer<'_>, host: &str) -> bool {
+    let parsed = ParsedCertificate::try_from(certificate);
+    let name = ServerName::try_from(host);
+    matches!((parsed, name), (Ok(parsed), Ok(name)) if verify_server_name(&parsed, &name).is_ok())
+}
+
+/// SHA-256 of a certificate, lower-case hexadecimal.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A fingerprint as `openssl x509 -fingerprint` or others write it, in our form.
+pub(crate) fn normal_fingerprint(fingerprint: &str) -> String {
+    fingerprint.replace([':', ' '], "").to_ascii_lowercase()
 }
 
 /// A connection, secured or not.
 pub enum Stream {
     Plain(TcpStream),
-    Secured {
-        stream: Box<TlsStream<TcpStream>>,
-        /// SHA-256 of the peer's certificate, lower-case hexadecimal.
-        fingerprint: String,
-    },
+    Secured(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    fn secured(stream: TlsStream<TcpStream>) -> Self {
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        // Both sides demand a certificate, so there is one.
-        let digest = Sha256::digest(certificate.map_or(&[][..], |c| c.as_ref()));
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self::Secured { stream: Box::new(stream), fingerprint }
-    }
-
-    /// Of the peer's certificate; `None` without TLS.
-    pub fn fingerprint(&self) -> Option<&str> {
+    pub fn channel(&self) -> Channel {
         match self {
-            Self::Plain(_) => None,
-            Self::Secured { fingerprint, .. } => Some(fingerprint),
-        }
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Secured { stream, .. } => stream.get_ref().0,
+            Self::Plain(_) => Channel::Plain,
+            Self::Secured(stream) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let own = |certificate: &CertificateDer<'_>| certificate.clone().into_owned();
+                Channel::Secured(chain.and_then(|chain| chain.first()).map(own))
+            }
         }
     }
 }
 
 impl Transport for Stream {
     fn about_to_receive(&self) {
-        self.tcp().about_to_receive();
+        match self {
+            Self::Plain(stream) => stream.about_to_receive(),
+            Self::Secured(stream) => stream.get_ref().0.about_to_receive(),
+        }
     }
 }
 
@@ -185,7 +241,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Secured { stream, .. } => Pin::new(stream).poll_read(context, buffer),
+            Self::Secured(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -198,21 +254,21 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Secured { stream, .. } => Pin::new(stream).poll_write(context, bytes),
+            Self::Secured(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Secured { stream, .. } => Pin::new(stream).poll_flush(context),
+            Self::Secured(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Secured { stream, .. } => Pin::new(stream).poll_shutdown(context),
+            Self::Secured(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::config::plan::PlanPatient;
 use crate::config::{Fault, Loaded};
 use crate::intake::Decision;
 use crate::node::settings::Peer;
+use crate::node::{Listeners, LocalAe};
 use jiff::Timestamp;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -77,6 +78,8 @@ impl Board {
 pub enum ServiceError {
     #[error("cannot listen on {address} ({section}.listen): {source}")]
     Listen { section: &'static str, address: String, source: std::io::Error },
+    #[error("node: {0}")]
+    Local(String),
     #[error("storage cannot be opened: {0}")]
     Archive(#[from] crate::archive::ArchiveError),
     #[error("{what} ended: {source}")]
@@ -123,6 +126,8 @@ impl Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     pub dicom: SocketAddr,
+    /// For associations over TLS, where that is configured.
+    pub dicom_tls: Option<SocketAddr>,
     pub web: SocketAddr,
 }
 
@@ -135,17 +140,23 @@ pub async fn run(
 ) -> Result<(), ServiceError> {
     let config = &service.loaded.config;
     let dicom = listen("node", &config.node.listen).await?;
+    let secured = match &config.node.tls {
+        Some(tls) => Some(listen("node.tls", &tls.listen).await?),
+        None => None,
+    };
     let web = listen("web", &config.web.listen).await?;
-    let addresses = Ready { dicom: dicom.1, web: web.1 };
-    let settings = Arc::new(config.node.clone());
+    let dicom_tls = secured.as_ref().map(|(_, address)| *address);
+    let addresses = Ready { dicom: dicom.1, dicom_tls, web: web.1 };
+    let local = Arc::new(LocalAe::open(&config.node).map_err(ServiceError::Local)?);
     let peers: Arc<[Peer]> = config.peers.clone().into();
     let archive = || service.archive.clone();
 
     let mut parts: JoinSet<(&'static str, std::io::Result<()>)> = JoinSet::new();
+    let listeners = Listeners { plain: dicom.0, secured: secured.map(|(listener, _)| listener) };
     let serving =
-        crate::node::serve(dicom.0, settings.clone(), peers.clone(), archive(), shutdown.clone());
+        crate::node::serve(listeners, local.clone(), peers.clone(), archive(), shutdown.clone());
     parts.spawn(async { ("node", serving.await) });
-    let delivering = crate::node::delivery::run(archive(), peers, settings, shutdown.clone());
+    let delivering = crate::node::delivery::run(archive(), peers, local, shutdown.clone());
     parts.spawn(async { ("delivery", delivering.await) });
     let viewer = match &config.web.viewer {
         Some(viewer) => Some(listen("web.viewer", &viewer.listen).await?),

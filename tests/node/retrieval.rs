@@ -8,7 +8,8 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use grayd::archive::{Archive, Arrival, LocalArchive, StorageSettings};
 use grayd::dicom::Uid;
-use grayd::node::settings::{NodeSettings, Peer, Service};
+use grayd::node::LocalAe;
+use grayd::node::settings::{Peer, Service};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -145,8 +146,8 @@ impl Pacs {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, stop) = watch::channel(false);
-        let settings = Arc::new(NodeSettings { limits: patient(), ..NodeSettings::default() });
-        let serving = grayd::node::serve(listener, settings, peers.into(), archive.clone(), stop);
+        let local = Arc::new(LocalAe::plain("GRAYD", patient()).unwrap());
+        let serving = grayd::node::serve(listener, local, peers.into(), archive.clone(), stop);
         tokio::spawn(serving);
         Self { address, archive, destination, _shutdown: shutdown, _folder: folder }
     }
@@ -229,7 +230,7 @@ async fn findscu_finds_studies_by_name_whatever_its_case_and_counts_what_they_ho
         assert!(found.status.success(), "{text}");
         for part in [
             "M\u{fc}ller^Anna",
-            "[1.2.9.1",
+            "[1.2.9.1\0]",
             "[CT\\NM ]",
             "[2 ]",
             "[5 ]",

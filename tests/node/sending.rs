@@ -5,9 +5,9 @@ use crate::peer::tools::python;
 use crate::peer::*;
 use grayd::archive::{Delivery, DeliveryEnd, DeliveryState};
 use grayd::dicom::Uid;
-use grayd::node::AeTitle;
+use grayd::node::LocalAe;
 use grayd::node::send::{SendError, SendOutcome, echo, store};
-use grayd::node::settings::{NodeSettings, Peer};
+use grayd::node::settings::{Limits, Peer};
 use jiff::Timestamp;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ const PDF: &str = "1.2.840.10008.5.1.4.1.1.104.1";
 const NM: &str = "1.2.840.10008.5.1.4.1.1.20";
 const US: &str = "1.2.840.10008.5.1.4.1.1.6.1";
 
-fn own() -> AeTitle {
-    AeTitle::parse("GRAYD").unwrap()
+fn own(limits: Limits) -> LocalAe {
+    LocalAe::plain("GRAYD", limits).unwrap()
 }
 
 fn write(folder: &tempfile::TempDir, class: &str, uid: &str, bytes: usize) -> PathBuf {
@@ -101,7 +101,7 @@ async fn more_kinds_than_one_association_has_contexts_for_go_over_several() {
         .map(|n| write(&folder, &format!("1.2.3.99.{n}"), &format!("1.2.3.5.{n}"), 10))
         .collect();
     files.push(write(&folder, CT, "1.2.3.5.100", 10));
-    let outcomes = store(&to, &own(), &files, &patient()).await.unwrap();
+    let outcomes = store(&to, &own(patient()), &files).await.unwrap();
     assert_eq!(outcomes.len(), files.len());
     let (last, strange) = outcomes.split_last().unwrap();
     assert!(strange.iter().all(|(_, outcome)| *outcome == SendOutcome::NotAccepted));
@@ -113,11 +113,11 @@ async fn more_kinds_than_one_association_has_contexts_for_go_over_several() {
 async fn what_is_sent_arrives_byte_for_byte() {
     let node = RunningNode::start(patient()).await;
     let to = peer("self", "GRAYD", "127.0.0.1", node.address.port());
-    echo(&to, &own(), &patient()).await.unwrap();
+    echo(&to, &own(patient())).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let classes = [(CT, "1.2.3.4.1"), (SEG, "1.2.3.4.2"), (US, "1.2.3.4.3"), (CT, "1.2.3.4.4")];
     let files: Vec<_> = classes.iter().map(|(c, u)| write(&folder, c, u, 300_000)).collect();
-    let outcomes = store(&to, &own(), &files, &patient()).await.unwrap();
+    let outcomes = store(&to, &own(patient()), &files).await.unwrap();
     let uids: Vec<_> = outcomes.iter().map(|(uid, _)| uid.as_str().to_owned()).collect();
     assert_eq!(uids, classes.map(|(_, uid)| uid));
     for ((uid, outcome), path) in outcomes.iter().zip(&files) {
@@ -130,11 +130,11 @@ async fn what_is_sent_arrives_byte_for_byte() {
         assert!(std::fs::read(path).unwrap().ends_with(&stored) && stored.len() > 300_000);
     }
     assert!(matches!(
-        store(&to, &own(), &[folder.path().join("absent")], &patient()).await,
+        store(&to, &own(patient()), &[folder.path().join("absent")]).await,
         Err(SendError::Unreadable { .. })
     ));
-    let stranger = AeTitle::parse("STRANGER").unwrap();
-    let refused = echo(&to, &stranger, &patient()).await.unwrap_err();
+    let stranger = LocalAe::plain("STRANGER", patient()).unwrap();
+    let refused = echo(&to, &stranger).await.unwrap_err();
     assert!(refused.to_string().contains("calling AE title not recognized"), "{refused}");
 }
 
@@ -143,10 +143,10 @@ async fn a_peer_that_takes_implicit_only_gets_it_rewritten() {
     let Some(mut foreign) = ForeignPeer::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, CT, "1.2.3.4.0", 5000);
-    let outcomes = store(&foreign.as_peer(), &own(), &[file], &patient()).await.unwrap();
+    let outcomes = store(&foreign.as_peer(), &own(patient()), &[file]).await.unwrap();
     assert_eq!(outcomes[0].1, SendOutcome::Stored { status: 0 });
     assert_eq!(foreign.received(), "1.2.3.4.0 True 5000");
-    echo(&foreign.as_peer(), &own(), &patient()).await.unwrap();
+    echo(&foreign.as_peer(), &own(patient())).await.unwrap();
 }
 
 fn delivery(id: i64, peer: &str, uid: &str, attempts: u32) -> Delivery {
@@ -196,11 +196,11 @@ async fn deliveries_go_out_in_order_and_end_as_the_peer_says() {
         peer("unreachable", "X", "127.0.0.1", 9),
         peer("unreachable-for-long", "X", "127.0.0.1", 9),
     ]);
-    let settings = Arc::new(NodeSettings { limits: patient(), ..NodeSettings::default() });
+    let local = Arc::new(own(patient()));
     let (stop, stopped) = watch::channel(false);
     let began = Timestamp::now();
     let running =
-        tokio::spawn(grayd::node::delivery::run(node.archive.clone(), peers, settings, stopped));
+        tokio::spawn(grayd::node::delivery::run(node.archive.clone(), peers, local, stopped));
     node.archive.wait_until(|a| a.ends.lock().unwrap().len() == 13).await;
     stop.send(true).unwrap();
     running.await.unwrap().unwrap();
@@ -276,7 +276,7 @@ async fn peers_that_answer_wrongly_are_aborted_and_nothing_counts_as_sent() {
     // Accepts what was not proposed.
     for (id, syntax) in [(7, EXPLICIT), (2, EXPLICIT), (1, "1.2.840.10008.1.2.4.50")] {
         let (to, script) = scripted(vec![accept_ct(id, syntax)]).await;
-        let sent = store(&to, &own(), &file, &patient()).await;
+        let sent = store(&to, &own(patient()), &file).await;
         assert!(matches!(sent, Err(SendError::Association { .. })), "{sent:?}");
         assert!(matches!(script.await.unwrap(), Some(Answer::Pdu(0x07, _))));
     }
@@ -284,21 +284,21 @@ async fn peers_that_answer_wrongly_are_aborted_and_nothing_counts_as_sent() {
     let rubbish = p_data(&[pdv(1, COMMAND | LAST, b"rubbish")]);
     for answer in [store_rsp(99, 0), rubbish, pdu(0x05, &[0; 4]), pdu(0x07, &[0; 4])] {
         let (to, script) = scripted(vec![accept_ct(1, EXPLICIT), answer]).await;
-        let sent = store(&to, &own(), &file, &patient()).await.unwrap();
+        let sent = store(&to, &own(patient()), &file).await.unwrap();
         assert!(matches!(sent[0].1, SendOutcome::Interrupted { .. }), "{sent:?}");
         script.await.unwrap();
     }
     // Never answers: before the association, and to the instance.
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = peer("mute", "MUTE", "127.0.0.1", mute.local_addr().unwrap().port());
-    let sent = store(&to, &own(), &file, &impatient()).await;
+    let sent = store(&to, &own(impatient()), &file).await;
     assert!(matches!(sent, Err(SendError::Association { .. })), "{sent:?}");
     let (to, _script) = scripted(vec![accept_ct(1, EXPLICIT)]).await;
-    let sent = store(&to, &own(), &file, &impatient()).await.unwrap();
+    let sent = store(&to, &own(impatient()), &file).await.unwrap();
     assert!(matches!(sent[0].1, SendOutcome::Interrupted { .. }), "{sent:?}");
     // Rejects.
     let (to, _script) = scripted(vec![pdu(0x03, &[0, 2, 3, 2])]).await;
-    let sent = store(&to, &own(), &file, &patient()).await;
+    let sent = store(&to, &own(patient()), &file).await;
     assert!(sent.unwrap_err().to_string().contains("local limit exceeded"));
 }
 
@@ -323,7 +323,7 @@ async fn a_release_that_collides_is_seen_through() {
         raw.send(&pdu(0x06, &[0; 4])).await;
         raw.closed().await;
     });
-    let sent = store(&to, &own(), &file, &patient()).await.unwrap();
+    let sent = store(&to, &own(patient()), &file).await.unwrap();
     assert_eq!(sent[0].1, SendOutcome::Stored { status: 0 });
     hasty.await.unwrap();
 }

@@ -2,6 +2,7 @@
 //! nothing of the node's own encoding is used to test the node.
 
 pub mod archive;
+pub mod certificates;
 pub mod fixtures;
 pub mod node;
 pub mod tools;

@@ -1,7 +1,8 @@
 //! The real node on a free loopback port, over an archive in memory.
 
 use super::archive::MemoryArchive;
-use grayd::node::settings::{Limits, NodeSettings, Peer};
+use grayd::node::LocalAe;
+use grayd::node::settings::{Limits, Peer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -45,9 +46,9 @@ impl RunningNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         let archive = Arc::new(MemoryArchive::default());
-        let settings = Arc::new(NodeSettings { limits, ..NodeSettings::default() });
+        let local = Arc::new(LocalAe::plain("GRAYD", limits).unwrap());
         let (shutdown, stop) = watch::channel(false);
-        let serving = grayd::node::serve(listener, settings, peers.into(), archive.clone(), stop);
+        let serving = grayd::node::serve(listener, local, peers.into(), archive.clone(), stop);
         Self { address, archive, shutdown, task: tokio::spawn(serving) }
     }
 }

@@ -134,3 +134,26 @@ fn a_camera_matches_by_what_it_names() {
     assert!(!device.matches(None, None, None));
     assert!(!device.matches(Some("INTEVO2"), None, None));
 }
+
+#[test]
+fn what_tls_needs_is_asked_for_where_it_is_missing() {
+    let text = "\
+node:
+  tls: { listen: nowhere, certificate: absent.pem, key: absent.key }
+peers:
+  - { name: a, ae_title: A, host: h, port: 1, tls: true, certificate_sha256: \"AB:CD\" }
+  - { name: b, ae_title: B, host: h, port: 1, certificate_sha256: \"FINGERPRINT\" }
+";
+    let text = text.replace("FINGERPRINT", &["AB"; 32].join(":"));
+    let faults = read(&text).unwrap_err();
+    for start in [
+        "grayd.yaml:2:18: `nowhere` is no address",
+        "grayd.yaml:2:8: ",
+        "grayd.yaml:4:52: needs node.tls with authorities",
+        "grayd.yaml:4:78: is no SHA-256",
+        "grayd.yaml:5:67: counts only with `tls: true`",
+    ] {
+        assert!(faults.iter().any(|f| f.starts_with(start)), "{start}\nnot in {faults:#?}");
+    }
+    assert!(faults.iter().any(|f| f.contains("absent.key cannot be used")), "{faults:#?}");
+}

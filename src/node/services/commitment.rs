@@ -7,11 +7,11 @@
 
 use crate::archive::{Archive, ArchiveError, InstanceFilter};
 use crate::dicom::{Uid, header};
-use crate::node::ae_title::AeTitle;
 use crate::node::command::{Command, field, status};
 use crate::node::identifier;
+use crate::node::local::LocalAe;
 use crate::node::send::{self, Client};
-use crate::node::settings::{Limits, Peer};
+use crate::node::settings::Peer;
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -176,10 +176,10 @@ impl Report {
 
     /// Brings the report to a peer on an association of ours, again and again until it is confirmed
     /// or given up.
-    pub async fn bring(&self, to: &Peer, own: &AeTitle, limits: &Limits) {
-        let mut wait = Duration::from_secs(u64::from(limits.retry_s));
+    pub async fn bring(&self, to: &Peer, local: &LocalAe) {
+        let mut wait = Duration::from_secs(u64::from(local.limits.retry_s));
         for attempt in 1..=ATTEMPTS {
-            match self.bring_once(to, own, limits).await {
+            match self.bring_once(to, local).await {
                 Ok(()) => return,
                 Err(why) => tracing::warn!(peer = to.name, attempt, why, "commitment not reported"),
             }
@@ -190,11 +190,11 @@ impl Report {
         }
     }
 
-    async fn bring_once(&self, to: &Peer, own: &AeTitle, limits: &Limits) -> Result<(), String> {
+    async fn bring_once(&self, to: &Peer, local: &LocalAe) -> Result<(), String> {
         let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
         let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
         let proposed = vec![send::context(1, class, &native)];
-        let connected = Client::connect(to, own, proposed, &[class], limits).await;
+        let connected = Client::connect(to, local, proposed, &[class]).await;
         let mut client = connected.map_err(|error| error.to_string())?;
         let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
         let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
@@ -204,7 +204,7 @@ impl Report {
         let request = self.command(1);
         let exchanged = async {
             client.command(1, &request).await?;
-            let data = self.data_set(own.as_str(), &syntax);
+            let data = self.data_set(local.title.as_str(), &syntax);
             client.association.send(1, PDataValueType::Data, &data).await?;
             client.response(1, &request).await
         };

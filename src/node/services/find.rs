@@ -87,7 +87,7 @@ impl<S: Transport> Session<S> {
             if interim.cancelled {
                 return Ok(false);
             }
-            let data = identifier.answer(matched, self.own.as_str(), syntax);
+            let data = identifier.answer(matched, self.local.title.as_str(), syntax);
             self.association.send(context, PDataValueType::Command, &response).await?;
             self.association.send(context, PDataValueType::Data, &data).await?;
         }

@@ -92,7 +92,7 @@ impl<S: Transport> Session<S> {
         let message_id = self.message_ids;
         let command = report.command(message_id).encode();
         let syntax = self.transfer_syntax(context);
-        let data = syntax.map(|syntax| report.data_set(self.own.as_str(), &syntax));
+        let data = syntax.map(|syntax| report.data_set(self.local.title.as_str(), &syntax));
         // From here on it is brought over another association if this one ends too early.
         self.unconfirmed = Some(Unconfirmed { message_id, report });
         if let Some(data) = data {

@@ -14,12 +14,12 @@ use crate::node::identifier::{self, Identifier, IdentifierError};
 use crate::node::send::{self, Client, Outgoing, SendOutcome};
 use crate::node::settings::Peer;
 use crate::node::storage::{Ending, Session};
+use crate::node::tls::Stream;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_ul::pdu::PDataValueType;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
 /// Sub-operations of one request: as many as its counters can tell of.
@@ -164,7 +164,7 @@ impl<S: Transport> Session<S> {
                 }
                 return Ok(send::judge(response));
             }
-            let within = seconds(self.limits.peer_answer_s);
+            let within = seconds(self.local.limits.peer_answer_s);
             progress.interim.take(self.association.next(within).await?)?;
         }
     }
@@ -182,8 +182,7 @@ impl<S: Transport> Session<S> {
             let kinds = rest.iter().map(|m| (&m.header.sop_class, &m.header.transfer_syntax));
             let (proposed, fit) = send::propose(kinds);
             let (now, later) = rest.split_at(fit);
-            let mut client = match Client::connect(to, &self.own, proposed, &[], &self.limits).await
-            {
+            let mut client = match Client::connect(to, &self.local, proposed, &[]).await {
                 Ok(client) => client,
                 Err(error) => {
                     tracing::warn!(%error, "the destination of a C-MOVE cannot be had");
@@ -216,7 +215,7 @@ impl<S: Transport> Session<S> {
     /// The inner error is that of the association to the destination.
     async fn send_over(
         &mut self,
-        client: &mut Client<TcpStream>,
+        client: &mut Client<Stream>,
         request: &Command,
         now: &[Match],
         progress: &mut Progress,

@@ -13,8 +13,9 @@ use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::identifier::MAX_IDENTIFIER_BYTES;
+use super::local::LocalAe;
 use super::services::{Report, Unconfirmed};
-use super::settings::{Limits, Peer, Service};
+use super::settings::{Peer, Service};
 use super::{accept, services, stopped};
 use crate::archive::{Archive, Arrival};
 use crate::dicom::Uid;
@@ -124,9 +125,8 @@ pub(super) struct Session<S> {
     pub(super) calling: String,
     pub(super) caller: Peer,
     pub(super) archive: Arc<dyn Archive>,
-    pub(super) own: AeTitle,
+    pub(super) local: Arc<LocalAe>,
     pub(super) peers: Arc<[(AeTitle, Peer)]>,
-    pub(super) limits: Limits,
     message: Message,
     pace: Pace,
     tally: Tally,
@@ -140,21 +140,19 @@ impl<S: Transport> Session<S> {
     pub(super) fn new(
         association: Association<S>,
         (calling, caller): (AeTitle, Peer),
-        (own, peers): (AeTitle, Arc<[(AeTitle, Peer)]>),
+        (local, peers): (Arc<LocalAe>, Arc<[(AeTitle, Peer)]>),
         archive: Arc<dyn Archive>,
-        limits: Limits,
     ) -> Self {
         let calling = calling.as_str().to_owned();
-        let least_per_s = u64::from(limits.min_rate_bytes_per_s);
+        let least_per_s = u64::from(local.limits.min_rate_bytes_per_s);
         Self {
             association,
             tally: Tally::new(calling.clone(), archive.clone()),
             calling,
             caller,
             archive,
-            own,
+            local,
             peers,
-            limits,
             reports: JoinSet::new(),
             unconfirmed: None,
             message_ids: 0,
@@ -206,7 +204,7 @@ impl<S: Transport> Session<S> {
         loop {
             let began = Instant::now();
             let indication = if matches!(self.message, Message::Awaited) {
-                let idle = seconds(self.limits.idle_s);
+                let idle = seconds(self.local.limits.idle_s);
                 tokio::select! {
                     biased;
                     () = stopped(shutdown) => return Err(Ending::ShutDown),
@@ -220,7 +218,7 @@ impl<S: Transport> Session<S> {
                     }
                 }
             } else {
-                self.association.next(seconds(self.limits.pdu_s)).await?
+                self.association.next(seconds(self.local.limits.pdu_s)).await?
             };
             let waited = began.elapsed();
             match indication {
