@@ -192,10 +192,10 @@ fn shape_ijk(grid: &Grid) -> [usize; 3] {
 
 fn check(tia: &Volume<f32>, density: Option<&Volume<f32>>) -> Result<(), KernelError> {
     let values = tia.as_slice();
-    if let Some(voxel) = values.par_iter().position_first(|v| !(v.is_finite() && *v >= 0.0)) {
+    if let Some(voxel) = first(values, |v| !(v.is_finite() && v >= 0.0)) {
         return Err(KernelError::Activity { voxel, bq_s: values[voxel] });
     }
-    if !values.par_iter().any(|&v| v > 0.0) {
+    if first(values, |v| v > 0.0).is_none() {
         return Err(KernelError::NoActivity);
     }
     if let Some(density) = density {
@@ -203,11 +203,20 @@ fn check(tia: &Volume<f32>, density: Option<&Volume<f32>>) -> Result<(), KernelE
             return Err(KernelError::GridsDiffer);
         }
         let values = density.as_slice();
-        if let Some(voxel) = values.par_iter().position_first(|v| !PLAUSIBLE_DENSITY.contains(v)) {
+        if let Some(voxel) = first(values, |v| !PLAUSIBLE_DENSITY.contains(&v)) {
             return Err(KernelError::Density { voxel, density_g_per_ml: values[voxel] });
         }
     }
     Ok(())
+}
+
+/// The first voxel that is so. Asked run by run without a way out of a run: a search that may end at
+/// every voxel took longer than the transforms.
+fn first(values: &[f32], is_so: impl Fn(f32) -> bool + Sync) -> Option<usize> {
+    const RUN: usize = 1 << 14;
+    let any = |run: &[f32]| run.iter().fold(false, |any, &v| any | is_so(v));
+    let run = values.par_chunks(RUN).position_first(any)?;
+    values[run * RUN..].iter().position(|&v| is_so(v)).map(|n| run * RUN + n)
 }
 
 fn warnings(density: Option<&Volume<f32>>) -> Vec<Warning> {
