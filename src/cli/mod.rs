@@ -75,6 +75,7 @@ enum Command {
 impl Cli {
     /// Runs the command; the worker alone has statuses of its own.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        crate::dose::tables::verify().map_err(|fault| Failure::Failed(fault.to_string()))?;
         match self.command {
             Command::Demo(command) => command.run(),
             Command::Serve(command) => command.run(),

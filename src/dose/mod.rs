@@ -6,6 +6,7 @@
 
 mod constants;
 
+pub mod tables;
 pub mod choice;
 pub mod density;
 pub mod local;

@@ -11,6 +11,14 @@ const PHOTON_CROSS_SECTIONS: &str =
 const FORM_FACTORS: &str = include_str!("../../../config/atomic/form_factors.csv");
 const STOPPING_POWERS: &str = include_str!("../../../config/atomic/stopping_powers.csv");
 
+/// Name below `config/` and text of each.
+pub(crate) const TABLES: [(&str, &str); 4] = [
+    ("tissues/materials.yaml", MATERIALS),
+    ("atomic/photon_cross_sections.csv", PHOTON_CROSS_SECTIONS),
+    ("atomic/form_factors.csv", FORM_FACTORS),
+    ("atomic/stopping_powers.csv", STOPPING_POWERS),
+];
+
 /// Symbol, atomic number and standard atomic weight (IUPAC 2021, conventional values).
 const ELEMENTS: [(&str, u8, f64); 13] = [
     ("H", 1, 1.008),

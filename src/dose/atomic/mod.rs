@@ -15,6 +15,7 @@ pub mod material;
 pub mod photon;
 mod table;
 
+pub(super) use material::TABLES;
 pub use material::{Material, MaterialId, MaterialLibrary};
 
 /// Electron rest energy, keV (CODATA 2018).

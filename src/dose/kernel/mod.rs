@@ -16,6 +16,7 @@ mod voxel;
 
 pub use convolve::{KernelDose, KernelPlan, dose};
 pub use point::PointKernel;
+pub(super) use point::TABLES;
 pub use voxel::{SValue, own_voxel_kev, s_values};
 
 use crate::quantity::nuclide::NuclideError;

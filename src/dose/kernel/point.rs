@@ -63,12 +63,17 @@ struct PhotonKernel {
     build_up: Vec<f64>,
 }
 
+/// Name below `config/` and text of each.
+pub(crate) const TABLES: [(&str, &str); 2] = [
+    ("kernels/electron-water.yaml", include_str!("../../../config/kernels/electron-water.yaml")),
+    ("kernels/photon-water.yaml", include_str!("../../../config/kernels/photon-water.yaml")),
+];
+
 fn electron_table() -> &'static ElectronTable {
     static READ: OnceLock<ElectronTable> = OnceLock::new();
     READ.get_or_init(|| {
-        let text = include_str!("../../../config/kernels/electron-water.yaml");
         let table: ElectronTable =
-            serde_saphyr::from_str(text).expect("embedded table, read by a test");
+            serde_saphyr::from_str(TABLES[0].1).expect("embedded table, read by a test");
         for k in &table.kernels {
             let range = 10.0 * water().csda_range(Charge::Negative, k.energy_kev);
             assert!((range / k.range_mm - 1.0).abs() < TABLE_TOLERANCE, "{STALE}");
@@ -80,9 +85,8 @@ fn electron_table() -> &'static ElectronTable {
 fn photon_table() -> &'static PhotonTable {
     static READ: OnceLock<PhotonTable> = OnceLock::new();
     READ.get_or_init(|| {
-        let text = include_str!("../../../config/kernels/photon-water.yaml");
         let table: PhotonTable =
-            serde_saphyr::from_str(text).expect("embedded table, read by a test");
+            serde_saphyr::from_str(TABLES[1].1).expect("embedded table, read by a test");
         for k in &table.kernels {
             let per_mm = 0.1 * water().mass_attenuation(k.energy_kev).total();
             assert!((per_mm / k.attenuation_per_mm - 1.0).abs() < TABLE_TOLERANCE, "{STALE}");

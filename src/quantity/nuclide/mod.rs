@@ -11,6 +11,7 @@ mod table;
 
 pub use beta::{BetaSpectrum, SpectrumBin};
 pub use chain::{Chain, DecayCount, EQUILIBRIUM_HALF_LIFE_RATIO, Member};
+pub(crate) use table::TABLES;
 
 use super::{KiloElectronvolt, Seconds};
 

@@ -18,11 +18,15 @@ const ALPHA_MASS_U: f64 = 4.001_506;
 
 macro_rules! tables {
     ($($name:literal),* $(,)?) => {
-        [$(include_str!(concat!("../../../config/nuclides/", $name, ".yaml"))),*]
+        [$((
+            concat!("nuclides/", $name, ".yaml"),
+            include_str!(concat!("../../../config/nuclides/", $name, ".yaml")),
+        )),*]
     };
 }
 
-const TABLES: [&str; 48] = tables![
+/// Name below `config/` and text of each.
+pub(crate) const TABLES: [(&str, &str); 48] = tables![
     "P-32", "F-18", "Sc-47", "Cu-64", "Cu-67", "Ga-68", "Y-86", "Sr-89", "Zr-89", "Y-90", "Tc-99",
     "Tc-99m", "In-111", "I-123", "I-124", "I-131", "Xe-131m", "Sm-153", "Tb-161", "Ho-166",
     "Lu-177", "Re-186", "Re-188", "Bi-207", "Tl-207", "Tl-208", "Tl-209", "Pb-209", "Pb-211",
@@ -89,7 +93,7 @@ fn tables() -> &'static Tables {
     static READ: OnceLock<Tables> = OnceLock::new();
     READ.get_or_init(|| {
         let mut own = Tables::new();
-        for text in TABLES {
+        for (_, text) in TABLES {
             let record: Record =
                 serde_saphyr::from_str(text).expect("embedded table, read by a test");
             let nuclide = Nuclide::parse(&record.nuclide).expect("embedded table, read by a test");
