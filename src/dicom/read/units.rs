@@ -8,6 +8,7 @@ use super::error::ReadError;
 use super::rwvm::{RealWorldScale, RealWorldValueMap};
 use crate::quantify::ImageUnit;
 use crate::quantity::Warning;
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 /// What one frame offers.
@@ -21,6 +22,8 @@ pub struct Offer<'a> {
     /// SUV Type (0054,1006).
     pub suv_type: Option<&'a str>,
     pub rescale: Option<(f64, f64)>,
+    /// Bq/ml of a rescaled value in CNTS: Philips' Activity Concentration Scale Factor (7053,xx09).
+    pub concentration_scale: Option<f64>,
 }
 
 /// How the stored values of a frame become values in `unit`.
@@ -38,6 +41,9 @@ enum Scale {
     /// Mappings by range, and the factor from their unit.
     Mapped(Vec<RealWorldValueMap>, f64),
 }
+
+/// Activity Concentration Scale Factor of the group `Philips PET Private Group`.
+pub const CONCENTRATION_SCALE: Tag = Tag(0x7053, 0x1009);
 
 /// Largest scale factor that is taken for real: a stored 1 of more than 1 TBq/ml is none.
 const SLOPE_LIMIT: f64 = 1e12;
@@ -94,9 +100,14 @@ fn check_slope(slope: f64) -> Result<(), String> {
 }
 
 fn linear(offer: &Offer) -> Result<Scale, ReadError> {
+    scaled(offer, 1.0)
+}
+
+/// Rescale Slope and Intercept, times a factor.
+fn scaled(offer: &Offer, factor: f64) -> Result<Scale, ReadError> {
     let (slope, intercept) = offer.rescale.unwrap_or((1.0, 0.0));
     check_slope(slope).map_err(|reason| malformed(tags::RESCALE_SLOPE, reason))?;
-    Ok(Scale::Linear(slope, intercept))
+    Ok(Scale::Linear(slope * factor, intercept * factor))
 }
 
 /// The rule for one frame.
@@ -150,10 +161,17 @@ pub fn rule(offer: &Offer, warnings: &mut Vec<Warning>) -> Result<ValueRule, Rea
             let scale = linear(offer)?;
             Ok(ValueRule { unit: ImageUnit::Counts, scale, origin: "no unit stated, so counts" })
         }
-        Some("CNTS") => {
-            let scale = linear(offer)?;
-            Ok(ValueRule { unit: ImageUnit::Counts, scale, origin: "Units CNTS" })
-        }
+        Some("CNTS") => match offer.concentration_scale {
+            Some(bq_per_ml) => {
+                check_slope(bq_per_ml).map_err(|reason| malformed(CONCENTRATION_SCALE, reason))?;
+                let scale = scaled(offer, bq_per_ml)?;
+                Ok(ValueRule { unit: activity, scale, origin: "Units CNTS with Philips' scale" })
+            }
+            None => {
+                let scale = linear(offer)?;
+                Ok(ValueRule { unit: ImageUnit::Counts, scale, origin: "Units CNTS" })
+            }
+        },
         Some("CPS") => {
             let scale = linear(offer)?;
             Ok(ValueRule { unit: ImageUnit::CountsPerSecond, scale, origin: "Units CPS" })
@@ -215,7 +233,7 @@ mod tests {
         units: Option<&'a str>,
         rescale: Option<(f64, f64)>,
     ) -> Offer<'a> {
-        Offer { inside, separate, units, suv_type: None, rescale }
+        Offer { inside, separate, units, suv_type: None, rescale, concentration_scale: None }
     }
 
     fn value(offer: &Offer) -> (ImageUnit, f64, Vec<Warning>) {
@@ -243,6 +261,24 @@ mod tests {
         let (unit, v, warnings) = value(&offer(&[], &[], None, None));
         assert_eq!((unit, v, warnings.len()), (Counts, 10.0, 0));
         assert_eq!(value(&offer(&[], &[], Some("CPS"), rescale)).0, CountsPerSecond);
+    }
+
+    #[test]
+    fn counts_of_philips_become_activity_by_their_own_scale_and_by_no_impossible_one() {
+        let counts = offer(&[], &[], Some("CNTS"), Some((3.0, 1.0)));
+        let with = |factor| Offer {
+            concentration_scale: Some(factor),
+            ..offer(&[], &[], Some("CNTS"), Some((3.0, 1.0)))
+        };
+        assert_eq!(value(&counts).0, ImageUnit::Counts);
+        let (unit, v, _) = value(&with(2.5));
+        assert_eq!((unit, v), (ImageUnit::BecquerelPerMl, 77.5));
+        for factor in [0.0, -1.0, f64::NAN, 1e30] {
+            assert!(rule(&with(factor), &mut Vec::new()).is_err(), "{factor}");
+        }
+        // Units BQML needs no second factor.
+        let twice = Offer { units: Some("BQML"), ..with(2.5) };
+        assert_eq!(value(&twice).1, 31.0);
     }
 
     #[test]

@@ -296,6 +296,7 @@ fn value_rule(
         units: stated.as_deref(),
         suv_type: suv.as_deref(),
         rescale: view.rescale()?,
+        concentration_scale: None,
     };
     units::rule(&offer, warnings)
 }

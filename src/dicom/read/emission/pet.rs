@@ -243,8 +243,17 @@ fn value_rule(
         units: stated.as_deref(),
         suv_type: suv.as_deref(),
         rescale: view.rescale()?,
+        concentration_scale: concentration_scale(view.root),
     };
     units::rule(&offer, warnings)
+}
+
+/// Philips writes counts, and beside them what makes them Bq/ml.
+fn concentration_scale(root: &Object) -> Option<f64> {
+    let Tag(group, element) = units::CONCENTRATION_SCALE;
+    let private = root.private_element(group, "Philips PET Private Group", element as u8).ok()?;
+    // A factor that cannot be read is there all the same: refused by the ladder, not passed over.
+    Some(private.to_float64().unwrap_or(f64::NAN))
 }
 
 /// Signs of coincidence imaging; without one, a PET Image may as well be SPECT. Traces of
