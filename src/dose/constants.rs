@@ -1,19 +1,8 @@
 //! `config/dose.yaml`: the constants of the engines and of the choice between them.
 
+use crate::quantity::constant::{Constant, embedded};
 use serde::Deserialize;
 use std::sync::LazyLock;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Constant {
-    pub value: f64,
-    #[serde(rename = "unit")]
-    _unit: String,
-    #[serde(rename = "provenance")]
-    _provenance: String,
-    #[serde(rename = "source")]
-    _source: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,10 +18,8 @@ pub(crate) struct Constants {
     pub monte_carlo_max_histories: Constant,
 }
 
-pub(crate) static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
-    serde_saphyr::from_str(include_str!("../../config/dose.yaml"))
-        .expect("config/dose.yaml is compiled in and a test reads it")
-});
+pub(crate) static CONSTANTS: LazyLock<Constants> =
+    LazyLock::new(|| embedded("config/dose.yaml", include_str!("../../config/dose.yaml")));
 
 #[cfg(test)]
 mod tests {
@@ -48,7 +35,7 @@ mod tests {
             &c.photon_energy_fraction,
             &c.monte_carlo_relative_uncertainty,
         ] {
-            assert!(part.value > 0.0 && part.value < 1.0, "{}", part._source);
+            assert!(part.value > 0.0 && part.value < 1.0, "{}", part.source);
         }
         assert!(c.edge_density_ratio.value > 1.0 && c.monte_carlo_max_histories.value >= 1e6);
     }

@@ -1,18 +1,8 @@
 //! The constants of `config/kinetics.yaml`.
 
+use crate::quantity::constant::{Constant, embedded};
 use serde::Deserialize;
 use std::sync::LazyLock;
-
-/// One number with where it comes from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Constant {
-    pub value: f64,
-    pub unit: String,
-    /// S, P, D or M.
-    pub provenance: String,
-    pub source: String,
-}
 
 /// See the file for the meaning of each.
 #[derive(Debug, Clone, Deserialize)]
@@ -55,7 +45,5 @@ impl Constants {
 }
 
 /// Read once; the file is part of the program.
-pub static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
-    serde_saphyr::from_str(include_str!("../../config/kinetics.yaml"))
-        .expect("config/kinetics.yaml is compiled in and a test reads it")
-});
+pub static CONSTANTS: LazyLock<Constants> =
+    LazyLock::new(|| embedded("config/kinetics.yaml", include_str!("../../config/kinetics.yaml")));

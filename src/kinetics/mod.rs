@@ -26,7 +26,7 @@ mod trapezoid;
 mod voxelwise;
 
 pub use bias::Bias;
-pub use constants::{CONSTANTS, Constant, Constants};
+pub use constants::{CONSTANTS, Constants};
 pub use covariance::{Covariance, ParameterChecks};
 pub use error::KineticsError;
 pub use library::{CurveLibrary, LibraryTerm};

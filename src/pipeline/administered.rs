@@ -6,23 +6,12 @@
 use super::inputs::Inputs;
 use super::{PipelineError, Request};
 use crate::dicom::read::AdministrationReport;
+use crate::quantity::constant::{Constant, embedded};
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Seconds, Warning};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::sync::LazyLock;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Constant {
-    value: f64,
-    #[serde(rename = "unit")]
-    _unit: String,
-    #[serde(rename = "provenance")]
-    _provenance: String,
-    #[serde(rename = "source")]
-    _source: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +23,7 @@ struct Constants {
 }
 
 static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
-    serde_saphyr::from_str(include_str!("../../config/administration.yaml"))
-        .expect("config/administration.yaml is compiled in and a test reads it")
+    embedded("config/administration.yaml", include_str!("../../config/administration.yaml"))
 });
 
 /// One administration as the plan or a report states it.

@@ -3,6 +3,7 @@
 //! Every number that crosses a module edge carries its unit in its type; inside a voxel loop a
 //! raw array says it in its name (`tia_bq_s`, `dose_gy`).
 
+pub mod constant;
 pub mod nuclide;
 
 macro_rules! units {

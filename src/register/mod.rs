@@ -10,7 +10,7 @@ mod error;
 mod motion;
 mod pyramid;
 
-pub use constants::{Constant, Constants, constants};
+pub use constants::{Constants, constants};
 pub use error::RegisterError;
 pub use motion::Motion;
 
