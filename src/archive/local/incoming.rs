@@ -153,28 +153,22 @@ impl Receiving {
         }
     }
 
-    /// Waits for the disk to have the file while reading from memory what it is: header, and the
-    /// row that has its UID already. Neither has to wait for the other.
-    fn understand_while_syncing(&self) -> Result<(InstanceHeader, Option<Instance>), ArchiveError> {
-        let sync = || self.store.disk.sync_data(&self.file);
-        let (understood, synced) = std::thread::scope(|scope| {
-            let syncing = std::thread::Builder::new().name("sync".into()).spawn_scoped(scope, sync);
-            let understood = self.understand().and_then(|header| {
-                let known = self.known(&header)?;
-                Ok((header, known))
-            });
-            let synced = match syncing {
-                Ok(thread) => {
-                    thread.join().unwrap_or_else(|_| Err(std::io::Error::other("it panicked")))
-                }
-                // No thread to be had: one after the other, then.
-                Err(_) => sync(),
-            };
-            (understood, synced)
-        });
-        let understood = understood?;
+    /// Reads from memory what the file is, header and the row that has its UID already, while the disk
+    /// writes the last of it; then waits for the disk.
+    fn understand_and_sync(&mut self) -> Result<(InstanceHeader, Option<Instance>), ArchiveError> {
+        self.write_ahead();
+        let header = self.understand()?;
+        let known = self.known(&header)?;
+        let synced = self.store.disk.sync_data(&self.file);
         synced.map_err(self.store.failed("sync object"))?;
-        Ok(understood)
+        Ok((header, known))
+    }
+
+    /// Sets the disk to work on what it has not been asked to write yet.
+    fn write_ahead(&mut self) {
+        let written = self.start + self.bytes;
+        self.store.disk.begin_writing(&self.file, self.begun, written - self.begun);
+        self.begun = written;
     }
 
     /// The synced file under its final name, then that name on the disk. Receivers sync their
@@ -260,10 +254,8 @@ impl Incoming for Receiving {
         }
         self.append(data)?;
         self.bytes = bytes;
-        let written = self.start + bytes;
-        if written - self.begun >= WRITE_AHEAD {
-            self.store.disk.begin_writing(&self.file, self.begun, written - self.begun);
-            self.begun = written;
+        if self.start + bytes - self.begun >= WRITE_AHEAD {
+            self.write_ahead();
         }
         self.hash.update(data);
         Ok(())
@@ -277,7 +269,7 @@ impl Incoming for Receiving {
     fn commit(mut self: Box<Self>) -> Result<Receipt, ArchiveError> {
         let store = self.store.clone();
         let _nothing_is_deleted = store.purging.read().unwrap_or_else(PoisonError::into_inner);
-        let (header, known) = self.understand_while_syncing()?;
+        let (header, known) = self.understand_and_sync()?;
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
         match known {
             Some(kept) if kept.sha256 == sha256 => return Ok(Receipt::Duplicate(Box::new(kept))),

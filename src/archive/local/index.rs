@@ -1,16 +1,13 @@
-//! The index at work: one writer that gathers what many ask for into one transaction, and a few
-//! connections that read beside it.
+//! The index at work: one writing connection, on which who comes first writes for all who wait in
+//! one transaction, and a few connections that read beside it.
 
 use super::disk::Disk;
 use super::{ArchiveError, schema};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Writes that wait at most; further callers block.
-const QUEUE: usize = 1024;
 /// Writes that share one transaction at most.
 const BATCH: usize = 256;
 /// Reading connections that are kept open.
@@ -46,39 +43,41 @@ impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Write for Pending<T, F
             (_, Some(Err(error))) => Err(error),
             (Some(error), _) => Err(error),
             (None, Some(outcome)) => outcome,
-            (None, None) => Err(stopped()),
+            (None, None) => Err(undone()),
         };
         // A caller that is gone needs no answer; what was committed stays.
         let _ = self.reply.send(outcome);
     }
 }
 
-fn stopped() -> ArchiveError {
-    ArchiveError::Index { step: "write", message: "the writer has stopped".into() }
+/// Somebody's write panicked while ours stood in the same transaction.
+fn undone() -> ArchiveError {
+    ArchiveError::Index { step: "write", message: "the transaction was undone".into() }
+}
+
+/// What a panic left behind is sound: rows are undone with the connection, the lists are whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) struct Index {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    queue: Option<SyncSender<Box<dyn Write>>>,
-    writer: Option<JoinHandle<()>>,
+    /// One per thread that waits in `write`.
+    waiting: Mutex<Vec<Box<dyn Write>>>,
+    writer: Mutex<Writer>,
 }
 
 impl Index {
     /// Opens an index that `schema::prepare` found sound.
     pub(super) fn open(path: &Path, disk: Disk) -> Outcome<Self> {
-        let connection = schema::connect(path)?;
-        let (queue, pending) = sync_channel(QUEUE);
-        let mut writer = Writer { path: path.to_owned(), connection: Some(connection), disk };
-        let thread = std::thread::Builder::new()
-            .name("index".into())
-            .spawn(move || writer.serve(&pending))
-            .map_err(super::disk::at("start index writer"))?;
+        let connection = Some(schema::connect(path)?);
+        let writer = Writer { path: path.to_owned(), connection, disk };
         Ok(Self {
             path: path.to_owned(),
             idle: Mutex::default(),
-            queue: Some(queue),
-            writer: Some(thread),
+            waiting: Mutex::default(),
+            writer: Mutex::new(writer),
         })
     }
 
@@ -88,38 +87,39 @@ impl Index {
         step: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Outcome<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&self.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => schema::connect(&self.path)?,
         };
         let found = work(&connection).map_err(schema::failed(step));
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         if idle.len() < READERS {
             idle.push(connection);
         }
         found
     }
 
-    /// Writes in the next transaction; returns once it is on the disk.
+    /// Writes in the next transaction; returns once it is on the disk. Whoever gets hold of the writer
+    /// writes for all who wait: no thread stands between them and the disk.
     pub(super) fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         let (reply, answer) = sync_channel(1);
-        let pending = Box::new(Pending { work, outcome: None, reply });
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(pending).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())?
-    }
-}
-
-impl Drop for Index {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(writer) = self.writer.take() {
-            // A panic there was already answered to those who waited.
-            let _ = writer.join();
+        lock(&self.waiting).push(Box::new(Pending { work, outcome: None, reply }));
+        loop {
+            let mut writer = lock(&self.writer);
+            match answer.try_recv() {
+                Ok(outcome) => return outcome,
+                Err(TryRecvError::Disconnected) => return Err(undone()),
+                Err(TryRecvError::Empty) => {}
+            }
+            let mut waiting = lock(&self.waiting);
+            let several = waiting.len().min(BATCH);
+            let batch: Vec<_> = waiting.drain(..several).collect();
+            drop(waiting);
+            writer.commit(batch);
         }
     }
 }
@@ -132,14 +132,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn serve(&mut self, queue: &Receiver<Box<dyn Write>>) {
-        while let Ok(first) = queue.recv() {
-            let mut batch = vec![first];
-            batch.extend(queue.try_iter().take(BATCH - 1));
-            self.commit(batch);
-        }
-    }
-
     fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
         let failure = self.transaction(&mut batch).err();
         if failure.is_some() {
