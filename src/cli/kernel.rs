@@ -22,7 +22,7 @@ pub struct KernelCommand {
     #[arg(long)]
     nuclide: String,
     /// Edge of a cubic voxel, or edges along x,y,z, mm
-    #[arg(long, value_name = "X[,Y,Z]")]
+    #[arg(long, value_name = "X[,Y,Z]", allow_hyphen_values = true)]
     voxel_mm: String,
     /// Voxels along each axis of the octant that is printed, centre included
     #[arg(long, default_value_t = DEFAULT_SIZE)]

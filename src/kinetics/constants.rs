@@ -21,11 +21,12 @@ pub struct Constants {
     pub spectral_rate_min: Constant,
     pub spectral_rate_max: Constant,
     pub spectral_terms: Constant,
+    pub voxel_fit_apart_warn: Constant,
 }
 
 impl Constants {
     /// Every constant of the file.
-    pub fn all(&self) -> [&Constant; 13] {
+    pub fn all(&self) -> [&Constant; 14] {
         [
             &self.assumed_relative_uncertainty,
             &self.halvings_before_first_point,
@@ -40,6 +41,7 @@ impl Constants {
             &self.spectral_rate_min,
             &self.spectral_rate_max,
             &self.spectral_terms,
+            &self.voxel_fit_apart_warn,
         ]
     }
 }

@@ -9,7 +9,7 @@ use super::space::{self, Space};
 use super::{PipelineError, Request};
 use crate::config::VoxelKinetics;
 use crate::dose::density::{DensityCurve, DensitySource, VoxelMass, voxel_mass};
-use crate::kinetics::{Frame, fit_voxels};
+use crate::kinetics::{CONSTANTS, Frame, fit_voxels};
 use crate::quantity::{GramPerMl, Warning};
 use crate::volume::Volume;
 use crate::volume::resample::conserve;
@@ -32,9 +32,6 @@ pub struct OwnCurves {
     pub tia_mbq_h_per_ml: Volume<f32>,
     pub half_life_h: Volume<f32>,
 }
-
-/// A region's integral by its curve and by its voxels' that differ by more than this are a warning.
-const ALIKE: f64 = 0.1;
 
 /// The integral of every voxel, as the protocol asks.
 pub fn time_integrated_activity(
@@ -111,7 +108,7 @@ fn by_voxel_fit(
         }
         let wanted = curve.fit.as_ref().map(|fit| fit.time_integrated_activity.value());
         let apart = wanted.map_or(0.0, |wanted| total / wanted - 1.0);
-        if apart.abs() > ALIKE {
+        if apart.abs() > CONSTANTS.voxel_fit_apart_warn.value {
             warnings.push(Warning::new(
                 "voxel-fit-differs",
                 format!(
