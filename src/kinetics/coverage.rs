@@ -1,27 +1,11 @@
 //! Does a stated 68 % interval hold the truth in 68 of 100 cases? A thousand noisy draws a method.
 
 use super::*;
+use crate::phantom::noise::Random;
 use std::f64::consts::LN_2;
 
 const LU_177_H: f64 = 159.53;
 const DRAWS: usize = 1000;
-
-/// Normal numbers with a seed: SplitMix64 (Steele, Lea, Flood 2014) and Box-Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn draw(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 fn value(terms: &[(f64, f64)], t: f64) -> f64 {
     terms.iter().map(|(a, half)| a * (-LN_2 / half * t).exp()).sum()
@@ -35,11 +19,11 @@ fn noisy(
     terms: &[(f64, f64)],
     hours: &[f64],
     sigma: f64,
-    random: &mut Normal,
+    random: &mut Random,
 ) -> TimeActivityCurve {
     let point = |&t: &f64| CurvePoint {
         time: Seconds::from_hours(t),
-        activity: Becquerel::from_mbq(value(terms, t) * (sigma * random.draw()).exp()),
+        activity: Becquerel::from_mbq(value(terms, t) * (sigma * random.normal()).exp()),
         relative_uncertainty: Some(sigma),
     };
     TimeActivityCurve {
@@ -49,8 +33,8 @@ fn noisy(
 }
 
 /// Of `DRAWS` fits, the part whose interval Ã ± u holds `truth` (MBq·h).
-fn covered(truth: f64, mut draw: impl FnMut(&mut Normal) -> Fit) -> f64 {
-    let mut random = Normal(20_260_302);
+fn covered(truth: f64, mut draw: impl FnMut(&mut Random) -> Fit) -> f64 {
+    let mut random = Random::new(20_260_302, 0);
     let inside = (0..DRAWS).filter(|_| {
         let fit = draw(&mut random);
         let tia = fit.time_integrated_activity.mbq_h();
@@ -108,7 +92,7 @@ fn trapezoid_intervals_cover_the_noise_free_trapezoid_in_68_of_100() {
     let hours = [4.0, 24.0, 72.0, 168.0];
     for tail in [TrapezoidTail::Physical, TrapezoidTail::LastTwo] {
         let method = Method::Trapezoid { start: TrapezoidStart::Constant, tail };
-        let exact = noisy(&[(60.0, 50.0)], &hours, 0.0, &mut Normal(1));
+        let exact = noisy(&[(60.0, 50.0)], &hours, 0.0, &mut Random::new(1, 0));
         let exact = TimeActivityCurve {
             points: exact
                 .points
@@ -131,7 +115,7 @@ fn stated_half_lives_of_known_spread_cover_68_of_100() {
     for hours in [&[24.0][..], &[96.0][..], &[24.0, 48.0][..]] {
         let part = covered(integral(&[(30.0, half)]), |random| {
             let method = Method::SingleTimePoint {
-                effective_half_life: Seconds::from_hours(half * (1.0 + spread * random.draw())),
+                effective_half_life: Seconds::from_hours(half * (1.0 + spread * random.normal())),
                 relative_uncertainty: Some(spread),
             };
             fit(&noisy(&[(30.0, half)], hours, 0.08, random), method).unwrap()

@@ -8,7 +8,7 @@
 
 mod anatomy;
 mod ct;
-mod noise;
+pub(crate) mod noise;
 mod patient;
 mod regions;
 mod spect;

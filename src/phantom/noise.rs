@@ -2,7 +2,7 @@
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough for a phantom.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A stream of its own for every `purpose`.
@@ -28,6 +28,12 @@ impl Random {
     /// Uniform in [1 - part, 1 + part).
     pub fn around_one(&mut self, part: f64) -> f64 {
         1.0 + part * (2.0 * self.uniform() - 1.0)
+    }
+
+    /// A standard normal number (Box and Muller 1958).
+    #[cfg(test)]
+    pub fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
     /// A Poisson number. A sum of Poisson numbers is one, so a large mean is drawn in parts small

@@ -1,4 +1,5 @@
 use super::*;
+use crate::phantom::noise::Random;
 use crate::quantity::Millilitre;
 
 fn outline(ml: f64, voxel: f64, fwhm: f64) -> Outline {
@@ -65,23 +66,6 @@ fn what_is_not_known_is_named_and_not_counted_as_nothing() {
     assert!(budget(&chain).unknown.contains(&"volume"));
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014) and Box-Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn draw(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
-
 /// Counts inside a sphere of radius `r` around a blurred sphere of radius `truth` (both in mm).
 fn counts_inside(r: f64, truth: f64, sigma: f64) -> f64 {
     let (x, big) = (r / sigma, truth / sigma);
@@ -134,17 +118,17 @@ fn the_jacobian_agrees_with_sampling_the_whole_chain() {
         let (n, part) = (place as usize, place.fract());
         table[n] * (1.0 - part) + table[n + 1] * part
     };
-    let mut random = Normal(1);
+    let mut random = Random::new(1, 0);
     let draws: Vec<[f64; 2]> = (0..10_000)
         .map(|_| {
-            let z = random.draw();
+            let z = random.normal();
             let ml = 150.0 * ((radius + z * spread) / radius).powi(3);
             let tia = counts(z)
                 / counts(0.0)
-                / (recovery(ml) / recovery(150.0) * (1.0 + 0.03 * random.draw()))
-                / (1.0 + 0.05 * random.draw())
-                * (1.0 + 0.04 * random.draw());
-            [tia, tia / ml * 150.0 * (1.0 + 0.02 * random.draw())]
+                / (recovery(ml) / recovery(150.0) * (1.0 + 0.03 * random.normal()))
+                / (1.0 + 0.05 * random.normal())
+                * (1.0 + 0.04 * random.normal());
+            [tia, tia / ml * 150.0 * (1.0 + 0.02 * random.normal())]
         })
         .collect();
     for (which, stated) in
