@@ -10,6 +10,8 @@ mod peer;
 mod abuse;
 #[path = "node/commitment.rs"]
 mod commitment;
+#[path = "node/committing.rs"]
+mod committing;
 #[path = "node/interop.rs"]
 mod interop;
 #[path = "node/retrieval.rs"]
@@ -20,3 +22,4 @@ mod secured;
 mod sending;
 #[path = "node/storing.rs"]
 mod storing;
+mod site;

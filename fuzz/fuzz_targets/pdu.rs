@@ -45,6 +45,8 @@ async fn converse(node: tokio::io::DuplexStream) -> Result<(), AssociationError>
         allow: None,
         tls: false,
         certificate_sha256: None,
+        commitment: true,
+        announce: false,
     };
     let mut association = proposal.accept(|proposed| accept::negotiate(proposed, &peer)).await?;
     let idle = std::time::Duration::from_secs(60);

@@ -145,6 +145,8 @@ pub enum JobEnd {
     Done {
         results: Vec<Uid>,
         deliver_to: Vec<String>,
+        /// Peers that are told, for each of `deliver_to`, when the results are stored there.
+        announce_to: Vec<String>,
     },
     Parked {
         reason: String,
@@ -163,16 +165,28 @@ pub struct Delivery {
     pub sop_instance: Uid,
     pub state: DeliveryState,
     pub attempts: u32,
+    /// When it is tried again; of one that is delivered, when its commitment is asked for (again).
     pub next_attempt: Timestamp,
     pub reason: Option<String>,
+    /// Transaction UID (0008,1195) under which the peer was last asked for its commitment.
+    pub transaction: Option<Uid>,
+    /// How often it was asked since the object was delivered.
+    pub asked: u32,
+    /// How often the peer would not commit itself to the object.
+    pub refused: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
     Waiting,
-    /// The peer answered success (or that it has the instance already).
+    /// The peer answered success (or that it has the instance already). Where it is asked for its
+    /// commitment, that is still to come.
     Delivered,
+    /// The peer has committed itself to keep the object.
+    Committed,
+    /// It would not, again and again, or never said.
+    CommitmentFailed,
     /// The peer refused for good, or a day of attempts ran out.
     Parked,
 }
@@ -183,6 +197,46 @@ pub enum DeliveryEnd {
     Delivered,
     Retry { at: Timestamp, reason: String },
     Parked { reason: String },
+}
+
+/// What happens to the commitment of a delivery that is delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CommitmentStep {
+    /// The peer is about to be asked; where nothing more is written, it is asked again then.
+    Ask {
+        transaction: Uid,
+        again_at: Timestamp,
+    },
+    /// It has been asked, or could not be (the reason): asked again then, under another UID.
+    Wait {
+        again_at: Timestamp,
+        reason: Option<String>,
+    },
+    Committed,
+    /// The peer would not commit itself: the object is sent again.
+    SendAgain {
+        at: Timestamp,
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+/// What a peer is told of a job's results that are stored at a destination.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Announcement {
+    pub id: i64,
+    /// Who is told.
+    pub peer: String,
+    pub job: i64,
+    /// The peer that the results went to.
+    pub destination: String,
+    /// `Waiting`, `Delivered` or `Parked`.
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub next_attempt: Timestamp,
+    pub reason: Option<String>,
 }
 
 /// One line of the audit trail: who did what to which object, and how it ended. Never names a
@@ -344,6 +398,29 @@ pub trait Archive: Send + Sync {
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
     fn finish_delivery(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;
     fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
+
+    /// Deliveries to a peer whose commitment is to be asked for, longest due first.
+    fn due_commitments(
+        &self,
+        peer: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError>;
+    /// Deliveries that a peer was last asked about under this Transaction UID; none: never heard of.
+    fn in_transaction(&self, transaction: &Uid) -> Result<Vec<Delivery>, ArchiveError>;
+    /// Takes steps by delivery, all or none; a delivery that is not `Delivered` is left alone.
+    fn step_commitments(&self, steps: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError>;
+
+    /// Announcements that are due: no result of the job is on its way to the destination any more.
+    fn due_announcements(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, ArchiveError>;
+    /// Results of the announced job that are stored at its destination, in their order.
+    fn announced(&self, announcement: &Announcement) -> Result<Vec<Uid>, ArchiveError>;
+    fn finish_announcement(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;
+    fn announcements(&self, limit: u32) -> Result<Vec<Announcement>, ArchiveError>;
 
     /// Appends to the audit trail.
     fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError>;

@@ -122,7 +122,10 @@ fn describe(all: &Value) -> String {
     }
     let mut deliveries: BTreeMap<(Cow<'_, str>, Cow<'_, str>), usize> = BTreeMap::new();
     for delivery in rows(all, "deliveries") {
-        *deliveries.entry((text(delivery, "peer"), text(delivery, "state"))).or_default() += 1;
+        let asked = delivery["state"] == "delivered" && delivery["transaction"].is_string();
+        let state =
+            if asked { "delivered, commitment asked for".into() } else { text(delivery, "state") };
+        *deliveries.entry((text(delivery, "peer"), state)).or_default() += 1;
     }
     for ((peer, state), number) in deliveries {
         out += &format!("to {peer:<5}{} {state}\n", count(number, "object"));

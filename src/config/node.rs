@@ -347,7 +347,7 @@ impl NodeConfig {
 
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
         let (limits, retention) = (&self.node.limits, &self.storage.retention);
-        let ranges: [(&[Step<'_>], u64, u64, u64); 24] = [
+        let ranges: [(&[Step<'_>], u64, u64, u64); 26] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -392,6 +392,13 @@ impl NodeConfig {
             (steps!["node", "limits", "peer_answer_s"], limits.peer_answer_s.into(), 1, 3_600),
             (steps!["node", "limits", "retry_s"], limits.retry_s.into(), 1, 3_600),
             (steps!["node", "limits", "give_up_h"], limits.give_up_h.into(), 1, 8_760),
+            (
+                steps!["node", "limits", "commitment_wait_s"],
+                limits.commitment_wait_s.into(),
+                0,
+                600,
+            ),
+            (steps!["node", "limits", "commitment_h"], limits.commitment_h.into(), 1, 8_760),
         ];
         for (path, value, low, high) in ranges {
             if !(low..=high).contains(&value) {

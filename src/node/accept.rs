@@ -121,6 +121,8 @@ pub fn negotiate(proposed: &PresentationContextProposed, peer: &Peer) -> Present
     };
     let allowed = |service| match service {
         Service::Store => peer.may(Service::Store) || peer.may(Service::Retrieve),
+        // Also negotiated to report to us what we have asked for.
+        Service::Commit => peer.may(Service::Commit) || peer.commitment,
         other => peer.may(other),
     };
     if !service(&class).is_none_or(allowed) {

@@ -30,10 +30,15 @@ pub mod field {
 /// bring their own.
 pub mod status {
     pub const SUCCESS: u16 = 0x0000;
+    /// A warning of N-CREATE: attributes were not taken.
+    pub const ATTRIBUTE_LIST_ERROR: u16 = 0x0107;
     pub const PROCESSING_FAILURE: u16 = 0x0110;
     pub const DUPLICATE_SOP_INSTANCE: u16 = 0x0111;
     pub const NO_SUCH_SOP_INSTANCE: u16 = 0x0112;
+    pub const NO_SUCH_EVENT_TYPE: u16 = 0x0113;
     pub const INVALID_ARGUMENT: u16 = 0x0115;
+    /// A warning of N-CREATE.
+    pub const ATTRIBUTE_VALUE_OUT_OF_RANGE: u16 = 0x0116;
     pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
     pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
     pub const NO_SUCH_ACTION: u16 = 0x0123;
@@ -166,7 +171,8 @@ impl Command {
         }
     }
 
-    /// A request whose data set follows: C-FIND, C-MOVE, C-GET, N-ACTION or N-EVENT-REPORT.
+    /// A request whose data set follows: C-FIND, C-MOVE, C-GET, N-ACTION, N-CREATE or
+    /// N-EVENT-REPORT.
     pub fn request(field: u16, message_id: u16, sop_class: Uid) -> Self {
         Self {
             field,

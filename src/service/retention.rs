@@ -2,7 +2,7 @@
 //!
 //! Whatever `storage.retention` says, three things stay: everything of a patient who has a plan in
 //! the folder, what a job still waits for, and a result (with its inputs) that a peer has yet to
-//! confirm. While a plan has faults, or there is none at all (a lost mount looks the same), nobody
+//! confirm or, where it is asked to, to commit itself to. While a plan has faults, or there is none at all (a lost mount looks the same), nobody
 //! knows which courses are open, and nothing goes.
 
 use super::job::JobSpec;
@@ -13,6 +13,7 @@ use crate::archive::{
 };
 use crate::config::plan::PlanPatient;
 use crate::dicom::Uid;
+use crate::node::settings::Peer;
 use crate::service::store::OWN_AE;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,9 +59,12 @@ pub fn make_room(service: &Service, now: Timestamp) -> Result<usize, ArchiveErro
         return Ok(0);
     };
     let instances = archive.instances(&InstanceFilter::default())?;
-    let kept = kept_by_jobs(&archive.jobs(u32::MAX)?, &archive.deliveries(u32::MAX)?, |job| {
-        archive.job_results(job)
-    })?;
+    let peers = &service.loaded.config.peers;
+    let is_safe = |delivery: &Delivery| is_safe(delivery, peers);
+    let kept =
+        kept_by_jobs(&archive.jobs(u32::MAX)?, &archive.deliveries(u32::MAX)?, is_safe, |job| {
+            archive.job_results(job)
+        })?;
     let mut studies = 0;
     for (study, doomed) in choose(&instances, &patients, &kept, settings, now) {
         if settings.delete == Delete::WhenFull
@@ -96,16 +100,28 @@ struct Kept {
     confirmed: BTreeSet<Uid>,
 }
 
+/// Whether the peer answers for the object: by its commitment where that is asked for, else by its
+/// answer as it was stored.
+fn is_safe(delivery: &Delivery, peers: &[Peer]) -> bool {
+    match delivery.state {
+        DeliveryState::Committed => true,
+        DeliveryState::Delivered => {
+            !peers.iter().any(|peer| peer.name == delivery.peer && peer.commitment)
+        }
+        DeliveryState::Waiting | DeliveryState::CommitmentFailed | DeliveryState::Parked => false,
+    }
+}
+
 /// Inputs and results of every job that is not done, or whose results are not confirmed.
 fn kept_by_jobs(
     jobs: &[Job],
     deliveries: &[Delivery],
+    is_safe: impl Fn(&Delivery) -> bool,
     results: impl Fn(i64) -> Result<Vec<Uid>, ArchiveError>,
 ) -> Result<Kept, ArchiveError> {
     let mut by_instance: BTreeMap<&Uid, bool> = BTreeMap::new();
     for delivery in deliveries {
-        let delivered = delivery.state == DeliveryState::Delivered;
-        *by_instance.entry(&delivery.sop_instance).or_insert(true) &= delivered;
+        *by_instance.entry(&delivery.sop_instance).or_insert(true) &= is_safe(delivery);
     }
     let confirmed: BTreeSet<Uid> =
         by_instance.iter().filter(|(_, all)| **all).map(|(uid, _)| (*uid).clone()).collect();

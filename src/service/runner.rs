@@ -274,5 +274,11 @@ fn keep(
             .put_note(&results_note(&work.course, work.cycle), &text)
             .map_err(|error| error.to_string())?;
     }
-    Ok(JobEnd::Done { results, deliver_to: service.loaded.config.results.send_to.clone() })
+    let config = &service.loaded.config;
+    let told = config.peers.iter().filter(|peer| peer.announce);
+    Ok(JobEnd::Done {
+        results,
+        deliver_to: config.results.send_to.clone(),
+        announce_to: told.map(|peer| peer.name.clone()).collect(),
+    })
 }

@@ -83,6 +83,8 @@ fn render(service: &Service) -> Result<String, ArchiveError> {
     for (state, name) in [
         (DeliveryState::Waiting, "waiting"),
         (DeliveryState::Delivered, "delivered"),
+        (DeliveryState::Committed, "committed"),
+        (DeliveryState::CommitmentFailed, "commitment-failed"),
         (DeliveryState::Parked, "parked"),
     ] {
         let number = deliveries.iter().filter(|delivery| delivery.state == state).count();

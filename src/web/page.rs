@@ -165,11 +165,13 @@ struct PeerCount {
     peer: String,
     waiting: usize,
     delivered: usize,
+    committed: usize,
+    /// Parked, or not committed.
     parked: usize,
 }
 
 fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
-    use crate::archive::DeliveryState::{Delivered, Parked, Waiting};
+    use crate::archive::DeliveryState::{CommitmentFailed, Committed, Delivered, Parked, Waiting};
     let names: std::collections::BTreeSet<&str> =
         deliveries.iter().map(|delivery| delivery.peer.as_str()).collect();
     let count = |peer: &str, state| {
@@ -181,7 +183,8 @@ fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
             peer: peer.to_owned(),
             waiting: count(peer, Waiting),
             delivered: count(peer, Delivered),
-            parked: count(peer, Parked),
+            committed: count(peer, Committed),
+            parked: count(peer, Parked) + count(peer, CommitmentFailed),
         })
         .collect()
 }

@@ -240,6 +240,32 @@ impl Archive for MemoryArchive {
     fn job_results(&self, _: i64) -> Result<Vec<Uid>, ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
     }
+    fn due_commitments(
+        &self,
+        _: &str,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn in_transaction(&self, _: &Uid) -> Result<Vec<Delivery>, ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn step_commitments(&self, _: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn due_announcements(&self, _: Timestamp, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        Ok(Vec::new())
+    }
+    fn announced(&self, _: &Announcement) -> Result<Vec<Uid>, ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
+    fn finish_announcement(&self, _: i64, _: DeliveryEnd) -> Result<(), ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
+    fn announcements(&self, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
     fn audit_trail(&self, _: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
         Ok(self.audit.lock().expect("no test panics in here").clone())
     }

@@ -148,8 +148,11 @@ fn any_disk_operation_may_fail_while_a_job_ends() {
         let run = || -> Result<(), ArchiveError> {
             let (id, _) = archive.enqueue("key", "course", "{}")?;
             archive.lease("w", 60)?;
-            let end =
-                JobEnd::Done { results: vec![result.clone()], deliver_to: vec!["pacs".into()] };
+            let end = JobEnd::Done {
+                results: vec![result.clone()],
+                deliver_to: vec!["pacs".into()],
+                announce_to: Vec::new(),
+            };
             archive.finish(id, "w", end, 3)
         };
         let ended = run();
@@ -339,9 +342,11 @@ fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
     index
         .execute_batch(
             "DROP TABLE series; DROP TRIGGER series_gains; DROP TRIGGER series_loses; \
-             DROP TRIGGER series_misses; PRAGMA user_version = 1;",
+             DROP TRIGGER series_misses;",
         )
         .unwrap();
+    forget_commitments(&index);
+    index.pragma_update(None, "user_version", 1).unwrap();
     drop(index);
     let archive = open(directory.path());
     let series = |found: &[Match]| -> Vec<(Uid, u64)> {
@@ -350,6 +355,70 @@ fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
     assert_eq!(series(&archive.query(&query).unwrap()), series(&before));
     store(&archive, arrival("1.4", "CAM"), &slice("1.4", "1.2.9.2", 1.0, 0)).unwrap();
     assert_eq!(archive.query(&query).unwrap()[1].instances, 2);
+}
+
+/// Takes from an index what version 3 brought.
+fn forget_commitments(index: &Connection) {
+    let of_version_3 = "DROP TABLE announcements; DROP INDEX deliveries_by_peer; \
+        DROP INDEX deliveries_by_transaction; ALTER TABLE deliveries DROP COLUMN transaction_uid; \
+        ALTER TABLE deliveries DROP COLUMN asked; ALTER TABLE deliveries DROP COLUMN refused; \
+        PRAGMA user_version = 2;";
+    index.execute_batch(of_version_3).unwrap();
+}
+
+/// A store with one delivered and one waiting delivery.
+fn with_deliveries(directory: &Path) {
+    let archive = open(directory);
+    let (job, _) = archive.enqueue("a", "course", "{}").unwrap();
+    archive.lease("w", 60).unwrap().unwrap();
+    put(&archive, 1, 0).unwrap();
+    let results = vec![all(&archive)[0].header.sop_instance.clone()];
+    let deliver_to = vec!["pacs".into(), "viewer".into()];
+    archive
+        .finish(job, "w", JobEnd::Done { results, deliver_to, announce_to: Vec::new() }, 3)
+        .unwrap();
+    let first = archive.due_deliveries(Timestamp::now(), 1).unwrap()[0].id;
+    archive.finish_delivery(first, DeliveryEnd::Delivered).unwrap();
+}
+
+#[test]
+fn an_index_of_version_2_learns_of_commitments_and_keeps_its_deliveries() {
+    let directory = tempfile::tempdir().unwrap();
+    with_deliveries(directory.path());
+    let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
+    forget_commitments(&index);
+    drop(index);
+    let archive = open(directory.path());
+    let states: Vec<_> = archive.deliveries(9).unwrap().iter().map(|d| d.state).collect();
+    assert_eq!(states, [DeliveryState::Waiting, DeliveryState::Delivered]);
+    let due = archive.due_commitments("pacs", Timestamp::now(), 9).unwrap();
+    assert_eq!(due.len(), 1, "what was delivered before can be asked about");
+    assert_eq!((due[0].asked, due[0].refused, due[0].transaction.clone()), (0, 0, None));
+    archive.step_commitments(&[(due[0].id, CommitmentStep::Committed)]).unwrap();
+    drop(archive);
+    assert_eq!(open(directory.path()).deliveries(9).unwrap()[1].state, DeliveryState::Committed);
+}
+
+#[test]
+fn deliveries_of_a_damaged_index_of_version_2_are_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    with_deliveries(directory.path());
+    let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
+    forget_commitments(&index);
+    index
+        .execute_batch(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = \
+             (SELECT rootpage FROM sqlite_schema WHERE name = 'notes') \
+             WHERE name = 'instances_by_study';",
+        )
+        .unwrap();
+    drop(index);
+    let archive = open(directory.path());
+    let events: Vec<String> =
+        archive.audit_trail(99).unwrap().into_iter().map(|line| line.event).collect();
+    assert!(events.contains(&"index-rebuilt".into()), "{events:?}");
+    assert_eq!(archive.deliveries(9).unwrap().len(), 2);
+    assert_eq!(archive.jobs(9).unwrap().len(), 1);
 }
 
 #[test]
