@@ -12,6 +12,8 @@ mod abuse;
 mod commitment;
 #[path = "node/committing.rs"]
 mod committing;
+#[path = "node/fetching.rs"]
+mod fetching;
 #[path = "node/interop.rs"]
 mod interop;
 #[path = "node/retrieval.rs"]

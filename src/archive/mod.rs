@@ -25,7 +25,7 @@ pub use local::{
 pub use query::{Match, Query};
 pub use settings::{Delete, RetentionSettings, StorageSettings};
 
-use crate::dicom::{InstanceHeader, Uid};
+use crate::dicom::{InstanceHeader, PatientIdentity, Uid};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -39,12 +39,19 @@ pub struct Arrival {
     pub calling_ae: String,
 }
 
+/// What a data set has to be of, where that is known before it comes.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    pub study: Option<Uid>,
+    pub patient: Option<PatientIdentity>,
+}
+
 /// An instance on its way in. Dropped without `commit`: nothing is left behind.
 pub trait Incoming: Send {
     /// Appends bytes of the data set. Fails with [`ArchiveError::TooLarge`] over the quota.
     fn write(&mut self, data: &[u8]) -> Result<(), ArchiveError>;
-    /// The data set must be of this study; `commit` refuses another with [`ArchiveError::Mismatch`].
-    fn expect_study(&mut self, _study: Uid) -> Result<(), ArchiveError> {
+    /// What the data set must be of; `commit` refuses another with [`ArchiveError::Mismatch`].
+    fn expect(&mut self, _expected: Expected) -> Result<(), ArchiveError> {
         Err(ArchiveError::Mismatch("this archive cannot tell studies apart while receiving".into()))
     }
     /// Gate, header, fsync, rename, directory fsync, index commit; then and only then `Ok`.

@@ -6,6 +6,7 @@
 pub mod credentials;
 pub mod node;
 pub mod plan;
+mod priors;
 pub mod protocol;
 pub mod tls;
 pub mod watch;
@@ -14,6 +15,7 @@ pub mod yaml;
 
 pub use node::{CameraSettings, NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
+pub use priors::{Priors, Retrieve};
 pub use protocol::{
     Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,
     RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,

@@ -81,6 +81,8 @@ pub enum Why {
     Ambiguous,
     TimePointsMissing,
     RegionsMissing,
+    /// What is to be fetched from a peer did not come.
+    PriorsMissing,
 }
 
 /// A course as pages show it.

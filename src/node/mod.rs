@@ -26,6 +26,7 @@ pub mod tls;
 mod local;
 pub mod serve;
 pub mod send;
+pub mod fetch;
 pub(crate) mod backoff;
 pub mod delivery;
 

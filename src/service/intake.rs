@@ -1,6 +1,7 @@
 //! Keeps looking at archive and plans, and queues what is due.
 
 use super::job::JobSpec;
+use super::priors::PriorsWanted;
 use super::{Found, Service, until_shutdown};
 use crate::archive::{ArchiveError, AuditEvent, Instance, InstanceFilter};
 use crate::config::{PlanFolder, Plans, watch};
@@ -123,7 +124,14 @@ impl State {
         self.look_again = decision.look_again;
         self.queue(service, &decision, now)?;
         self.looked = true;
+        let zone = service.loaded.config.site.zone();
         service.board.set(Found {
+            priors: self
+                .plans
+                .in_force
+                .iter()
+                .filter_map(|plan| PriorsWanted::of(plan, &zone, now))
+                .collect(),
             looked: Some(now),
             decision,
             plan_faults: self.plans.faults.clone(),

@@ -181,3 +181,74 @@ fn choose(
     chosen.sort();
     chosen.into_iter().map(|(_, study, doomed)| (study, doomed)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_safe_when_the_peer_has_said_what_is_asked_of_it() {
+        use DeliveryState::{CommitmentFailed, Committed, Delivered, Parked, Waiting};
+        let commits = Peer { name: "pacs".into(), commitment: true, ..Peer::default() };
+        let peers = [commits, Peer { name: "viewer".into(), ..Peer::default() }];
+        let safe = |peer: &str| -> Vec<DeliveryState> {
+            let delivery = |state| Delivery {
+                id: 1,
+                peer: peer.into(),
+                sop_instance: Uid::parse("1.2").unwrap(),
+                state,
+                attempts: 1,
+                next_attempt: Timestamp::UNIX_EPOCH,
+                reason: None,
+                transaction: None,
+                asked: 0,
+                refused: 0,
+            };
+            let states = [Waiting, Delivered, Committed, CommitmentFailed, Parked];
+            states.into_iter().filter(|state| is_safe(&delivery(*state), &peers)).collect()
+        };
+        assert_eq!(safe("pacs"), [Committed]);
+        assert_eq!(safe("viewer"), [Delivered, Committed]);
+        assert_eq!(safe("one that is no longer configured"), [Delivered, Committed]);
+    }
+
+    #[test]
+    fn inputs_and_results_stay_until_every_peer_has_them_safe() {
+        let uid = |text: &str| Uid::parse(text).unwrap();
+        let job = Job {
+            id: 1,
+            key: "k".into(),
+            course: "c".into(),
+            spec: "{}".into(),
+            state: JobState::Done,
+            attempts: 1,
+            reason: None,
+            created: Timestamp::UNIX_EPOCH,
+            changed: Timestamp::UNIX_EPOCH,
+        };
+        let delivery = |peer: &str, state| Delivery {
+            id: 1,
+            peer: peer.into(),
+            sop_instance: uid("1.2"),
+            state,
+            attempts: 1,
+            next_attempt: Timestamp::UNIX_EPOCH,
+            reason: None,
+            transaction: None,
+            asked: 0,
+            refused: 0,
+        };
+        let commits = [Peer { name: "pacs".into(), commitment: true, ..Peer::default() }];
+        let kept = |state| {
+            let deliveries =
+                [delivery("pacs", state), delivery("viewer", DeliveryState::Delivered)];
+            let safe = |delivery: &Delivery| is_safe(delivery, &commits);
+            let results = |_| Ok(vec![uid("1.2")]);
+            kept_by_jobs(std::slice::from_ref(&job), &deliveries, safe, results).unwrap()
+        };
+        let sent = kept(DeliveryState::Delivered);
+        assert!(sent.instances.contains(&uid("1.2")) && sent.confirmed.is_empty());
+        let committed = kept(DeliveryState::Committed);
+        assert!(committed.instances.is_empty() && committed.confirmed.contains(&uid("1.2")));
+    }
+}

@@ -206,7 +206,7 @@ impl Hospital {
     }
 
     /// Stops as the program does, and gives the archive back.
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.send(true).unwrap();
         for task in self.tasks {
             task.await.unwrap().unwrap();

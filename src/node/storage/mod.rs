@@ -6,7 +6,7 @@
 //! [`Incoming::commit`](crate::archive::Incoming::commit) has returned, and says what it returned.
 
 pub(super) mod spool;
-mod tally;
+pub(super) mod tally;
 
 use super::ae_title::AeTitle;
 use super::association::state::Unforeseen;
