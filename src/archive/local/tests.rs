@@ -308,19 +308,19 @@ fn an_index_of_a_newer_version_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let path = directory.path().join("index.sqlite");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
     for result in [
         LocalArchive::open(&settings(directory.path()), TimeZone::UTC),
         LocalArchive::attach(&settings(directory.path()), TimeZone::UTC),
     ] {
         let error = result.err().unwrap();
-        assert!(matches!(error, ArchiveError::NewerSchema { found: 3, known: 2 }), "{error}");
+        assert!(matches!(error, ArchiveError::NewerSchema { found: 4, known: 3 }), "{error}");
     }
     let version: i64 = Connection::open(&path)
         .unwrap()
         .pragma_query_value(None, "user_version", |r| r.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn the_commented_examples_are_sound() {
         .collect::<Vec<_>>()
         .join("\n");
     let config = read(&text).unwrap();
-    assert_eq!((config.peers.len(), config.cameras.len()), (2, 1));
+    assert_eq!((config.peers.len(), config.cameras.len()), (3, 1));
     assert_eq!(config.cameras[0].calibrated_on, Some(jiff::civil::date(2026, 1, 12)));
 }
 

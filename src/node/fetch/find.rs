@@ -35,6 +35,9 @@ pub(super) fn identifier(level: &str, keys: &[(Tag, VR, String)]) -> InMemDicomO
         keys.iter().map(|(tag, vr, text)| element(*tag, *vr, text)),
     );
     object.put(element(tags::QUERY_RETRIEVE_LEVEL, VR::CS, level));
+    if keys.iter().any(|(.., text)| !text.is_ascii()) {
+        object.put(element(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"));
+    }
     object
 }
 
