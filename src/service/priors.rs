@@ -235,6 +235,30 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_window_lies_around_the_administrations_in_the_zone_of_the_site() {
+        let text = "patient: { id: P-1 }\nprotocol: multi-time-point\n\
+            radiopharmaceutical: 177Lu-DOTATATE\ncycles:\n\
+            - { number: 1, administered: { activity_mbq: 1, at: 2026-03-01T23:30:00Z } }\n\
+            - { number: 2, administered: { activity_mbq: 1, at: 2026-05-01T12:00:00Z } }\n\
+            priors: { from: pacs, modalities: [CT], days_before: 1, days_after: 2 }\n";
+        let protocols = crate::config::Protocols::load(None).unwrap();
+        let plan = Plan::read("p.yaml", text, &protocols).unwrap();
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let wanted = PriorsWanted::of(&plan, &zone, Timestamp::UNIX_EPOCH).unwrap();
+        let day = |month, day| jiff::civil::date(2026, month, day);
+        assert_eq!(wanted.dates, (day(3, 1), day(5, 3)), "23:30 UTC is the next day in Berlin");
+        let other = text.replace("[CT]", "[NM]");
+        let other = Plan::read("p.yaml", &other, &protocols).unwrap();
+        let other = PriorsWanted::of(&other, &zone, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(other.course, wanted.course);
+        assert_ne!(other.digest(), wanted.digest(), "another question is asked anew");
+        let missing = State { failure: Some("why".into()), lacking: 3, ..State::default() };
+        let waiting = wanted.waiting(&missing).unwrap();
+        assert_eq!((waiting.why, waiting.instances), (Why::PriorsMissing, 3));
+        assert_eq!(wanted.waiting(&state()), None);
+    }
+
     fn state() -> State {
         State { digest: "1".into(), next: Some(Timestamp::UNIX_EPOCH), ..State::default() }
     }

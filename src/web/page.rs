@@ -126,9 +126,12 @@ pub(super) async fn style() -> Response {
 
 /// Courses, what waits and why, jobs, deliveries.
 pub(super) async fn home(State(web): State<Shared>, who: Identity) -> Response {
-    let asked =
-        ask(&web, |service| Ok((api::job_rows(service)?, service.archive.deliveries(10_000)?)));
-    let (jobs, deliveries) = match asked.await {
+    let asked = ask(&web, |service| {
+        let archive = &service.archive;
+        let announcements = archive.announcements(RECENT as u32)?;
+        Ok((api::job_rows(service)?, archive.deliveries(10_000)?, announcements))
+    });
+    let (jobs, deliveries, announcements) = match asked.await {
         Ok(answer) => answer,
         Err(fault) => return failure(&web, fault),
     };
@@ -152,6 +155,7 @@ pub(super) async fn home(State(web): State<Shared>, who: Identity) -> Response {
         jobs => value(&jobs.iter().take(RECENT).collect::<Vec<_>>()),
         peers => value(&by_peer(&deliveries)),
         deliveries => value(&deliveries.iter().take(RECENT).collect::<Vec<_>>()),
+        announcements => value(&announcements),
     };
     render(&web, StatusCode::OK, "home.html", framed(&who, page))
 }

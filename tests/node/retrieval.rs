@@ -142,6 +142,11 @@ impl Pacs {
                 allow: Some(vec![Service::Store]),
                 ..peer("scanner", "SCANNER", "127.0.0.1", 104)
             },
+            Peer {
+                allow: Some(vec![Service::Store]),
+                commitment: true,
+                ..peer("asked", "ASKED", "127.0.0.1", 104)
+            },
         ];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
