@@ -3,10 +3,12 @@
 //! say to each other is the same, and stands here.
 
 mod provider;
+mod report;
 mod user;
 
 pub(super) use provider::{Report, Request};
-pub(super) use user::{ask, take_report};
+pub(super) use report::take_report;
+pub(super) use user::ask;
 
 use super::command::Command;
 use crate::dicom::{Uid, header};
