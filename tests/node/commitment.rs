@@ -112,6 +112,7 @@ a = ae.associate("127.0.0.1", int(sys.argv[1]), ae_title="GRAYD",
 assert a.is_established
 def tell(transaction, kind=1, instance=INSTANCE):
     ds = Dataset()
+    ds.ReferencedSOPSequence = []
     if transaction: ds.TransactionUID = transaction
     return a.send_n_event_report(ds, kind, CLASS, instance)[0].Status
 assert tell("1.2.3.4") == 0x0115
