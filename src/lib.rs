@@ -14,6 +14,7 @@ pub mod dicom;
 pub mod node;
 pub mod archive;
 pub mod intake;
+pub mod worklist;
 
 // The chain: pure functions of typed values. No socket, file, clock or DICOM below this line ...
 pub mod quantify;

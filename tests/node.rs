@@ -20,3 +20,5 @@ mod secured;
 mod sending;
 #[path = "node/storing.rs"]
 mod storing;
+#[path = "node/worklist.rs"]
+mod worklist;

@@ -66,6 +66,7 @@ const EVENTS: &[(&str, Code, Action)] = &[
     ("backup-made", EXPORT, Action::Read),
     ("backup-restored", IMPORT, Action::Create),
     ("job-", PROCEDURE_RECORD, Action::Execute),
+    ("workitem-", PROCEDURE_RECORD, Action::Update),
     ("result-", PROCEDURE_RECORD, Action::Update),
     ("login", USER_AUTHENTICATION, Action::Execute),
     ("logout", USER_AUTHENTICATION, Action::Execute),

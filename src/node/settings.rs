@@ -64,6 +64,8 @@ pub enum Service {
     Retrieve,
     /// Storage commitment.
     Commit,
+    /// Unified Procedure Steps.
+    Worklist,
 }
 
 /// A system that we talk with; also the allow-list of those who may call.

@@ -12,6 +12,7 @@ pub mod runner;
 mod scrub;
 pub mod store;
 pub mod worker;
+mod worklist;
 
 use crate::archive::{Archive, AuditEvent};
 use crate::config::plan::PlanPatient;
@@ -20,11 +21,12 @@ use crate::intake::Decision;
 use crate::node::settings::Peer;
 use crate::node::{Listeners, LocalAe};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -42,6 +44,8 @@ pub struct Service {
     pub(crate) look: Notify,
     /// A job may be waiting for a worker.
     pub(crate) jobs: Notify,
+    /// How far running jobs are, by their numbers.
+    pub(crate) progress: Mutex<BTreeMap<i64, job::Progress>>,
     /// Instances were deleted: what intake knows of the archive is to be read anew.
     pub(crate) forget: AtomicBool,
 }
@@ -112,8 +116,14 @@ impl Service {
             board: Board::default(),
             look: Notify::new(),
             jobs: Notify::new(),
+            progress: Mutex::default(),
             forget: AtomicBool::new(false),
         }))
+    }
+
+    /// How far running jobs are.
+    pub(crate) fn progress(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, job::Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells intake that something came; it also looks by itself from time to time.
@@ -186,6 +196,13 @@ pub async fn run(
     parts.spawn(async {
         ("retention", {
             retaining.await;
+            Ok(())
+        })
+    });
+    let performing = worklist::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("worklist", {
+            performing.await;
             Ok(())
         })
     });

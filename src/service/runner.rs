@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 const COMPREHENSIVE_3D_SR: &str = "1.2.840.10008.5.1.4.1.1.88.34";
 
 /// How many jobs are looked back at for the result that a revision supersedes.
-const LOOK_BACK: u32 = 10_000;
+pub(super) const LOOK_BACK: u32 = 10_000;
 
 /// One worker slot, until `shutdown`.
 pub(super) async fn run(service: Arc<Service>, number: u32, shutdown: watch::Receiver<bool>) {
@@ -147,8 +147,11 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
     let id = job.id;
     let progress = |at: super::job::Progress| {
         tracing::debug!(job = id, stage = at.stage, fraction = at.fraction, "progress");
+        service.progress().insert(id, at);
     };
-    match worker::run(&service.worker, &order, limit, progress).await {
+    let ended = worker::run(&service.worker, &order, limit, progress).await;
+    service.progress().remove(&id);
+    match ended {
         Ended::Parked { reason } => JobEnd::Parked { reason },
         Ended::Failed { reason } => JobEnd::Attempt { reason },
         Ended::Done(outcome) => {

@@ -170,7 +170,7 @@ impl Pacs {
     }
 
     /// Runs a script of pynetdicom's with `port` in its first argument.
-    async fn pynetdicom(&self, script: &str) {
+    pub async fn pynetdicom(&self, script: &str) {
         let Some(python) = python() else { return };
         let head = r#"
 import sys

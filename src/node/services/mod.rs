@@ -1,5 +1,5 @@
 //! Services beside storage that a peer may ask for on its association: C-FIND, C-MOVE and C-GET
-//! (PS3.4 annex C), storage commitment (annex J).
+//! (PS3.4 annex C), storage commitment (annex J), Unified Procedure Steps (annex CC).
 //!
 //! Each request comes whole, its data set bounded and behind the gate. While one is being served the
 //! peer may only cancel it, confirm what it is sent for it, or release.
@@ -7,29 +7,17 @@
 mod commitment;
 mod find;
 mod retrieve;
+mod worklist;
 
 pub(super) use commitment::Report;
 
+use super::accept;
 use super::association::{Indication, Transport};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::settings::Service;
 use super::storage::{Ending, Session};
-use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
 use std::collections::VecDeque;
-
-/// Whether this operation is one of the service with this SOP class.
-pub(super) fn belongs(operation: u16, sop_class: &str) -> bool {
-    match sop_class {
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND => operation == field::C_FIND_RQ,
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE => operation == field::C_MOVE_RQ,
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => operation == field::C_GET_RQ,
-        uids::STORAGE_COMMITMENT_PUSH_MODEL => operation == field::N_ACTION_RQ,
-        _ => false,
-    }
-}
 
 impl<S: Transport> Session<S> {
     /// Serves a request whose data set has come.
@@ -39,6 +27,9 @@ impl<S: Transport> Session<S> {
         command: &Command,
         data_set: Vec<u8>,
     ) -> Result<(), Ending> {
+        if accept::service(&self.abstract_syntax(context)) == Some(Service::Worklist) {
+            return self.worklist(context, command, data_set).await;
+        }
         match command.field {
             field::C_FIND_RQ => self.find(context, command, &data_set).await,
             field::N_ACTION_RQ => self.promise(context, command, &data_set).await,

@@ -16,7 +16,7 @@ use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::local::LocalAe;
 use super::services::{Report, Unconfirmed};
 use super::settings::{Peer, Service};
-use super::{accept, services, stopped};
+use super::{accept, stopped};
 use crate::archive::{Archive, Arrival};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
@@ -294,6 +294,8 @@ impl<S: Transport> Session<S> {
         };
         let service = self.abstract_syntax(context);
         let asked = accept::service(&service);
+        let is_kept = asked.is_some_and(|asked| asked != Service::Store)
+            && accept::belongs(command.field, &service);
         let sink = match command.field {
             field::C_CANCEL_RQ => return Ok(()),
             field::N_EVENT_REPORT_RSP if !command.has_data_set => {
@@ -311,12 +313,12 @@ impl<S: Transport> Session<S> {
             field::C_STORE_RQ if command.has_data_set && asked == Some(Service::Store) => {
                 self.begin_storing(context, &service, &command)
             }
-            field if services::belongs(field, &service) && command.has_data_set => {
-                Sink::Keep(Vec::new())
+            _ if is_kept && command.has_data_set => Sink::Keep(Vec::new()),
+            // N-GET has no data set, and a request to cancel need not have one.
+            _ if is_kept && asked == Some(Service::Worklist) => {
+                return self.serve_request(context, &command, Vec::new()).await;
             }
-            field if services::belongs(field, &service) => {
-                refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing")
-            }
+            _ if is_kept => refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing"),
             field::C_STORE_RQ => refuse(status::SOP_CLASS_NOT_SUPPORTED, "nothing to store"),
             _ => refuse(status::UNRECOGNIZED_OPERATION, "operation not supported"),
         };
