@@ -262,6 +262,19 @@ impl NodeConfig {
                 let message = "port 0 cannot be called; write the port the peer listens on";
                 faults.push(document.fault_at(&at("port"), message));
             }
+            let limits = &peer.limits;
+            let ranges = [
+                ("associations", limits.associations.map(u64::from), 4_096),
+                ("instances_per_minute", limits.instances_per_minute.map(u64::from), 1 << 30),
+                ("mb_per_day", limits.mb_per_day, 1 << 30),
+            ];
+            for (key, value, high) in ranges {
+                if let Some(value) = value.filter(|value| !(1..=high).contains(value)) {
+                    let at = [Step::from("peers"), index.into(), "limits".into(), key.into()];
+                    let message = format!("{value} is out of range; write 1 to {high}");
+                    faults.push(document.fault_at(&at, message));
+                }
+            }
         }
         for (index, name) in self.results.send_to.iter().enumerate() {
             // A peer with a fault of its own is missing here, not in the file.

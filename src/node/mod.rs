@@ -21,6 +21,7 @@ pub mod storage;
 mod identifier;
 mod services;
 mod refusals;
+mod quota;
 pub mod tls;
 mod local;
 pub mod serve;

@@ -87,6 +87,21 @@ pub struct Peer {
     /// SHA-256 of its certificate, hexadecimal; absent: any certificate that names its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
+    /// How much of us it may use.
+    #[serde(default)]
+    pub limits: PeerLimits,
+}
+
+/// `peers[].limits:` what is absent is bounded by `node.limits` and the disk alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeerLimits {
+    /// Associations at once; further ones are refused politely (local limit exceeded).
+    pub associations: Option<u32>,
+    /// Instances in a minute; further ones are refused with A700.
+    pub instances_per_minute: Option<u32>,
+    /// Data sets in a day, MiB; further ones are refused with A700.
+    pub mb_per_day: Option<u64>,
 }
 
 impl Peer {

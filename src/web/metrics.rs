@@ -108,6 +108,12 @@ fn counters(text: &mut Text) {
     text.line("associations_total", "{met=\"accepted\"}", count::ASSOCIATIONS_ACCEPTED.get());
     text.line("associations_total", "{met=\"refused\"}", count::ASSOCIATIONS_REFUSED.get());
     text.one(
+        "quota_refusals_total",
+        "counter",
+        "Associations and instances beyond what peers.limits grant.",
+        count::QUOTA_REFUSALS.get(),
+    );
+    text.one(
         "associations_open",
         "gauge",
         "Associations that are open.",

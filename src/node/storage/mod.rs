@@ -14,10 +14,12 @@ use super::association::{Association, AssociationError, Indication, Transport, s
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::local::LocalAe;
+use super::quota::Quota;
 use super::services::{Report, Unconfirmed};
 use super::settings::{Peer, Service};
 use super::{accept, stopped};
 use crate::archive::{Archive, Arrival};
+use crate::count;
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
@@ -124,6 +126,7 @@ pub(super) struct Session<S> {
     /// AE title of the peer, as configured.
     pub(super) calling: String,
     pub(super) caller: Peer,
+    quota: Arc<Quota>,
     pub(super) archive: Arc<dyn Archive>,
     pub(super) local: Arc<LocalAe>,
     pub(super) peers: Arc<[(AeTitle, Peer)]>,
@@ -140,6 +143,7 @@ impl<S: Transport> Session<S> {
     pub(super) fn new(
         association: Association<S>,
         (calling, caller): (AeTitle, Peer),
+        quota: Arc<Quota>,
         (local, peers): (Arc<LocalAe>, Arc<[(AeTitle, Peer)]>),
         archive: Arc<dyn Archive>,
     ) -> Self {
@@ -150,6 +154,7 @@ impl<S: Transport> Session<S> {
             tally: Tally::new(calling.clone(), archive.clone()),
             calling,
             caller,
+            quota,
             archive,
             local,
             peers,
@@ -349,6 +354,10 @@ impl<S: Transport> Session<S> {
         let Some(transfer_syntax) = self.transfer_syntax(context) else {
             return discard(status::PROCESSING_FAILURE, "no transfer syntax agreed");
         };
+        if let Err(why) = self.quota.begin_instance(&self.caller, Instant::now()) {
+            count::QUOTA_REFUSALS.add(1);
+            return discard(status::OUT_OF_RESOURCES, why);
+        }
         let arrival =
             Arrival { sop_class, sop_instance, transfer_syntax, calling_ae: self.calling.clone() };
         Sink::Spool(Spool::open(self.archive.clone(), arrival))
@@ -406,7 +415,10 @@ impl<S: Transport> Session<S> {
     async fn finish(&mut self, context: u8, command: &Command, sink: Sink) -> Result<(), Ending> {
         let result = match sink {
             Sink::Discard { failure, .. } => Err(failure),
-            Sink::Spool(spool) => spool.commit().await,
+            Sink::Spool(spool) => {
+                self.quota.add_bytes(spool.received(), Instant::now());
+                spool.commit().await
+            }
             Sink::Keep(bytes) => return self.serve_request(context, command, bytes).await,
         };
         let (status, comment) = match result {
