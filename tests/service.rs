@@ -5,7 +5,7 @@
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use grayd::archive::{
-    Archive, Arrival, Delete, DeliveryEnd, InstanceFilter, JobState, LocalArchive,
+    Archive, Arrival, AuditEvent, Delete, DeliveryEnd, InstanceFilter, JobState, LocalArchive,
 };
 use grayd::config;
 use grayd::dicom::Uid;
@@ -328,6 +328,106 @@ fn a_series_becomes_a_result_that_pages_and_api_show() {
     }
     let (head, body) = get(site.ready.web, "localhost", "/objects/1.2.3.9");
     assert!(head.contains("application/dicom") && &body[128..132] == b"DICM", "{head}");
+    site.stop();
+}
+
+#[allow(dead_code)] // other tests use other parts of it
+#[path = "peer/certificates.rs"]
+mod certificates;
+
+/// A repository of audit records: a TLS server that keeps the frames of every connection.
+struct Repository {
+    port: u16,
+    frames: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Repository {
+    fn start(port: u16, identity: &certificates::Identity) -> Self {
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
+        let chain = vec![CertificateDer::from(identity.der.clone())];
+        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        let config = Arc::new(config.unwrap());
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let frames = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let kept = frames.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let mut stream =
+                    std::io::BufReader::new(StreamOwned::new(connection, stream.unwrap()));
+                // Until the node goes or begins a frame that is none.
+                while let Some(frame) = next_frame(&mut stream) {
+                    kept.lock().unwrap().push(frame);
+                }
+            }
+        });
+        Self { port, frames }
+    }
+
+    fn events(&self) -> Vec<String> {
+        let frames = self.frames.lock().unwrap();
+        let event = |frame: &String| {
+            let rest = frame.split_once("<EventTypeCode csd-code=\"").unwrap().1;
+            rest.split_once('"').unwrap().0.to_owned()
+        };
+        frames.iter().map(event).collect()
+    }
+}
+
+/// Octet counting: the length in digits, a space, the message.
+fn next_frame(stream: &mut impl std::io::BufRead) -> Option<String> {
+    let mut length = Vec::new();
+    stream.read_until(b' ', &mut length).ok()?;
+    let length: usize = std::str::from_utf8(&length).ok()?.trim_end().parse().ok()?;
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).ok()?;
+    String::from_utf8(message).ok()
+}
+
+#[test]
+fn the_audit_trail_reaches_its_repository_whole_and_in_order_however_late_that_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificates::Authority::new(folder.path(), "hospital");
+    let identity = authority.identity("localhost");
+    // A port that is free now, and on which nobody listens as the node starts.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let syslog = format!(
+        "audit: {{ syslog: {{ host: localhost, port: {port}, authorities: {} }} }}\n",
+        authority.file.display()
+    );
+    let site = Site::start("exit 1", &syslog);
+    let note = |event: &str| {
+        let (event, actor, outcome) = (event.to_owned(), "TEST".to_owned(), "fine".to_owned());
+        let line = AuditEvent { at: Timestamp::now(), event, actor, object: None, outcome };
+        site.service.archive.audit(line).unwrap();
+    };
+    (0..250).for_each(|number| note(&format!("test-{number}")));
+    let repository = Repository::start(port, &identity);
+    assert_eq!(repository.port, port);
+    let all = |count: usize| {
+        wait_for("the trail", || {
+            let events = repository.events();
+            (events.len() >= count).then_some(events)
+        })
+    };
+    let events = all(251);
+    assert_eq!(events[0], "application-started");
+    let numbers = events[1..].iter().map(|event| event.strip_prefix("test-").unwrap());
+    assert!(numbers.eq((0..250).map(|number| number.to_string())), "{events:?}");
+    note("one-more");
+    assert_eq!(all(252)[251], "one-more", "and nothing twice");
+    let first = repository.frames.lock().unwrap()[0].clone();
+    assert!(first.starts_with("<85>1 2") && first.contains(" GRAYD grayd "), "{first}");
     site.stop();
 }
 

@@ -121,6 +121,9 @@ impl Archive for Discard {
     fn audit_trail(&self, _: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
         nothing()
     }
+    fn audit_after(&self, _: i64, _: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        nothing()
+    }
     fn put_note(&self, _: &str, _: &str) -> Result<(), ArchiveError> {
         nothing()
     }

@@ -348,6 +348,8 @@ pub trait Archive: Send + Sync {
     /// Appends to the audit trail.
     fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError>;
     fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEvent>, ArchiveError>;
+    /// At most `limit` lines after line number `after` (0: from the first), oldest first.
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError>;
 
     /// A small named text that must survive (the state of a course): replaces it whole.
     fn put_note(&self, name: &str, text: &str) -> Result<(), ArchiveError>;

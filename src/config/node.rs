@@ -1,5 +1,6 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::audit::AuditSettings;
 use super::tls::is_open_to_others;
 use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
@@ -27,6 +28,7 @@ pub struct NodeConfig {
     pub protocols: Option<PathBuf>,
     pub peers: Vec<Peer>,
     pub results: ResultSettings,
+    pub audit: AuditSettings,
     pub intake: IntakeSettings,
     pub cameras: Vec<CameraSettings>,
     pub compute: ComputeSettings,
@@ -219,6 +221,7 @@ impl NodeConfig {
         if let Some(tls) = &mut self.node.tls {
             tls.resolve(folder);
         }
+        self.audit.resolve(folder);
         self.protocols = self.protocols.as_ref().map(|path| folder.join(path));
     }
 
@@ -231,6 +234,7 @@ impl NodeConfig {
             ));
         }
         self.web.check(document, faults);
+        self.audit.check(document, faults);
         check_ae_title(document, steps!["node", "ae_title"], &self.node.ae_title, faults);
         if TimeZone::get(&self.site.time_zone).is_err() {
             faults.push(document.fault_at(

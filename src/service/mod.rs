@@ -11,6 +11,7 @@ pub mod retention;
 pub mod runner;
 mod scrub;
 pub mod store;
+mod syslog;
 pub mod worker;
 mod worklist;
 
@@ -196,6 +197,13 @@ pub async fn run(
     parts.spawn(async {
         ("retention", {
             retaining.await;
+            Ok(())
+        })
+    });
+    let telling = syslog::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("syslog", {
+            telling.await;
             Ok(())
         })
     });

@@ -219,8 +219,14 @@ impl Archive for MemoryArchive {
     fn scrub(&self, _: Option<&Uid>, _: u32) -> Result<Scrubbed, ArchiveError> {
         Err(ArchiveError::NotFound("disk in this test"))
     }
-    fn instances(&self, _: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
-        Err(ArchiveError::NotFound("index in this test"))
+    fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
+        let objects = self.shared.objects.lock().expect("no test panics in here");
+        let all = objects.values().map(|(arrival, bytes)| instance_of(arrival, bytes.len()));
+        let wanted = |instance: &Instance| {
+            let uid = filter.sop_instance.as_ref();
+            uid.is_none_or(|uid| *uid == instance.header.sop_instance)
+        };
+        Ok(all.filter(wanted).collect())
     }
     fn enqueue(&self, _: &str, _: &str, _: &str) -> Result<(i64, bool), ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
@@ -242,6 +248,11 @@ impl Archive for MemoryArchive {
     }
     fn audit_trail(&self, _: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
         Ok(self.audit.lock().expect("no test panics in here").clone())
+    }
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        let lines = self.audit.lock().expect("no test panics in here").clone();
+        let numbered = (1..).zip(lines).filter(|(number, _)| *number > after);
+        Ok(numbered.take(limit as usize).collect())
     }
     fn put_note(&self, _: &str, _: &str) -> Result<(), ArchiveError> {
         Err(ArchiveError::NotFound("notes in this test"))

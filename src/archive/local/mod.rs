@@ -204,15 +204,6 @@ impl LocalArchive {
         let found = self.store.index.read("audit check", |i| audit::chain_at(i, head.number))?;
         Ok(found.as_deref() == Some(&head.chain))
     }
-
-    /// At most `limit` lines after line number `after` (0: from the first), oldest first.
-    pub fn audit_after(
-        &self,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
-        self.store.index.read("read audit", |index| audit::after(index, after, limit))
-    }
 }
 
 impl Store {
@@ -339,6 +330,10 @@ impl Archive for LocalArchive {
 
     fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError> {
         self.store.index.write(move |index| audit::append(index, &event))
+    }
+
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        self.store.index.read("read audit", |index| audit::after(index, after, limit))
     }
 
     fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
