@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod conformance;
 mod peer;
 mod phantom;
 mod results;
+#[path = "../statement/mod.rs"]
+mod statement;

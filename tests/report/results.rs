@@ -226,7 +226,7 @@ fn result() -> CycleResult {
     }
 }
 
-fn options(bits: DoseBits) -> ReportOptions {
+pub fn options(bits: DoseBits) -> ReportOptions {
     ReportOptions {
         dose_bits: bits,
         structure_set: true,
@@ -242,7 +242,7 @@ fn written(kind: Kind, bits: DoseBits, directory: &Path) -> PathBuf {
 }
 
 /// Results that differ in what objects have to hold.
-fn variants() -> Vec<CycleResult> {
+pub fn variants() -> Vec<CycleResult> {
     let mut provisional = result();
     provisional.completeness = Completeness::Provisional;
     provisional.predecessor =
