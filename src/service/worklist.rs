@@ -67,14 +67,21 @@ pub(super) async fn run(service: Arc<Service>, shutdown: tokio::sync::watch::Rec
 /// Looks at every open step of ours once; `told` is what each last heard of its progress.
 fn look(service: &Service, told: &mut BTreeMap<Uid, String>) -> Result<(), WorklistError> {
     let worklist = Worklist::of(&*service.archive);
-    let steps = worklist.steps()?;
-    let is_open = |step: &Step| step.state == State::Scheduled || step.is_ours();
+    let steps = worklist.open_steps()?;
+    let is_for_us = |step: &&Step| step.state == State::Scheduled || step.is_ours();
+    let orders = steps.iter().filter(is_for_us).filter_map(|step| Some((step, Order::of(step)?)));
     let mut open: BTreeSet<Uid> = BTreeSet::new();
-    for step in steps.iter().filter(|step| !step.state.is_final() && is_open(step)) {
-        let Some(order) = Order::of(step) else { continue };
+    let mut jobs = None;
+    for (step, order) in orders {
         open.insert(step.uid.clone());
         let standing = match order {
-            Ok(order) => standing(service, &order)?,
+            Ok(order) => {
+                // Read once for all steps, and not at all where there are none.
+                if jobs.is_none() {
+                    jobs = Some(service.archive.jobs(LOOK_BACK)?);
+                }
+                standing(service, &order, jobs.as_deref().unwrap_or_default())
+            }
             Err(why) => Standing::Impossible(why),
         };
         // Called off meanwhile, by whoever: then it is no longer ours to change.
@@ -121,18 +128,19 @@ fn advance(
     }
 }
 
-fn standing(service: &Service, order: &Order) -> Result<Standing, ArchiveError> {
+/// `jobs`: newest first.
+fn standing(service: &Service, order: &Order, jobs: &[Job]) -> Standing {
     let found = service.board.get();
     let course = match course_of(order, &found.decision.courses) {
         Ok(Some(course)) => course,
-        Ok(None) => return Ok(Standing::Unknown),
-        Err(why) => return Ok(Standing::Impossible(why)),
+        Ok(None) => return Standing::Unknown,
+        Err(why) => return Standing::Impossible(why),
     };
     let last = course.cycles.iter().map(|cycle| cycle.number).max();
-    let Some(cycle) = order.cycle.or(last) else { return Ok(Standing::Unknown) };
-    let mut jobs = service.archive.jobs(LOOK_BACK)?.into_iter().filter_map(|job| {
+    let Some(cycle) = order.cycle.or(last) else { return Standing::Unknown };
+    let mut jobs = jobs.iter().filter(|job| job.course == course.course).filter_map(|job| {
         let spec: JobSpec = serde_json::from_str(&job.spec).ok()?;
-        (job.course == course.course && spec.work.cycle == cycle).then_some((job, spec))
+        (spec.work.cycle == cycle).then_some((job, spec))
     });
     let waits = found.decision.waiting.iter().find(|waiting| {
         waiting.course.as_deref() == Some(&course.course)
@@ -142,15 +150,15 @@ fn standing(service: &Service, order: &Order) -> Result<Standing, ArchiveError> 
     // The newest counts: an older one was made from less.
     let Some((job, spec)) = jobs.next() else {
         let what = waits.unwrap_or_else(|| "waits for images".to_owned());
-        return Ok(Standing::Underway(0.0, what));
+        return Standing::Underway(0.0, what);
     };
     let used: BTreeSet<&Uid> = spec.work.inputs.iter().map(|input| &input.sop_instance).collect();
     if let Some(missing) = order.instances.iter().find(|uid| !used.contains(uid)) {
         let what = format!("instance {missing} of the input is not used by the course yet");
-        return Ok(Standing::Underway(0.0, what));
+        return Standing::Underway(0.0, what);
     }
     let reason = job.reason.clone().unwrap_or_default();
-    Ok(match job.state {
+    match job.state {
         JobState::Queued => Standing::Underway(0.0, "queued".to_owned()),
         JobState::Running => match service.progress().get(&job.id) {
             Some(at) => Standing::Underway(at.fraction.clamp(0.0, 1.0), at.stage.clone()),
@@ -162,8 +170,8 @@ fn standing(service: &Service, order: &Order) -> Result<Standing, ArchiveError> 
             let what = waits.unwrap_or_else(|| "waits for more time points".to_owned());
             Standing::Underway(0.5, format!("a provisional result is there; {what}"))
         }
-        JobState::Done => Standing::Done(job),
-    })
+        JobState::Done => Standing::Done(job.clone()),
+    }
 }
 
 /// The course that a step means, if there is one.

@@ -1,5 +1,4 @@
-//! Steps over notes of the archive: one note lists their UIDs by place, and one note a place holds a
-//! step. A place is used again once its step has ended, so that the notes are bounded as the steps are.
+//! Steps over notes of the archive: one note lists them by place, and one note a place holds a step. A place is used again once its step has ended, so that the notes are bounded as the steps are.
 
 use super::refusal::{self, Refusal};
 use super::state::State;
@@ -34,6 +33,14 @@ pub struct Worklist<'a> {
     pub(super) limit: usize,
 }
 
+/// A place of the list. Written after the step itself: one that has ended may still stand here as open,
+/// never the other way round.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Entry {
+    uid: Uid,
+    ended: bool,
+}
+
 /// A step as its note has it.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Note {
@@ -66,11 +73,21 @@ impl<'a> Worklist<'a> {
 
     /// All steps, in no particular order.
     pub fn steps(&self) -> Result<Vec<Step>, WorklistError> {
-        let uids = self.list()?;
+        self.listed(|_| true)
+    }
+
+    /// Those that have not ended: what has to be looked at again and again.
+    pub fn open_steps(&self) -> Result<Vec<Step>, WorklistError> {
+        let mut open = self.listed(|entry| !entry.ended)?;
+        open.retain(|step| !step.state.is_final());
+        Ok(open)
+    }
+
+    fn listed(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Step>, WorklistError> {
         let mut steps = Vec::new();
-        for (place, uid) in uids.iter().enumerate() {
+        for (place, entry) in self.list()?.iter().enumerate().filter(|(_, entry)| wanted(entry)) {
             // A place whose note is of another step was cut off while it changed hands.
-            steps.extend(self.read(place)?.filter(|step| step.uid == *uid));
+            steps.extend(self.read(place)?.filter(|step| step.uid == entry.uid));
         }
         Ok(steps)
     }
@@ -88,22 +105,22 @@ impl<'a> Worklist<'a> {
         now: Timestamp,
     ) -> Result<(), WorklistError> {
         let _act = act();
-        let mut uids = self.list()?;
-        if uids.contains(&uid) {
+        let mut list = self.list()?;
+        if list.iter().any(|entry| entry.uid == uid) {
             return Err(refusal::DUPLICATE.into());
         }
         let step = creation::create(uid.clone(), data, now)?;
-        let place = match uids.len() {
+        let place = match list.len() {
             count if count < self.limit => count,
             _ => self.longest_ended()?.ok_or(refusal::FULL)?,
         };
         self.write(place, &step)?;
-        match uids.get_mut(place) {
-            Some(taken) => *taken = uid,
-            None => uids.push(uid),
+        let entry = Entry { uid, ended: false };
+        match list.get_mut(place) {
+            Some(taken) => *taken = entry,
+            None => list.push(entry),
         }
-        let list = serde_json::to_string(&uids).map_err(not_understood)?;
-        self.archive.put_note(LIST, &list)?;
+        self.put_list(&list)?;
         self.audit("workitem-scheduled", &step.uid, by, step.state)
     }
 
@@ -248,11 +265,16 @@ impl<'a> Worklist<'a> {
         let (place, mut step) = self.find(uid)?;
         change(&mut step)?;
         self.write(place, &step)?;
+        if step.state.is_final() {
+            let mut list = self.list()?;
+            list[place].ended = true;
+            self.put_list(&list)?;
+        }
         self.audit(event, uid, by, step.state)
     }
 
     fn find(&self, uid: &Uid) -> Result<(usize, Step), WorklistError> {
-        let place = self.list()?.iter().position(|known| known == uid);
+        let place = self.list()?.iter().position(|entry| entry.uid == *uid);
         let place = place.ok_or(refusal::UNKNOWN)?;
         let step = self.read(place)?.filter(|step| step.uid == *uid);
         Ok((place, step.ok_or(refusal::UNKNOWN)?))
@@ -273,7 +295,12 @@ impl<'a> Worklist<'a> {
         Ok(ended.map(|(_, place)| place))
     }
 
-    fn list(&self) -> Result<Vec<Uid>, WorklistError> {
+    fn put_list(&self, list: &[Entry]) -> Result<(), WorklistError> {
+        let text = serde_json::to_string(list).map_err(not_understood)?;
+        Ok(self.archive.put_note(LIST, &text)?)
+    }
+
+    fn list(&self) -> Result<Vec<Entry>, WorklistError> {
         let text = self.archive.note(LIST)?;
         let list = text.map(|text| serde_json::from_str(&text).map_err(not_understood));
         Ok(list.transpose()?.unwrap_or_default())

@@ -180,6 +180,9 @@ fn a_step_that_has_ended_makes_room_and_one_that_has_not_keeps_its_place() {
     let again = Worklist::of(&archive);
     let kept: Vec<String> = again.steps().unwrap().iter().map(|s| s.uid.to_string()).collect();
     assert_eq!(kept, ["1.2.1", "1.2.4", "1.2.3"]);
+    again.call_off(&uid("1.2.4"), &InMemDicomObject::new_empty(), "RIS", now()).unwrap();
+    let open: Vec<String> = again.open_steps().unwrap().iter().map(|s| s.uid.to_string()).collect();
+    assert_eq!(open, ["1.2.1", "1.2.3"]);
     assert_eq!(status(again.step(&uid("1.2.2"))), 0xC307);
 }
 
