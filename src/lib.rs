@@ -6,6 +6,7 @@
 // The words everything else is said in.
 pub mod config;
 pub mod count;
+pub mod nnls;
 pub mod quantity;
 pub mod volume;
 
