@@ -3,6 +3,7 @@
 //! [`load`] reads everything that a node starts from and reports all faults of all files in one
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
+pub mod camera;
 pub mod credentials;
 pub mod node;
 pub mod plan;
@@ -12,7 +13,8 @@ pub mod watch;
 pub mod web;
 pub mod yaml;
 
-pub use node::{CameraSettings, NodeConfig, SiteSettings};
+pub use camera::{CameraSettings, DeviceMatch};
+pub use node::{NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{
     Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,

@@ -1,13 +1,12 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::camera::CameraSettings;
 use super::tls::is_open_to_others;
 use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
 use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
 use crate::node::tls::{Tls, normal_fingerprint};
-use crate::quantify::DecayReference;
-use crate::quantity::nuclide::Nuclide;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -96,62 +95,6 @@ impl Default for IntakeSettings {
     }
 }
 
-/// `cameras:` one calibration of one device for one nuclide.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CameraSettings {
-    #[serde(rename = "match")]
-    pub device: DeviceMatch,
-    pub nuclide: String,
-    /// Counts per second and MBq of the reconstructed image.
-    /// Absent for a camera that stores Bq/ml and needs only a rule.
-    #[serde(default)]
-    pub calibration_cps_per_mbq: Option<f64>,
-    /// Relative standard uncertainty (k = 1) of that factor, where it is known.
-    #[serde(default)]
-    pub relative_uncertainty: Option<f64>,
-    /// What the decay correction of this camera's images really refers to, where the objects leave
-    /// it open or contradict themselves.
-    #[serde(default)]
-    pub decay_reference: Option<DecayReference>,
-    /// Date of the calibration, for the report.
-    #[serde(default)]
-    pub calibrated_on: Option<jiff::civil::Date>,
-}
-
-/// `cameras[].match:` what a series must say of its device; what is absent matches everything.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeviceMatch {
-    /// Station Name (0008,1010).
-    pub station_name: Option<String>,
-    /// Manufacturer (0008,0070).
-    pub manufacturer: Option<String>,
-    /// Manufacturer's Model Name (0008,1090).
-    pub model: Option<String>,
-}
-
-impl DeviceMatch {
-    fn is_empty(&self) -> bool {
-        self.station_name.is_none() && self.manufacturer.is_none() && self.model.is_none()
-    }
-
-    /// Does a device that calls itself so match? Text is compared as written.
-    pub fn matches(
-        &self,
-        station_name: Option<&str>,
-        manufacturer: Option<&str>,
-        model: Option<&str>,
-    ) -> bool {
-        let fits = |want: &Option<String>, have: Option<&str>| {
-            want.as_deref().is_none_or(|want| have == Some(want))
-        };
-        fits(&self.station_name, station_name)
-            && fits(&self.manufacturer, manufacturer)
-            && fits(&self.model, model)
-    }
-}
-
 /// `compute:` what a worker process may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,7 +146,7 @@ impl NodeConfig {
             Self::check_peers,
             Self::check_tls,
             Self::check_folders,
-            Self::check_cameras,
+            super::camera::check,
             Self::check_ranges,
         ];
         for check in checks {
@@ -316,31 +259,6 @@ impl NodeConfig {
             if path.is_some_and(|path| !path.is_dir()) {
                 let message = "is not a folder that can be read; create it or correct the path";
                 faults.push(document.fault_at(steps![key], format!("`{key}` {message}")));
-            }
-        }
-    }
-
-    fn check_cameras(&self, document: &Document, faults: &mut Vec<Fault>) {
-        for (index, camera) in self.cameras.iter().enumerate() {
-            let at = |key: &'static str| [Step::from("cameras"), index.into(), key.into()];
-            if camera.device.is_empty() {
-                let message = "matches every device; name station_name, manufacturer or model";
-                faults.push(document.fault_at(&at("match"), message));
-            }
-            if let Err(error) = Nuclide::parse(&camera.nuclide) {
-                faults.push(document.fault_at(&at("nuclide"), error.to_string()));
-            }
-            if let Some(factor) = camera.calibration_cps_per_mbq
-                && !(factor.is_finite() && factor > 0.0 && factor < 1e5)
-            {
-                faults.push(document.fault_at(
-                    &at("calibration_cps_per_mbq"),
-                    format!("{factor} cannot be; write counts per second and MBq, above 0"),
-                ));
-            }
-            if camera.relative_uncertainty.is_some_and(|u| !(0.0..1.0).contains(&u)) {
-                let message = "is a fraction, k = 1; write 0.03 for 3 %";
-                faults.push(document.fault_at(&at("relative_uncertainty"), message));
             }
         }
     }

@@ -4,15 +4,17 @@ use super::inputs::Inputs;
 use super::{PipelineError, Request};
 use crate::config::CameraSettings;
 use crate::dicom::read::{Device, Emission};
-use crate::quantify::{self, ActivityMap, Administration, Calibration, QuantifyParameters};
-use crate::quantity::Seconds;
+use crate::quantify::{self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve};
 use crate::quantity::nuclide::Nuclide;
+use crate::quantity::{PerSecond, Seconds};
 
 /// One time point: the map, and when it was.
 #[derive(Debug)]
 pub struct TimePointImage {
     pub map: ActivityMap,
     pub after_administration: Seconds,
+    /// Recovery curve of the camera, where the site states one.
+    pub recovery: Option<RecoveryCurve>,
 }
 
 /// Quantifies every emission series, in their order.
@@ -22,6 +24,7 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     })?;
     let given = &cycle.administered;
     let mut images = Vec::new();
+    let mut rates = request.plan.parameters.quantification.wide_window_cps.iter();
     for emission in &inputs.emissions {
         let what = format!("image series {}", emission.series);
         // A text that names no nuclide (a local code) says nothing against the plan.
@@ -37,8 +40,10 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
         let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide);
         let parameters = QuantifyParameters {
             administered: Some(Administration { activity: given.activity, at: given.at }),
-            calibration: camera.and_then(calibration),
+            calibration: camera.and_then(CameraSettings::calibration),
             decay_reference: camera.and_then(|camera| camera.decay_reference),
+            dead_time: camera.and_then(CameraSettings::dead_time),
+            wide_window: rates.next().copied().map(PerSecond::new),
             ..QuantifyParameters::new(request.plan.nuclide.decay()?.half_life)
         };
         let map = quantify::activity_map(&emission.image, &parameters)
@@ -51,7 +56,11 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.cycle
             )));
         }
-        images.push(TimePointImage { map, after_administration: Seconds::new(after) });
+        images.push(TimePointImage {
+            map,
+            after_administration: Seconds::new(after),
+            recovery: camera.and_then(CameraSettings::recovery_curve),
+        });
     }
     check_distinct_times(&images, &inputs.emissions)?;
     Ok(images)
@@ -75,7 +84,7 @@ fn check_distinct_times(
 }
 
 /// The first camera of the configuration that this device and nuclide match.
-fn camera<'a>(
+pub fn camera<'a>(
     cameras: &'a [CameraSettings],
     device: &Device,
     nuclide: &Nuclide,
@@ -86,13 +95,7 @@ fn camera<'a>(
                 device.station_name.as_deref(),
                 device.manufacturer.as_deref(),
                 device.model.as_deref(),
+                device.collimator.as_deref(),
             )
-    })
-}
-
-fn calibration(camera: &CameraSettings) -> Option<Calibration> {
-    camera.calibration_cps_per_mbq.map(|cps_per_mbq| Calibration {
-        cps_per_mbq,
-        relative_uncertainty: camera.relative_uncertainty,
     })
 }

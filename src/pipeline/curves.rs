@@ -1,10 +1,11 @@
 //! Activity of every region at every time point, and the curve through it.
 
 use super::activity::TimePointImage;
-use super::placement::Placed;
+use super::placement::{Placed, PlacedRegion};
 use super::{PipelineError, Request};
 use crate::config::{Kinetics, KineticsMethod, Trapezoid};
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
+use crate::quantify::{QuantifyError, Recovered};
 use crate::quantity::{Becquerel, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
 
@@ -13,6 +14,11 @@ use crate::volume::{Occupancy, Volume};
 pub struct Curve {
     /// At the beginning of each acquisition, in the order of the time points.
     pub activity: Vec<Becquerel>,
+    /// Coefficient that the activity of the reference time point was divided by, where there is one.
+    pub recovery: Option<Recovered>,
+    /// `false`: too small for its camera's recovery curve. The curve is then of what the image shows, for
+    /// the dose map alone, and no number of the region is given.
+    pub is_quantifiable: bool,
     /// `None` where the region holds no activity to fit; a warning says so.
     pub fit: Option<Fit>,
     pub warnings: Vec<Warning>,
@@ -39,15 +45,28 @@ pub fn fit(
         .regions
         .iter()
         .map(|region| {
+            let mut warnings = Vec::new();
+            let recovered = recovered(images, region, request);
+            let is_quantifiable = recovered.is_ok();
+            let recovered = recovered.unwrap_or_else(|error| {
+                let text = format!("region {}: {error}", region.name);
+                warnings.push(Warning::new("not-quantifiable", text));
+                vec![None; images.len()]
+            });
+            let recovery = recovered[placed.reference];
             let activity: Vec<Becquerel> = images
                 .iter()
                 .zip(&region.occupancy)
-                .map(|(image, occupancy)| activity_within(&image.map.bq_per_ml, occupancy))
+                .zip(&recovered)
+                .map(|((image, occupancy), recovered)| {
+                    let seen = activity_within(&image.map.bq_per_ml, occupancy);
+                    seen / recovered.map_or(1.0, |recovered| recovered.coefficient)
+                })
                 .collect();
             if activity.iter().all(|a| a.value() <= 0.0) {
                 let text = format!("region {} holds no activity in any image", region.name);
-                let warnings = vec![Warning::new("region-without-activity", text)];
-                return Ok(Curve { activity, fit: None, warnings });
+                warnings.push(Warning::new("region-without-activity", text));
+                return Ok(Curve { activity, recovery, is_quantifiable, fit: None, warnings });
             }
             let points = images
                 .iter()
@@ -63,9 +82,26 @@ pub fn fit(
             let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
             let fit = kinetics::fit(&TimeActivityCurve { points, physical }, method)
                 .map_err(|error| PipelineError::of_kinetics(&region.name, error))?;
-            Ok(Curve { activity, fit: Some(fit), warnings: Vec::new() })
+            Ok(Curve { activity, recovery, is_quantifiable, fit: Some(fit), warnings })
         })
         .collect()
+}
+
+/// The coefficient of a region at every time point, by its volume there. None for the remainder and for
+/// regions that sample a larger organ.
+fn recovered(
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    request: &Request,
+) -> Result<Vec<Option<Recovered>>, QuantifyError> {
+    let quantification = &request.plan.parameters.quantification;
+    let whole = !region.is_remainder && !quantification.is_sampling(&region.name);
+    let of_point = |(image, occupancy): (&TimePointImage, &Occupancy)| {
+        let curve = image.recovery.as_ref().filter(|_| whole);
+        let volume = occupancy.volume(image.map.bq_per_ml.grid());
+        curve.map(|curve| curve.of_region(volume)).transpose()
+    };
+    images.iter().zip(&region.occupancy).map(of_point).collect()
 }
 
 fn method<'a>(

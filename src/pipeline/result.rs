@@ -20,7 +20,7 @@ use crate::report::{
     Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult,
     RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
 };
-use crate::uncertainty::{Budget, Chain, Outline, budget};
+use crate::uncertainty::{Budget, Chain, Outline, Recovery, budget};
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};
 
@@ -194,6 +194,8 @@ fn region_result(
     let grid = voxels.dose.gy.grid();
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
+    // Numbers of a region that its camera cannot resolve would be read as measured.
+    let fit = curve.fit.as_ref().filter(|_| curve.is_quantifiable);
     let occupancy = if region.is_remainder {
         tissue(placed.on_dose_grid(region), voxels)
     } else {
@@ -208,13 +210,13 @@ fn region_result(
         ));
     }
     let mut dose = None;
-    if has_mass && curve.fit.is_some() {
+    if has_mass && fit.is_some() {
         match statistics(&voxels.dose.gy, &voxels.masses.mass_g, &occupancy) {
             Ok(statistics) => dose = Some(statistics),
             Err(error) => warnings.push(Warning::new("no-dose", error.to_string())),
         }
     }
-    let bed = match (&dose, &curve.fit) {
+    let bed = match (&dose, fit) {
         (Some(dose), Some(fit)) if request.plan.parameters.biology.bed => {
             bed(region, dose, fit, request, &mut warnings)
         }
@@ -229,7 +231,7 @@ fn region_result(
         voxels.dose.relative_uncertainty[index],
     );
     let budget = budget(&known);
-    if curve.fit.is_some() {
+    if fit.is_some() {
         warnings.extend(unknown_sources(&budget));
     }
     RegionResult {
@@ -238,10 +240,11 @@ fn region_result(
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
         volume,
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
-        activity: curve.activity.iter().map(|a| Some(*a)).collect(),
-        uncertainty: budget.absorbed_dose,
-        uncertainty_budget: curve.fit.is_some().then_some(budget),
-        fit: curve.fit.clone(),
+        activity: curve.activity.iter().map(|a| curve.is_quantifiable.then_some(*a)).collect(),
+        recovery: curve.recovery,
+        uncertainty: budget.absorbed_dose.filter(|_| fit.is_some()),
+        uncertainty_budget: fit.is_some().then_some(budget),
+        fit: fit.cloned(),
         occupancy,
         dose,
         bed,
@@ -287,7 +290,10 @@ fn known(
     Chain {
         outline: outline(),
         emission_fwhm: mm(&stated.emission_fwhm_mm),
-        recovery: None,
+        recovery: curve.recovery.map(|recovered| Recovery {
+            slope: recovered.slope,
+            relative_uncertainty: recovered.relative_uncertainty,
+        }),
         calibration: images
             .iter()
             .filter_map(|image| image.map.relative_uncertainty)
@@ -305,6 +311,13 @@ fn unknown_sources(budget: &Budget) -> Vec<Warning> {
             "calibration-uncertainty-unknown",
             "the images do not say how well their scale is known: the stated uncertainty is without \
              the calibration's",
+        ));
+    }
+    if budget.unknown.contains(&"recovery") {
+        warnings.push(Warning::new(
+            "recovery-uncertainty-unknown",
+            "the stated uncertainty is without the recovery coefficient's: state cameras: recovery: \
+             relative_uncertainty in the configuration",
         ));
     }
     if budget.unknown.contains(&"volume") {

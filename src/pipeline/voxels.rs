@@ -104,6 +104,8 @@ fn by_voxel_fit(
     let mut warnings = Vec::new();
     for ((share, region), curve) in placed.shares.iter().zip(&placed.regions).zip(curves) {
         let mut total = 0.0;
+        // As the region's own curve: what the blur carried out of it is given back to its voxels.
+        let seconds = seconds / curve.recovery.map_or(1.0, |recovered| recovered.coefficient);
         for (voxel, fraction) in share.iter() {
             let decays = f64::from(fits.tia_h[voxel]) * f64::from(fraction) * seconds;
             out[voxel] += decays;

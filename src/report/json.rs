@@ -107,6 +107,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "volume_ml": numbers.volume_ml,
         "mass_g": numbers.mass_g,
         "activity_mbq": activity,
+        "recovery": region.recovery,
         "fit": fit.map(fit_value),
         "tia_mbq_h": fit.map(|f| f.time_integrated_activity.mbq_h()),
         "tiac_h": tiac,

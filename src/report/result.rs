@@ -2,6 +2,7 @@
 
 use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
+use crate::quantify::Recovered;
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
 use crate::uncertainty::Budget;
@@ -90,6 +91,8 @@ pub struct RegionResult {
     pub mass: Option<Gram>,
     /// Activity at each time point, at the beginning of that acquisition; same order as `time_points`.
     pub activity: Vec<Option<Becquerel>>,
+    /// Recovery coefficient that these activities were divided by, where the camera has a curve.
+    pub recovery: Option<Recovered>,
     pub fit: Option<Fit>,
     pub dose: Option<DoseStatistics>,
     /// Biologically effective dose of the mean dose, with what it assumed.

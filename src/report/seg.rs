@@ -103,6 +103,7 @@ mod tests {
             volume: Millilitre::new(1.0),
             mass: None,
             activity: vec![],
+            recovery: None,
             fit: None,
             dose: None,
             bed: None,

@@ -77,6 +77,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
         volume,
         mass: Some(Gram::new(volume.value() * 1.05)),
         activity: [60.1, 44.4, 21.7, 11.2].map(|mbq| Some(Becquerel::from_mbq(mbq))).to_vec(),
+        recovery: None,
         fit: Some(Fit {
             model: "mono-exponential",
             terms: vec![Exponential {

@@ -89,6 +89,7 @@ codes! {
     ENGINE = "ENGINE", "99RPT", "Absorbed dose calculation";
     QUANTIFICATION = "QUANT", "99RPT", "Quantification of activity";
     KINETIC_MODEL = "KINMODEL", "99RPT", "Kinetic model";
+    RECOVERY = "RECOVERY", "99RPT", "Recovery coefficient";
     BIOLOGY_SOURCE = "BIOSRC", "99RPT", "Provenance of radiobiological parameters";
 
     GRAY = "Gy", "UCUM", "Gy";

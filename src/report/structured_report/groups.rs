@@ -97,6 +97,7 @@ fn cycle_group(
         .children(Contains, numbers.bed.and_then(bed_item))
         .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
     let texts = numbers.fit.map(fit_text).into_iter();
+    let texts = texts.chain(region.recovery.map(recovery_text));
     let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
     let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());
     group.children(Contains, texts).children(Contains, warnings.map(|w| warning(&w)))
@@ -169,6 +170,15 @@ fn fit_text(fit: &Fit) -> Item {
         terms.join(" + ")
     );
     Item::text(&c::KINETIC_MODEL, &text)
+}
+
+/// What the activities were divided by.
+fn recovery_text(recovered: crate::quantify::Recovered) -> Item {
+    let known = recovered.relative_uncertainty.map_or("unknown uncertainty".into(), |u| {
+        format!("relative standard uncertainty {} %", rounded(100.0 * u))
+    });
+    let coefficient = rounded(recovered.coefficient);
+    Item::text(&c::RECOVERY, &format!("activities divided by {coefficient}; {known}"))
 }
 
 fn bed_item(bed: &Bed) -> Option<Item> {

@@ -3,6 +3,8 @@
 mod nm;
 mod pet;
 
+pub(super) use nm::value_rule;
+
 use super::attribute::{Object, number, text, texts};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
@@ -175,7 +177,7 @@ fn weight(root: &Object) -> Result<Option<Gram>, ReadError> {
     Ok(number(root, tags::PATIENT_WEIGHT)?.filter(|kg| *kg > 0.0).map(|kg| Gram::new(kg * 1000.0)))
 }
 
-fn device(root: &Object) -> Device {
+pub(super) fn device(root: &Object) -> Device {
     Device {
         manufacturer: text(root, tags::MANUFACTURER),
         model: text(root, tags::MANUFACTURER_MODEL_NAME),
@@ -184,11 +186,12 @@ fn device(root: &Object) -> Device {
     }
 }
 
-fn names_decay(root: &Object) -> bool {
-    texts(root, tags::CORRECTED_IMAGE).iter().any(|term| term == "DECY")
+/// Does Corrected Image (0028,0051) name this correction?
+pub(super) fn is_corrected(root: &Object, correction: &str) -> bool {
+    texts(root, tags::CORRECTED_IMAGE).iter().any(|term| term == correction)
 }
 
-fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
+pub(super) fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
     let from = match source {
         TimeSource::Acquisition => return,
         TimeSource::Content => "Content",
@@ -201,6 +204,6 @@ fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
     ));
 }
 
-fn sources(instances: &[Instance]) -> Vec<InputInstance> {
+pub(super) fn sources(instances: &[Instance]) -> Vec<InputInstance> {
     instances.iter().map(|i| i.source.clone()).collect()
 }

@@ -72,7 +72,8 @@ pub fn read(
             kind,
             series_start: time::date_and_time(root, tags::SERIES_DATE, tags::SERIES_TIME, zone)?,
             decay_correction: decay_correction(root)?,
-            decay_flag: super::names_decay(root),
+            decay_flag: super::is_corrected(root, "DECY"),
+            dead_time_corrected: super::is_corrected(root, "DTIM"),
             injection: radiopharmaceutical.injection,
             weight: super::weight(root)?,
             origin: origin.into(),
@@ -279,7 +280,7 @@ fn slice_step(root: &Object, frames: u32, warnings: &mut Vec<Warning>) -> Result
     Ok(step)
 }
 
-fn value_rule(
+pub fn value_rule(
     instance: &Instance,
     maps: &[RealWorldValueMapping],
     signed: bool,

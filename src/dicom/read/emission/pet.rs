@@ -80,6 +80,7 @@ pub fn read(
             series_start: series_start(root, acquired, zone)?,
             decay_correction,
             decay_flag,
+            dead_time_corrected: super::is_corrected(root, "DTIM"),
             injection: injected.injection,
             weight: super::weight(root)?,
             origin: origin.into(),
@@ -292,7 +293,7 @@ fn decay_statement(
         _ => {}
     }
     let correction = nm::decay_correction(view.holder(tags::DECAY_CORRECTION))?;
-    Ok((correction, super::names_decay(view.holder(tags::CORRECTED_IMAGE))))
+    Ok((correction, super::is_corrected(view.holder(tags::CORRECTED_IMAGE), "DECY")))
 }
 
 /// Series Date and Time; where GE saved the series anew after the scan, the scan's own time from
