@@ -1,7 +1,7 @@
 //! `grayd phantom`: the digital patient as files.
 
 use super::{Failure, print_all};
-use crate::phantom::{DigitalPatient, PhantomOptions, SliceOrder, SpectStorage};
+use crate::phantom::{DigitalPatient, PhantomOptions, SliceOrder, SpectStorage, Views};
 use crate::quantity::nuclide::Nuclide;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub struct Phantom {
     /// In which order slices are stored; the patient is the same
     #[arg(long, value_enum, default_value_t = Order::Ascending)]
     order: Order,
+    /// What the gamma camera acquires
+    #[arg(long, value_enum, default_value_t = Acquired::Spect)]
+    views: Acquired,
     /// Poisson noise: counts in the first image; without it there is none
     #[arg(long, value_name = "COUNTS")]
     noise: Option<f64>,
@@ -40,6 +43,16 @@ enum Storage {
     Nm,
     /// PET Image, one instance a slice
     Pet,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Acquired {
+    /// SPECT/CT in every session
+    Spect,
+    /// Whole-body views in every session, one CT, and a config.yaml that knows the camera
+    Planar,
+    /// Whole-body views in every session, SPECT/CT in the second one
+    Hybrid,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -66,6 +79,11 @@ impl Phantom {
                 Order::Ascending => SliceOrder::Ascending,
                 Order::Descending => SliceOrder::Descending,
                 Order::ReversedVector => SliceOrder::ReversedVector,
+            },
+            views: match self.views {
+                Acquired::Spect => Views::Spect,
+                Acquired::Planar => Views::Planar,
+                Acquired::Hybrid => Views::Hybrid,
             },
             noise_counts: self.noise,
             ..PhantomOptions::new(nuclide)

@@ -17,8 +17,8 @@ pub use camera::{CameraSettings, DeviceMatch};
 pub use node::{NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
 pub use protocol::{
-    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,
-    RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, PlanarUse, Protocol,
+    Protocols, RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
 };
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;

@@ -5,7 +5,7 @@ use super::{
     CourseState, CycleState, Decision, Input, Role, Series, SeriesKind, TimePointState, View,
     Waiting, Why, Work, companion,
 };
-use crate::config::{Cycle, KineticsMethod, Plan};
+use crate::config::{Cycle, KineticsMethod, Plan, PlanarUse};
 use crate::quantity::Seconds;
 use crate::quantity::nuclide::Nuclide;
 use crate::report::Completeness;
@@ -96,6 +96,13 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
         |why, reason: String, supply: &str| Err(Box::new(series.waiting(why, reason, supply)));
     if let SeriesKind::NotEmission(reason, supply) = series.kind {
         return refuse(Why::NotUsable, reason.to_owned(), supply);
+    }
+    if series.kind == SeriesKind::Planar && plan.parameters.imaging.planar == PlanarUse::None {
+        return refuse(
+            Why::NotUsable,
+            "is planar; the protocol needs a reconstructed volume".to_owned(),
+            "send the SPECT as NM RECON TOMO or as PET, or write `settings: imaging: { planar: activity }`",
+        );
     }
     let header = &series.first().header;
     let named = header.radionuclide.as_deref().and_then(|text| Nuclide::parse(text).ok());
@@ -211,18 +218,21 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
     /// One series a visit, and one visit only where the method takes one.
     fn check_sessions(&self) -> Result<(), Vec<Waiting>> {
         let twins: BTreeSet<usize> = (1..self.points.len())
-            .filter(|&i| match (self.points[i - 1].acquired(), self.points[i].acquired()) {
-                (Some(before), Some(after)) => after.duration_since(before) < SAME_SESSION,
-                _ => false,
+            .filter_map(|i| {
+                // Views and a SPECT of one visit are two time points.
+                let same_kind = |j: &usize| self.points[*j].kind == self.points[i].kind;
+                let before = (0..i).rev().find(same_kind)?;
+                let [first, second] = [before, i].map(|j| self.points[j].acquired());
+                let apart = second?.duration_since(first?);
+                (apart < SAME_SESSION).then_some([before, i])
             })
-            .flat_map(|i| [i - 1, i])
+            .flatten()
             .collect();
         if !twins.is_empty() {
             return Err(self.points_wait(twins, "several series of one acquisition match the plan"));
         }
         let one = [
             KineticsMethod::SingleTimePoint,
-            KineticsMethod::PhysicalOnly,
             KineticsMethod::TwoTimes,
             KineticsMethod::CurveLibrary,
         ];

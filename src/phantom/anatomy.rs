@@ -2,6 +2,7 @@
 
 use super::PhantomError;
 use super::noise::Random;
+use super::planar::Camera;
 use crate::volume::Grid;
 use serde::Deserialize;
 
@@ -12,6 +13,8 @@ pub(super) struct Description {
     pub variation: f64,
     pub acquisition_minutes: f64,
     pub views: u16,
+    /// Camera of the whole-body views.
+    pub planar: Camera,
     /// Hounsfield units outside of the body.
     pub air_hu: i16,
     pub body: Shape,

@@ -10,6 +10,7 @@ mod anatomy;
 mod ct;
 mod noise;
 mod patient;
+mod planar;
 mod regions;
 mod spect;
 mod truth;
@@ -58,6 +59,18 @@ pub enum RegionObjects {
     Both,
 }
 
+/// What the gamma camera acquires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Views {
+    /// SPECT/CT in every session.
+    #[default]
+    Spect,
+    /// Whole-body views in every session, one CT.
+    Planar,
+    /// Whole-body views in every session, SPECT/CT in the second (or only) one.
+    Hybrid,
+}
+
 /// Decay data where they are not to be looked up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PhantomDecay {
@@ -84,6 +97,7 @@ pub struct PhantomOptions {
     pub storage: SpectStorage,
     pub slice_order: SliceOrder,
     pub region_objects: RegionObjects,
+    pub views: Views,
     /// SPECT `[k, j, i]`.
     pub spect_shape: [usize; 3],
     /// Edge of a cubic SPECT voxel, mm.
@@ -108,6 +122,7 @@ impl PhantomOptions {
             storage: SpectStorage::default(),
             slice_order: SliceOrder::default(),
             region_objects: RegionObjects::default(),
+            views: Views::default(),
             spect_shape: [48, 64, 64],
             spect_voxel_mm: 4.8,
             ct_per_spect: 2,
@@ -189,7 +204,17 @@ impl DigitalPatient {
     /// `directory`, which is made where it does not exist. Returns every path.
     pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
         let mut paths = Vec::new();
-        for session in 0..self.times.len() {
+        let sessions = 0..self.times.len();
+        if self.options.views != Views::Spect {
+            for session in sessions.clone() {
+                let folder = directory.join(format!("planar-{}", session + 1));
+                paths.extend(store(&folder, &[planar::whole_body(self, session)?])?);
+            }
+        }
+        if self.options.views == Views::Planar {
+            paths.extend(store(&directory.join("ct-1"), &ct::slices(self, 0)?)?);
+        }
+        for session in sessions.filter(|session| self.has_spect(*session)) {
             let spect = match self.options.storage {
                 SpectStorage::NmReconTomo => vec![spect::recon_tomo(self, session)?],
                 SpectStorage::Pet => spect::pet_slices(self, session)?,
@@ -200,7 +225,9 @@ impl DigitalPatient {
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
         let truth = truth::document(&self.options, &self.decay, &self.times, &self.truth);
-        for (name, text) in [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))] {
+        let config = (self.options.views != Views::Spect).then(|| ("config.yaml", self.config()));
+        let texts = [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))];
+        for (name, text) in texts.into_iter().chain(config) {
             let path = directory.join(name);
             std::fs::write(&path, text)
                 .map_err(|source| PhantomError::File { path: path.clone(), source })?;
@@ -222,8 +249,14 @@ impl DigitalPatient {
              \x20 - number: 1\n\
              \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n\
              settings:\n\
-             \x20 imaging: {{ time_points: {count} }}\n",
+             \x20 imaging: {{ time_points: {series}{planar} }}\n",
             count = self.times.len(),
+            series = self.times.len() + usize::from(self.options.views == Views::Hybrid),
+            planar = match self.options.views {
+                Views::Spect => "",
+                Views::Planar => ", planar: activity",
+                Views::Hybrid => ", planar: shape",
+            },
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
             agent = patient::radiopharmaceutical(self),
@@ -232,9 +265,41 @@ impl DigitalPatient {
         )
     }
 
+    /// Configuration that knows the camera of the whole-body views.
+    fn config(&self) -> String {
+        let camera = &self.description.planar;
+        format!(
+            "# For `grayd compute --config`: the digital camera.\n\
+             plans: .\n\
+             cameras:\n\
+             \x20 - match: {{ station_name: PHANTOM }}\n\
+             \x20   nuclide: {}\n\
+             \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
+            self.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
+        )
+    }
+
+    fn has_spect(&self, session: usize) -> bool {
+        match self.options.views {
+            Views::Spect => true,
+            Views::Planar => false,
+            Views::Hybrid => session == 1.min(self.times.len() - 1),
+        }
+    }
+
+    /// The session whose SPECT (or, without one, whose CT) the regions are drawn on.
+    fn drawn_session(&self) -> usize {
+        (0..self.times.len()).find(|session| self.has_spect(*session)).unwrap_or(0)
+    }
+
     /// When the acquisition of a session began.
     fn acquired(&self, session: usize) -> Timestamp {
-        let after = jiff::SignedDuration::from_secs(self.times[session].value().round() as i64);
+        self.after(self.times[session])
+    }
+
+    /// So long after the administration.
+    fn after(&self, time: Seconds) -> Timestamp {
+        let after = jiff::SignedDuration::from_secs(time.value().round() as i64);
         self.options.administered_at.saturating_add(after).unwrap_or(self.options.administered_at)
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn recon_tomo(
     Ok(set.into_file()?)
 }
 
-fn unsigned_pixels() -> DataSet {
+pub(super) fn unsigned_pixels() -> DataSet {
     DataSet::new()
         .unsigned(tags::SAMPLES_PER_PIXEL, &[1])
         .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
@@ -168,7 +168,7 @@ fn acquisition_s(patient: &DigitalPatient) -> f64 {
 }
 
 /// `total_dose`: MBq in NM, Bq in PET.
-fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, PhantomError> {
+pub(super) fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, PhantomError> {
     let given = patient::local(patient, patient.options.administered_at);
     let agent = DataSet::new()
         .code(tags::RADIONUCLIDE_CODE_SEQUENCE, &patient::radionuclide_code(patient)?)

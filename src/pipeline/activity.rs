@@ -37,17 +37,26 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.plan.nuclide
             )));
         }
-        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide);
+        // What the camera's views lack is made up for when they are unmixed.
+        let planar = inputs.planar_point(&emission.series);
+        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide)
+            .filter(|_| planar.is_none());
         let parameters = QuantifyParameters {
             administered: Some(Administration { activity: given.activity, at: given.at }),
             calibration: camera.and_then(CameraSettings::calibration),
             decay_reference: camera.and_then(|camera| camera.decay_reference),
             dead_time: camera.and_then(CameraSettings::dead_time),
-            wide_window: rates.next().copied().map(PerSecond::new),
+            wide_window: match planar {
+                Some(_) => None,
+                None => rates.next().copied().map(PerSecond::new),
+            },
             ..QuantifyParameters::new(request.plan.nuclide.decay()?.half_life)
         };
-        let map = quantify::activity_map(&emission.image, &parameters)
+        let mut map = quantify::activity_map(&emission.image, &parameters)
             .map_err(|error| PipelineError::of_quantify(&what, error))?;
+        if let Some(point) = planar {
+            map.relative_uncertainty = point.calibration;
+        }
         let after = (map.at.as_millisecond() - given.at.as_millisecond()) as f64 / 1000.0;
         if after <= 0.0 {
             return Err(PipelineError::Parked(format!(

@@ -1,12 +1,14 @@
 //! Activity of every region at every time point, and the curve through it.
 
 use super::activity::TimePointImage;
+use super::inputs::Inputs;
 use super::placement::{Placed, PlacedRegion};
 use super::{PipelineError, Request};
-use crate::config::{Kinetics, KineticsMethod, Trapezoid};
+use crate::config::{Kinetics, KineticsMethod, PlanarUse, Trapezoid};
+use crate::dicom::read::Emission;
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
 use crate::quantify::{QuantifyError, Recovered};
-use crate::quantity::{Becquerel, Seconds, Warning};
+use crate::quantity::{Becquerel, PerSecond, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
 
 /// One region's measured activities and what was made of them.
@@ -24,6 +26,9 @@ pub struct Curve {
     pub warnings: Vec<Warning>,
 }
 
+/// SPECT over planar activity further than this from 1 is worth a warning.
+const HYBRID_SCALE_WARN: f64 = 0.2;
+
 /// Σ concentration × occupied volume.
 pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becquerel {
     let values = bq_per_ml.as_slice();
@@ -36,6 +41,7 @@ pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becque
 /// # Errors
 /// A curve that cannot be fitted parks the job: its voxels would have no dose that can be stood by.
 pub fn fit(
+    inputs: &Inputs,
     images: &[TimePointImage],
     placed: &Placed,
     request: &Request,
@@ -54,13 +60,13 @@ pub fn fit(
                 vec![None; images.len()]
             });
             let recovery = recovered[placed.reference];
-            let activity: Vec<Becquerel> = images
-                .iter()
-                .zip(&region.occupancy)
-                .zip(&recovered)
-                .map(|((image, occupancy), recovered)| {
-                    let seen = activity_within(&image.map.bq_per_ml, occupancy);
-                    seen / recovered.map_or(1.0, |recovered| recovered.coefficient)
+            let activity: Vec<Becquerel> = (0..images.len())
+                .map(|n| {
+                    let point = inputs.planar_point(&inputs.emissions[n].series);
+                    let unmixed = point.and_then(|point| point.regions.get(&region.name));
+                    let seen = || activity_within(&images[n].map.bq_per_ml, &region.occupancy[n]);
+                    let seen = unmixed.map_or_else(seen, |unmixed| unmixed.value);
+                    seen / recovered[n].map_or(1.0, |recovered| recovered.coefficient)
                 })
                 .collect();
             if activity.iter().all(|a| a.value() <= 0.0) {
@@ -68,23 +74,81 @@ pub fn fit(
                 warnings.push(Warning::new("region-without-activity", text));
                 return Ok(Curve { activity, recovery, is_quantifiable, fit: None, warnings });
             }
-            let points = images
-                .iter()
-                .zip(&activity)
-                .map(|(image, &activity)| CurvePoint {
-                    time: image.after_administration,
-                    activity,
-                    relative_uncertainty: Some(
-                        request.plan.parameters.kinetics.relative_sigma.value,
-                    ),
-                })
-                .collect();
-            let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
-            let fit = kinetics::fit(&TimeActivityCurve { points, physical }, method)
-                .map_err(|error| PipelineError::of_kinetics(&region.name, error))?;
+            let points = points(inputs, images, region, &activity, request);
+            let fit =
+                hybrid_or_one(inputs, &region.name, points, physical, request, &mut warnings)?;
             Ok(Curve { activity, recovery, is_quantifiable, fit: Some(fit), warnings })
         })
         .collect()
+}
+
+/// The measured points; a planar one knows what unmixing added to what is assumed of all.
+fn points(
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    activity: &[Becquerel],
+    request: &Request,
+) -> Vec<CurvePoint> {
+    let assumed = request.plan.parameters.kinetics.relative_sigma.value;
+    let of_planar = |emission: &Emission| {
+        let point = inputs.planar_point(&emission.series)?;
+        point.regions.get(&region.name)?.relative_uncertainty
+    };
+    images
+        .iter()
+        .zip(&inputs.emissions)
+        .zip(activity)
+        .map(|((image, emission), &activity)| CurvePoint {
+            time: image.after_administration,
+            activity,
+            relative_uncertainty: Some(assumed.hypot(of_planar(emission).unwrap_or(0.0))),
+        })
+        .collect()
+}
+
+/// The curve through all points; or, where planar views give the shape and a SPECT the scale, the
+/// planar points' curve through that SPECT's.
+fn hybrid_or_one(
+    inputs: &Inputs,
+    region: &str,
+    points: Vec<CurvePoint>,
+    physical: PerSecond,
+    request: &Request,
+    warnings: &mut Vec<Warning>,
+) -> Result<Fit, PipelineError> {
+    let parameters = &request.plan.parameters;
+    let why = |error| PipelineError::of_kinetics(region, error);
+    let fitted = |points: Vec<CurvePoint>| {
+        let method = method(region, &parameters.kinetics, points.len())?;
+        kinetics::fit(&TimeActivityCurve { points, physical }, method).map_err(why)
+    };
+    let is_planar = |n: &usize| inputs.planar_point(&inputs.emissions[*n].series).is_some();
+    let (planar, spect): (Vec<usize>, Vec<usize>) = (0..points.len()).partition(is_planar);
+    if parameters.imaging.planar != PlanarUse::Shape || planar.is_empty() || spect.is_empty() {
+        return fitted(points);
+    }
+    let [spect] = spect[..] else {
+        return Err(PipelineError::Parked(format!(
+            "`imaging: planar: shape` scales the planar curve through one SPECT, and {} were found; \
+             narrow the plan's `match`, or write `planar: activity`",
+            spect.len()
+        )));
+    };
+    let shape = fitted(planar.iter().map(|&n| points[n]).collect())?;
+    let hybrid = shape.scaled_through(points[spect]).map_err(why)?;
+    // Scale over the planar's own, where both measure the same activity.
+    let scale = hybrid.time_integrated_activity / shape.time_integrated_activity;
+    if (scale - 1.0).abs() > HYBRID_SCALE_WARN {
+        warnings.push(Warning::new(
+            "hybrid-scale",
+            format!(
+                "the SPECT shows {scale:.2} times the activity that the planar views show at that time; \
+                 the SPECT's was used"
+            ),
+        ));
+    }
+    Ok(hybrid)
 }
 
 /// The coefficient of a region at every time point, by its volume there. None for the remainder and for

@@ -1,5 +1,9 @@
 //! Every region on every time point's grid, and the time point whose grid carries the dose.
 
+mod shares;
+
+pub use shares::{Share, ct_in, shares_on};
+
 use super::activity::TimePointImage;
 use super::ct_grid::{self, CtGrid};
 use super::error::parked;
@@ -80,7 +84,7 @@ pub fn place(
     let mut spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
     warn_of_shared_frames(inputs, &mut warnings);
     warnings.extend(inputs.alignments.iter().map(super::alignment::Alignment::warning));
-    let given = given(inputs, request, &mut warnings)?;
+    let given = given(inputs, request.plan.parameters.regions.remainder, &mut warnings)?;
     let reference = reference(inputs, images, &spaces, &given)?;
     let mut grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
     let ct = ct_of(inputs, reference, &spaces[reference], grids[reference])?;
@@ -109,7 +113,8 @@ pub fn place(
 /// Time points that some region cannot be carried to by frames of reference and registrations, each
 /// with the space that this region was drawn in.
 pub fn unreached(inputs: &Inputs, request: &Request) -> Result<Vec<(usize, Space)>, PipelineError> {
-    let given = given(inputs, request, &mut Vec::new())?;
+    let remainder = request.plan.parameters.regions.remainder;
+    let given = given(inputs, remainder, &mut Vec::new())?;
     let names = names_in_order(&given, &[]);
     let mut found = Vec::new();
     for (index, emission) in inputs.emissions.iter().enumerate() {
@@ -153,7 +158,7 @@ fn warn_of_shared_frames(inputs: &Inputs, warnings: &mut Vec<Warning>) {
 /// both kinds of object for one space is taken from the structure set.
 fn given<'a>(
     inputs: &'a Inputs,
-    request: &Request,
+    may_be_empty: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Given<'a>>, PipelineError> {
     let mut all: Vec<Given> = Vec::new();
@@ -228,7 +233,7 @@ fn given<'a>(
             ));
         }
     }
-    if all.is_empty() && !request.plan.parameters.regions.remainder {
+    if all.is_empty() && !may_be_empty {
         return Err(PipelineError::Parked(
             "no region is drawn in any structure set or segmentation; send an RTSTRUCT or SEG"
                 .into(),
@@ -279,7 +284,7 @@ fn reference(
     spaces: &[Space],
     given: &[Given],
 ) -> Result<usize, PipelineError> {
-    let mut best: Option<(usize, (usize, bool, f64))> = None;
+    let mut best: Option<(usize, (bool, usize, bool, f64))> = None;
     for (index, (image, space)) in images.iter().zip(spaces).enumerate() {
         let mut native = 0;
         for one in given {
@@ -289,7 +294,9 @@ fn reference(
         let ct = ct_of(inputs, index, space, image.map.bq_per_ml.grid())?;
         let direct = matches!(ct, Some((_, Transform::Identity)));
         let weight = image.map.field_of_view.value() * image.after_administration.value();
-        let rank = (native, direct, weight);
+        // Planar views do not know the distribution within a region.
+        let tomographic = inputs.planar_point(&inputs.emissions[index].series).is_none();
+        let rank = (tomographic, native, direct, weight);
         if best.as_ref().is_none_or(|(_, other)| rank > *other) {
             best = Some((index, rank));
         }

@@ -53,6 +53,13 @@ pub fn time_integrated_activity(
                     .into(),
             ));
         }
+        VoxelKinetics::VoxelFit if !inputs.planar_points.is_empty() => {
+            return Err(PipelineError::Parked(
+                "`kinetics: voxels: voxel-fit` needs SPECT at every time point, and some are planar; use \
+                 `region-curve`"
+                    .into(),
+            ));
+        }
         VoxelKinetics::VoxelFit => by_voxel_fit(inputs, images, placed, curves, request)?,
     };
     if let Some(own) = &placed.dose_grid {

@@ -6,6 +6,19 @@ use serde::{Deserialize, Serialize};
 /// More time points than any protocol images.
 pub const TIME_POINTS_MAX: u32 = 20;
 
+/// What whole-body and static views are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanarUse {
+    /// They are no time points.
+    #[default]
+    None,
+    /// Each is a time point with the activities that its two views show.
+    Activity,
+    /// Hybrid: they give each curve its shape, one SPECT its scale. Without a SPECT as `activity`.
+    Shape,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Imaging {
@@ -17,6 +30,8 @@ pub struct Imaging {
     pub provisional: bool,
     /// Images later than this after the administration do not belong to the cycle, h.
     pub window_h: Sourced<f64>,
+    #[serde(default)]
+    pub planar: PlanarUse,
 }
 
 impl Section for Imaging {

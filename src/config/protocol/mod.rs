@@ -21,7 +21,7 @@ mod uncertainty;
 pub use biology::{BedParameters, Biology};
 pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
-pub use imaging::Imaging;
+pub use imaging::{Imaging, PlanarUse};
 pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
 pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;

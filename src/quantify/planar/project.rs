@@ -81,7 +81,7 @@ impl Projector {
 }
 
 /// A Gaussian over pixels `[k, i]`; what it carries over the edge is lost, as off a detector.
-fn blur(image: &Array2<f64>, fwhm: Millimetre, spacing_mm: [f64; 3]) -> Array2<f64> {
+pub fn blur(image: &Array2<f64>, fwhm: Millimetre, spacing_mm: [f64; 3]) -> Array2<f64> {
     let kernel = |spacing: f64| -> Vec<f64> {
         let sigma = fwhm.value() / (8.0 * std::f64::consts::LN_2).sqrt() / spacing;
         let reach = (4.0 * sigma).ceil() as i32;
