@@ -1,9 +1,9 @@
 //! `grayd calibrate`: a camera's entry of the configuration from a scan of a filled phantom.
 
 use super::{Failure, failed, print_all};
+use crate::config::DeviceMatch;
 use crate::config::camera::CameraSettings;
 use crate::config::filled::FilledPhantom;
-use crate::config::{DeviceMatch, NodeConfig};
 use crate::pipeline::calibration::{CameraCalibration, calibrate};
 use clap::Args;
 use std::fmt::Write;
@@ -39,7 +39,7 @@ pub struct Calibrate {
 impl Calibrate {
     pub fn run(self) -> Result<(), Failure> {
         let config = self.config.as_deref().map(super::node_config).transpose()?;
-        let zone = config.unwrap_or_else(NodeConfig::default).site.zone();
+        let zone = config.unwrap_or_default().site.zone();
         let phantom = FilledPhantom::open(&self.phantom).map_err(Failure::Faults)?;
         let paths = super::compute::dicom_files(&self.input)?;
         let found = calibrate(&paths, &phantom, &zone).map_err(|error| failed(&error))?;

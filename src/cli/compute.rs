@@ -152,6 +152,12 @@ fn find(folder: &Path, zone: &TimeZone) -> Result<Found, Failure> {
     Ok(found)
 }
 
+/// Every DICOM file below a folder, by its path.
+pub(super) fn dicom_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let found = find(folder, &TimeZone::UTC)?;
+    Ok(found.paths.into_values().collect())
+}
+
 /// Regular files below a folder; links are not followed, so that no loop can be made.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let mut open = vec![folder.to_owned()];

@@ -1,7 +1,7 @@
 //! `grayd phantom`: the digital patient as files.
 
 use super::{Failure, print_all};
-use crate::phantom::{DigitalPatient, PhantomOptions, SliceOrder, SpectStorage, Views};
+use crate::phantom::{Body, DigitalPatient, PhantomOptions, SliceOrder, SpectStorage, Views};
 use crate::quantity::nuclide::Nuclide;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub struct Phantom {
     /// In which order slices are stored; the patient is the same
     #[arg(long, value_enum, default_value_t = Order::Ascending)]
     order: Order,
+    /// A patient, or a phantom for `grayd calibrate`
+    #[arg(long, value_enum, default_value_t = Imaged::Patient)]
+    body: Imaged,
     /// What the gamma camera acquires
     #[arg(long, value_enum, default_value_t = Acquired::Spect)]
     views: Acquired,
@@ -43,6 +46,16 @@ enum Storage {
     Nm,
     /// PET Image, one instance a slice
     Pet,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Imaged {
+    /// Organs and lesions with their kinetics
+    Patient,
+    /// A uniform cylinder: one SPECT in counts, and phantom.yaml in place of the plan
+    Cylinder,
+    /// Six hot spheres in a warm body, likewise
+    Nema,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -69,6 +82,11 @@ impl Phantom {
     pub fn run(self) -> Result<(), Failure> {
         let nuclide = Nuclide::parse(&self.nuclide)
             .map_err(|error| Failure::usage_of(&self.nuclide, &error))?;
+        let body = match self.body {
+            Imaged::Patient => Body::Patient,
+            Imaged::Cylinder => Body::Cylinder,
+            Imaged::Nema => Body::Nema,
+        };
         let options = PhantomOptions {
             seed: self.seed,
             storage: match self.storage {
@@ -86,7 +104,7 @@ impl Phantom {
                 Acquired::Hybrid => Views::Hybrid,
             },
             noise_counts: self.noise,
-            ..PhantomOptions::new(nuclide)
+            ..PhantomOptions::of_body(nuclide, body)
         };
         let patient =
             DigitalPatient::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;

@@ -81,7 +81,12 @@ impl FilledPhantom {
             let u = spheres.relative_uncertainty;
             number(steps!["spheres", "relative_uncertainty"], u, 1e-4, 1.0);
             for (name, ml) in &spheres.volumes_ml {
-                number(&["spheres".into(), "volumes_ml".into(), name.as_str().into()], *ml, 1e-3, 1e4);
+                number(
+                    &["spheres".into(), "volumes_ml".into(), name.as_str().into()],
+                    *ml,
+                    1e-3,
+                    1e4,
+                );
             }
         }
     }

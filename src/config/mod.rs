@@ -5,6 +5,7 @@
 
 pub mod camera;
 pub mod credentials;
+pub mod filled;
 pub mod node;
 pub mod plan;
 pub mod protocol;

@@ -59,6 +59,17 @@ pub enum RegionObjects {
     Both,
 }
 
+/// What is imaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Body {
+    #[default]
+    Patient,
+    /// A uniform cylinder, for a calibration factor.
+    Cylinder,
+    /// Six hot spheres in a warm body, for a recovery curve.
+    Nema,
+}
+
 /// What the gamma camera acquires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Views {
@@ -98,6 +109,7 @@ pub struct PhantomOptions {
     pub slice_order: SliceOrder,
     pub region_objects: RegionObjects,
     pub views: Views,
+    pub body: Body,
     /// SPECT `[k, j, i]`.
     pub spect_shape: [usize; 3],
     /// Edge of a cubic SPECT voxel, mm.
@@ -123,10 +135,28 @@ impl PhantomOptions {
             slice_order: SliceOrder::default(),
             region_objects: RegionObjects::default(),
             views: Views::default(),
+            body: Body::default(),
             spect_shape: [48, 64, 64],
             spect_voxel_mm: 4.8,
             ct_per_spect: 2,
             noise_counts: None,
+        }
+    }
+
+    /// A phantom of a test laboratory: one scan in counts, blurred, with finer voxels than a patient's.
+    pub fn of_body(nuclide: Nuclide, body: Body) -> Self {
+        let patient = Self::new(nuclide);
+        if body == Body::Patient {
+            return patient;
+        }
+        Self {
+            body,
+            times: Some(vec![Seconds::from_hours(1.0)]),
+            region_objects: RegionObjects::StructureSet,
+            spect_shape: [64, 112, 112],
+            spect_voxel_mm: 3.0,
+            ct_per_spect: 1,
+            ..patient
         }
     }
 }
@@ -176,7 +206,7 @@ impl DigitalPatient {
                 PhantomDecay { half_life: data.half_life, energy_per_decay }
             }
         };
-        let description = Description::of_seed(options.seed)?;
+        let description = Description::of_seed(options.body, options.seed)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
         let labels = anatomy::labels(&description, &spect);
@@ -225,9 +255,15 @@ impl DigitalPatient {
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
         let truth = truth::document(&self.options, &self.decay, &self.times, &self.truth);
-        let config = (self.options.views != Views::Spect).then(|| ("config.yaml", self.config()));
-        let texts = [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))];
-        for (name, text) in texts.into_iter().chain(config) {
+        let mut texts = vec![("truth.json", format!("{truth:#}\n"))];
+        match self.options.body {
+            Body::Patient => texts.push(("plan.yaml", self.plan())),
+            Body::Cylinder | Body::Nema => texts.push(("phantom.yaml", self.filling())),
+        }
+        if self.options.views != Views::Spect {
+            texts.push(("config.yaml", self.config()?));
+        }
+        for (name, text) in texts {
             let path = directory.join(name);
             std::fs::write(&path, text)
                 .map_err(|source| PhantomError::File { path: path.clone(), source })?;
@@ -266,9 +302,9 @@ impl DigitalPatient {
     }
 
     /// Configuration that knows the camera of the whole-body views.
-    fn config(&self) -> String {
-        let camera = &self.description.planar;
-        format!(
+    fn config(&self) -> Result<String, PhantomError> {
+        let camera = planar::camera(self)?;
+        Ok(format!(
             "# For `grayd compute --config`: the digital camera.\n\
              plans: .\n\
              cameras:\n\
@@ -276,7 +312,46 @@ impl DigitalPatient {
              \x20   nuclide: {}\n\
              \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
             self.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
-        )
+        ))
+    }
+
+    /// What a phantom was filled with, for `grayd calibrate`.
+    fn filling(&self) -> String {
+        let concentration = |name: &str| {
+            let shape = self.description.regions.iter().find(|shape| shape.name == name);
+            shape.and_then(|shape| shape.mbq_per_ml).unwrap_or(0.0)
+        };
+        let at =
+            self.options.administered_at.to_zoned_datetime(self.options.utc_offset.to_time_zone());
+        let mut text = format!(
+            "# What the phantom was filled with, for `grayd calibrate`.\n\
+             nuclide: {}\n\
+             at: {}\n\
+             uniform: {{ region: Uniform, mbq_per_ml: {}, relative_uncertainty: 0.02 }}\n",
+            self.options.nuclide,
+            at.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+            concentration("Uniform"),
+        );
+        let spheres: Vec<&str> = self
+            .description
+            .regions
+            .iter()
+            .map(|shape| shape.name.as_str())
+            .filter(|name| name.starts_with("Sphere"))
+            .collect();
+        if let Some(first) = spheres.first() {
+            text.push_str(&format!(
+                "spheres:\n\
+                 \x20 regions: [{}]\n\
+                 \x20 mbq_per_ml: {}\n\
+                 \x20 background_mbq_per_ml: {}\n\
+                 \x20 relative_uncertainty: 0.02\n",
+                spheres.join(", "),
+                concentration(first),
+                self.description.body.mbq_per_ml.unwrap_or(0.0),
+            ));
+        }
+        text
     }
 
     fn has_spect(&self, session: usize) -> bool {

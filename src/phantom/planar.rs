@@ -38,10 +38,19 @@ pub(super) struct Camera {
     before_spect_minutes: f64,
 }
 
+/// The patient's camera.
+pub(super) fn camera(patient: &DigitalPatient) -> Result<&Camera, PhantomError> {
+    patient
+        .description
+        .planar
+        .as_ref()
+        .ok_or(PhantomError::Option { what: "body of whole-body views", wanted: "the patient" })
+}
+
 /// Beginning of a session's views after the administration.
 pub(super) fn begins(patient: &DigitalPatient, session: usize) -> Seconds {
     let early = match patient.options.views {
-        Views::Hybrid => patient.description.planar.before_spect_minutes * 60.0,
+        Views::Hybrid => camera(patient).map_or(0.0, |camera| camera.before_spect_minutes * 60.0),
         Views::Spect | Views::Planar => 0.0,
     };
     Seconds::new((patient.times[session].value() - early).max(60.0))
@@ -67,7 +76,13 @@ fn photopeak(patient: &DigitalPatient) -> Result<f64, PhantomError> {
 }
 
 /// cps of every pixel `[row, column]`, rows from head to feet over the SPECT's field of view.
-fn primary(patient: &DigitalPatient, at: Seconds, view: View, kev: f64) -> Array2<f64> {
+fn primary(
+    patient: &DigitalPatient,
+    camera: &Camera,
+    at: Seconds,
+    view: View,
+    kev: f64,
+) -> Array2<f64> {
     let grid = &patient.spect;
     let ml = grid.voxel_volume().value();
     let (mut mbq, mut mu) = ([0.0; 256], [0.0; 256]);
@@ -87,8 +102,10 @@ fn primary(patient: &DigitalPatient, at: Seconds, view: View, kev: f64) -> Array
         mbq[usize::from(region.label)] = activity / region.volume.value() * ml;
     }
     let [slices, rows, columns] = grid.shape();
-    Array2::from_shape_fn((slices, columns), |(row, i)| {
+    Array2::from_shape_fn((slices, columns), |(row, column)| {
         let k = slices - 1 - row;
+        // From behind, left is left.
+        let i = if view == View::Anterior { column } else { columns - 1 - column };
         let (mut in_front, mut seen) = (0.0, 0.0);
         for n in 0..rows {
             let j = if view == View::Anterior { n } else { rows - 1 - n };
@@ -98,13 +115,12 @@ fn primary(patient: &DigitalPatient, at: Seconds, view: View, kev: f64) -> Array
             seen += mbq[label] * f64::exp(-in_front) * escape;
             in_front += own;
         }
-        seen * patient.description.planar.cps_per_mbq
+        seen * camera.cps_per_mbq
     })
 }
 
 /// Counts of the three windows (peak, below, above) in each view, with rows of air at both ends.
-fn counts(patient: &DigitalPatient, session: usize, kev: f64) -> Vec<Array2<f64>> {
-    let camera = &patient.description.planar;
+fn counts(patient: &DigitalPatient, camera: &Camera, session: usize, kev: f64) -> Vec<Array2<f64>> {
     let [dx, _, dz] = patient.spect.spacing_mm();
     let pixel = [dx, 1.0, dz];
     let (slices, columns) = (patient.spect.shape()[0], patient.spect.shape()[2]);
@@ -114,7 +130,7 @@ fn counts(patient: &DigitalPatient, session: usize, kev: f64) -> Vec<Array2<f64>
     let exposure = -(-lambda * dwell).exp_m1() / lambda;
     let mut windows = vec![Vec::new(); 3];
     for view in View::BOTH {
-        let seen = primary(patient, begins(patient, session), view, kev);
+        let seen = primary(patient, camera, begins(patient, session), view, kev);
         let mut wide = Array2::zeros((rows, columns));
         wide.slice_mut(ndarray::s![camera.margin_rows..camera.margin_rows + slices, ..])
             .assign(&seen);
@@ -158,7 +174,7 @@ pub(super) fn whole_body(
     session: usize,
 ) -> Result<DicomFile, PhantomError> {
     let kev = photopeak(patient)?;
-    let camera = &patient.description.planar;
+    let camera = camera(patient)?;
     let at = begins(patient, session);
     let series = Series {
         patient,
@@ -169,7 +185,7 @@ pub(super) fn whole_body(
         description: format!("{} whole body {:.1} h", patient.options.nuclide, at.hours()),
         model: "Digital camera",
     };
-    let frames = counts(patient, session, kev);
+    let frames = counts(patient, camera, session, kev);
     let (rows, columns) = frames[0].dim();
     let [dx, _, dz] = patient.spect.spacing_mm();
     let began = patient::local(patient, patient.after(at));
@@ -195,7 +211,7 @@ pub(super) fn whole_body(
         .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, windows(camera, kev))
         .sequence(
             tags::DETECTOR_INFORMATION_SEQUENCE,
-            View::BOTH.map(|view| detector(patient, view)).to_vec(),
+            View::BOTH.map(|view| detector(patient, camera, view)).to_vec(),
         )
         .decimals(tags::SCAN_VELOCITY, &[camera.velocity_mm_s])
         .decimals(tags::SCAN_LENGTH, &[(rows as f64 * dz).round()])
@@ -234,10 +250,10 @@ fn windows(camera: &Camera, kev: f64) -> Vec<DataSet> {
 }
 
 /// Facing the patient, and from behind, where left is left.
-fn detector(patient: &DigitalPatient, view: View) -> DataSet {
+fn detector(patient: &DigitalPatient, camera: &Camera, view: View) -> DataSet {
     let grid = &patient.spect;
     let [slices, rows, columns] = grid.shape();
-    let top = (slices - 1 + patient.description.planar.margin_rows) as f64;
+    let top = (slices - 1 + camera.margin_rows) as f64;
     let (i, j, x, angle) = match view {
         View::Anterior => (0.0, -1.0, 1.0, 180.0),
         View::Posterior => ((columns - 1) as f64, rows as f64, -1.0, 0.0),
@@ -247,7 +263,7 @@ fn detector(patient: &DigitalPatient, view: View) -> DataSet {
     static POSTERIOR: crate::dicom::write::Code =
         crate::dicom::write::Code::new("399001007", "SCT", "posterior");
     let code = if view == View::Anterior { &ANTERIOR } else { &POSTERIOR };
-    let length = format!("{:.0}", patient.description.planar.field_of_view_mm);
+    let length = format!("{:.0}", camera.field_of_view_mm);
     DataSet::new()
         .decimals(tags::IMAGE_POSITION_PATIENT, &grid.voxel_to_lps([i, j, top]))
         .decimals(tags::IMAGE_ORIENTATION_PATIENT, &[x, 0.0, 0.0, 0.0, 0.0, -1.0])

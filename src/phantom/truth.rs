@@ -68,7 +68,10 @@ fn region(
 ) -> RegionTruth {
     let biological = Seconds::from_hours(shape.biological_half_life_h);
     let rate = decay.half_life.half_life_to_rate() + biological.half_life_to_rate();
-    let initial_activity = administered * shape.uptake;
+    let initial_activity = match shape.mbq_per_ml {
+        Some(concentration) => Becquerel::from_mbq(concentration * volume.value()),
+        None => administered * shape.uptake,
+    };
     let mass = Gram::new(volume.value() * shape.density_g_per_ml);
     let integral = initial_activity.value() / rate.value();
     let joule_per_decay = decay.energy_per_decay.value() * 1e3 * JOULE_PER_EV;

@@ -3,7 +3,7 @@
 //! The phantom's regions are drawn on its CT or its images and arrive as any patient's; nothing is
 //! searched for. Positions that are not drawn are refused with the names that are.
 
-use super::inputs::{self, Inputs};
+use super::inputs;
 use super::placement::{self, Share};
 use super::space::Space;
 use super::{PipelineError, error::parked};
@@ -59,8 +59,7 @@ pub fn calibrate(
     };
     let nuclide = Nuclide::parse(&phantom.nuclide)?;
     let half_life = nuclide.decay()?.half_life;
-    let in_counts =
-        matches!(emission.image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
+    let in_counts = matches!(emission.image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
     // With one cps/MBq the map holds rates per ml, and its ratio to the truth is the factor.
     let unit = Calibration { cps_per_mbq: 1.0, relative_uncertainty: None };
     let parameters = QuantifyParameters {
@@ -71,8 +70,7 @@ pub fn calibrate(
         .map_err(|error| PipelineError::of_quantify("the phantom's scan", error))?;
     let elapsed = map.at.duration_since(phantom.at).as_secs_f64();
     let left = (-half_life.half_life_to_rate().value() * elapsed).exp();
-    let regions =
-        placement::shares_on(&inputs, &[], &Space::of(emission), map.bq_per_ml.grid())?;
+    let regions = placement::shares_on(&inputs, &[], &Space::of(emission), map.bq_per_ml.grid())?;
     let scan = Scan { emission, map: &map, regions: &regions, left, in_counts };
 
     let factor = phantom.uniform.as_ref().map(|uniform| scan.factor(uniform)).transpose()?;

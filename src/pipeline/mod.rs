@@ -6,6 +6,7 @@
 mod activity;
 mod administered;
 mod alignment;
+pub mod calibration;
 pub mod course;
 mod ct_grid;
 mod curves;

@@ -223,11 +223,14 @@ fn region_result(
         _ => None,
     };
     let volume = occupancy.volume(grid);
+    // Of a hybrid curve only the SPECT's scale counts.
+    let hybrid = curve.fit.as_ref().is_some_and(|fit| fit.model == "hybrid");
+    let scaled_by = if hybrid { std::slice::from_ref(&images[placed.reference]) } else { images };
     let known = known(
         request,
         (!region.is_remainder).then_some(volume),
         curve,
-        images,
+        scaled_by,
         voxels.dose.relative_uncertainty[index],
     );
     let budget = budget(&known);
@@ -273,7 +276,7 @@ fn known(
     request: &Request,
     volume: Option<Millilitre>,
     curve: &Curve,
-    images: &[TimePointImage],
+    scaled_by: &[TimePointImage],
     engine: Option<f64>,
 ) -> Chain {
     let stated = &request.plan.parameters.uncertainty;
@@ -294,7 +297,7 @@ fn known(
             slope: recovered.slope,
             relative_uncertainty: recovered.relative_uncertainty,
         }),
-        calibration: images
+        calibration: scaled_by
             .iter()
             .filter_map(|image| image.map.relative_uncertainty)
             .reduce(f64::max),

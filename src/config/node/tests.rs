@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::DeviceMatch;
 
 const MANUAL: &str = include_str!("../../../config/grayd.yaml");
 
@@ -130,9 +131,38 @@ fn relative_paths_count_from_the_file_s_folder() {
 #[test]
 fn a_camera_matches_by_what_it_names() {
     let device = DeviceMatch { station_name: Some("INTEVO1".into()), ..DeviceMatch::default() };
-    assert!(device.matches(Some("INTEVO1"), None, Some("x")));
-    assert!(!device.matches(None, None, None));
-    assert!(!device.matches(Some("INTEVO2"), None, None));
+    assert!(device.matches(Some("INTEVO1"), None, Some("x"), None));
+    assert!(!device.matches(None, None, None, None));
+    assert!(!device.matches(Some("INTEVO2"), None, None, None));
+    let with = DeviceMatch { collimator: Some("MEGP".into()), ..device };
+    assert!(with.matches(Some("INTEVO1"), None, None, Some("MEGP")));
+    assert!(!with.matches(Some("INTEVO1"), None, None, Some("HEGP")));
+    assert!(!with.matches(Some("INTEVO1"), None, None, None));
+}
+
+#[test]
+fn what_a_camera_cannot_have_is_refused_at_its_key() {
+    let text = "\
+cameras:
+  - match: { collimator: MEGP }
+    nuclide: Lu-177
+    dead_time: { model: paralysable, tau_us: 0 }
+    recovery: { beta_ml: 4.0, gamma: 0, relative_uncertainty: 5 }
+    planar: { cps_per_mbq: 0, broad_beam_ratio: 1.5 }
+";
+    let faults = read(text).unwrap_err();
+    for start in [
+        "grayd.yaml:2:12: matches every device",
+        "grayd.yaml:4:46: 0 is out of range",
+        "grayd.yaml:5:38: 0 is out of range",
+        "grayd.yaml:5:63: 5 is out of range",
+        "grayd.yaml:6:28: 0 is out of range",
+        "grayd.yaml:6:49: 1.5 is out of range",
+    ] {
+        assert!(faults.iter().any(|f| f.starts_with(start)), "{start}\nnot in {faults:#?}");
+    }
+    let unknown = read(&text.replace("paralysable", "parallel")).unwrap_err();
+    assert!(unknown.iter().any(|f| f.starts_with("grayd.yaml:4:25: ")), "{unknown:#?}");
 }
 
 #[test]

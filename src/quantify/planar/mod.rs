@@ -15,7 +15,7 @@ mod unmix;
 
 pub use conjugate::ConjugateView;
 pub use image::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
-pub use project::{Projector, Template, blur};
+pub use project::{Projector, Template, blur, blur_along};
 pub use rates::{NetRate, RateParameters, WindowRoles, net_rates, window_roles};
 pub use scatter::{Primary, WindowCounts, triple_energy_window};
 pub use unmix::{Unmixed, unmix};

@@ -5,9 +5,9 @@
 //! exactly: (1 − e^(−μΔ))/(μΔ) of its own, e^(−Σμ Δ) of those in front.
 
 use super::image::View;
-use crate::quantity::{Becquerel, Millimetre};
+use crate::quantity::Millimetre;
 use crate::volume::{Grid, Occupancy, Volume};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 /// Escape of every voxel to each detector.
 #[derive(Debug)]
@@ -80,41 +80,29 @@ impl Projector {
     }
 }
 
-/// A Gaussian over pixels `[k, i]`; what it carries over the edge is lost, as off a detector.
-pub fn blur(image: &Array2<f64>, fwhm: Millimetre, spacing_mm: [f64; 3]) -> Array2<f64> {
-    let kernel = |spacing: f64| -> Vec<f64> {
-        let sigma = fwhm.value() / (8.0 * std::f64::consts::LN_2).sqrt() / spacing;
-        let reach = (4.0 * sigma).ceil() as i32;
-        let raw: Vec<f64> =
-            (-reach..=reach).map(|n| (-0.5 * (f64::from(n) / sigma).powi(2)).exp()).collect();
-        let sum: f64 = raw.iter().sum();
-        raw.into_iter().map(|w| w / sum).collect()
-    };
-    let (along_k, along_i) = (kernel(spacing_mm[2]), kernel(spacing_mm[0]));
-    let pass = |source: &Array2<f64>, kernel: &[f64], axis: usize| {
-        let (n_k, n_i) = source.dim();
-        let reach = kernel.len() as isize / 2;
-        Array2::from_shape_fn((n_k, n_i), |(k, i)| {
-            let at = |d: isize| {
-                let (k, i) = if axis == 0 {
-                    (k as isize + d, i as isize)
-                } else {
-                    (k as isize, i as isize + d)
-                };
-                let inside = (0..n_k as isize).contains(&k) && (0..n_i as isize).contains(&i);
-                if inside { source[[k as usize, i as usize]] } else { 0.0 }
-            };
-            kernel.iter().zip(-reach..).map(|(w, d)| w * at(d)).sum()
-        })
-    };
-    pass(&pass(image, &along_k, 0), &along_i, 1)
+/// A Gaussian along one axis, its width in pixels (FWHM).
+pub fn blur_along(source: &Array2<f64>, axis: usize, fwhm_pixels: f64) -> Array2<f64> {
+    let sigma = fwhm_pixels / (8.0 * std::f64::consts::LN_2).sqrt();
+    let reach = (4.0 * sigma).ceil() as isize;
+    let raw: Vec<f64> =
+        (-reach..=reach).map(|n| (-0.5 * (n as f64 / sigma).powi(2)).exp()).collect();
+    let sum: f64 = raw.iter().sum();
+    let mut blurred = Array2::zeros(source.dim());
+    for (lane, mut out) in source.lanes(Axis(axis)).into_iter().zip(blurred.lanes_mut(Axis(axis))) {
+        let last = lane.len() as isize - 1;
+        for (n, value) in out.iter_mut().enumerate() {
+            let n = n as isize;
+            let inside = (n - reach).max(0)..=(n + reach).min(last);
+            *value = inside.map(|m| lane[m as usize] * raw[(m - n + reach) as usize] / sum).sum();
+        }
+    }
+    blurred
 }
 
-/// What the template says of an activity, cps in each view.
-impl Template {
-    pub fn rate(&self, activity: Becquerel) -> [Array2<f64>; 2] {
-        [0, 1].map(|view| self.cps_per_mbq[view].mapv(|cps| cps * activity.mbq()))
-    }
+/// A Gaussian over pixels `[k, i]`; what it carries over the edge is lost, as off a detector.
+pub fn blur(image: &Array2<f64>, fwhm: Millimetre, spacing_mm: [f64; 3]) -> Array2<f64> {
+    let pixels = |axis: usize| fwhm.value() / spacing_mm[axis];
+    blur_along(&blur_along(image, 0, pixels(2)), 1, pixels(0))
 }
 
 #[cfg(test)]
