@@ -54,11 +54,6 @@ fn warned(results: &Value, code: &str) -> bool {
     results.to_string().contains(&format!("\"{code}\""))
 }
 
-/// Lesions of some 10 ml hold too few counts of their own to be told from the organ around them.
-fn is_organ(truth: &RegionTruth) -> bool {
-    !truth.name.starts_with("Lesion")
-}
-
 #[test]
 fn organs_and_whole_body_of_a_planar_course_are_within_five_per_cent() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,17 +69,15 @@ fn organs_and_whole_body_of_a_planar_course_are_within_five_per_cent() {
             errors.iter().map(|e| format!("{e:+.4}")).collect::<Vec<_>>()
         );
         for (n, error) in errors.iter().enumerate() {
-            assert!(!is_organ(truth) || error.abs() < 0.05, "{}: {errors:?}", truth.name);
+            assert!(error.abs() < 0.05, "{}: {errors:?}", truth.name);
             found[n] += truth.activity[n].mbq() * (1.0 + error);
             wanted[n] += truth.activity[n].mbq();
         }
-        if is_organ(truth) {
-            let one = region(&results, &truth.name);
-            let tia = one["tia_mbq_h"].as_f64().unwrap();
-            let tia_error = tia / truth.time_integrated_activity.mbq_h() - 1.0;
-            assert!(tia_error.abs() < 0.05, "{}: TIA {tia_error}", truth.name);
-            assert!(one["uncertainty"].as_f64().unwrap() > 0.02, "{one}");
-        }
+        let one = region(&results, &truth.name);
+        let tia = one["tia_mbq_h"].as_f64().unwrap();
+        let tia_error = tia / truth.time_integrated_activity.mbq_h() - 1.0;
+        assert!(tia_error.abs() < 0.05, "{}: TIA {tia_error}", truth.name);
+        assert!(one["uncertainty"].as_f64().unwrap() > 0.02, "{one}");
     }
     for (found, wanted) in found.iter().zip(&wanted) {
         println!("whole body {:+.4}", found / wanted - 1.0);
@@ -103,11 +96,11 @@ fn a_hybrid_course_has_the_shape_of_its_views_and_the_scale_of_its_spect() {
     let folder = tempfile::tempdir().unwrap();
     let patient = DigitalPatient::new(&options(Views::Hybrid)).unwrap();
     patient.write(folder.path()).unwrap();
-    // A sensitivity that is 20 % off changes no hybrid result.
-    let off = |text: String| text.replace("cps_per_mbq: 9.1", "cps_per_mbq: 7.6");
+    // A sensitivity that is 30 % off changes no hybrid result, and is told.
+    let off = |text: String| text.replace("cps_per_mbq: 9.1", "cps_per_mbq: 7.0");
     let results = compute(folder.path(), off).unwrap();
     assert_eq!(results["time_points"].as_array().unwrap().len(), 5);
-    for truth in patient.truth().iter().filter(|t| is_organ(t)) {
+    for truth in patient.truth() {
         let one = region(&results, &truth.name);
         let error =
             one["tia_mbq_h"].as_f64().unwrap() / truth.time_integrated_activity.mbq_h() - 1.0;
@@ -115,17 +108,17 @@ fn a_hybrid_course_has_the_shape_of_its_views_and_the_scale_of_its_spect() {
         assert!(error.abs() < 0.05, "{}: {error}", truth.name);
         assert_eq!(one["fit"]["model"], "hybrid");
     }
-    assert!(!warned(&results, "planar-uniform") || warned(&results, "hybrid-scale"));
+    assert!(warned(&results, "hybrid-scale") && !warned(&results, "planar-uniform"));
 }
 
 #[test]
-fn noise_of_a_real_camera_is_within_the_stated_uncertainty() {
+fn counting_noise_of_a_usual_scan_stays_within_ten_per_cent() {
     let folder = tempfile::tempdir().unwrap();
     let noisy = PhantomOptions { noise_counts: Some(1e6), ..options(Views::Planar) };
     let patient = DigitalPatient::new(&noisy).unwrap();
     patient.write(folder.path()).unwrap();
     let results = compute(folder.path(), |text| text).unwrap();
-    for truth in patient.truth().iter().filter(|t| is_organ(t)) {
+    for truth in patient.truth() {
         let errors = errors(&results, truth);
         println!(
             "{:20} {:?}",

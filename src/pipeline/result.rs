@@ -351,6 +351,9 @@ fn warnings(
 ) -> Vec<Warning> {
     let mut all: Vec<Warning> = request.notes.clone();
     all.extend(images.iter().flat_map(|image| image.map.warnings.clone()));
+    if inputs.planar_point(&inputs.emissions[placed.reference].series).is_some() {
+        all.push(super::planar::uniform_warning());
+    }
     if let Some((index, _)) = placed.ct {
         all.extend(inputs.cts[index].warnings.clone());
     }

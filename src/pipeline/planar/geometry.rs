@@ -24,8 +24,8 @@ pub struct Scene {
     pub grid: Grid,
     /// 1/cm.
     pub attenuation: Volume<f32>,
-    /// At least half of the voxel is no air.
-    is_tissue: Vec<bool>,
+    /// Part of each voxel that is no air.
+    tissue: Vec<f32>,
     cut: Cut,
 }
 
@@ -69,13 +69,14 @@ impl Scene {
         let ct = &inputs.cts[index];
         let back = space::map(inputs, &Space::of_ct(ct), &space)?.unwrap_or(Transform::Identity);
         let (grid, cut) = grid(raster, origin, ct.hu.grid(), &back)?;
-        let (attenuation, is_tissue) = tissue(ct, &grid, &to_ct, photopeak, attenuation_ratio);
-        Ok(Self { grid, attenuation, is_tissue, cut })
+        let (attenuation, tissue) = tissue(ct, &grid, &to_ct, photopeak, attenuation_ratio);
+        Ok(Self { grid, attenuation, tissue, cut })
     }
 
-    pub fn tissue_of(&self, region: &Occupancy) -> Occupancy {
-        let tissue = region.iter().filter(|(voxel, _)| self.is_tissue[*voxel]);
-        Occupancy::new(tissue.map(|(voxel, f)| (voxel as u32, f)).collect())
+    /// What is no air of the rest of each voxel: drawn regions are taken to lie in the tissue.
+    pub fn tissue_of(&self, rest: &Occupancy) -> Occupancy {
+        let left = |(voxel, f): (usize, f32)| (voxel as u32, f + self.tissue[voxel] - 1.0);
+        Occupancy::new(rest.iter().map(left).collect())
     }
 
     /// Rates of the pixels over the grid, `[k, i]`, and the part of all counts that lies beyond it.
@@ -176,7 +177,7 @@ fn grid(
     Ok((grid, cut))
 }
 
-/// Attenuation of each voxel at the photopeak, and whether it is tissue. Both are averaged from the CT's
+/// Attenuation of each voxel at the photopeak, and the part of it that is tissue. Both are averaged from the CT's
 /// own voxels: neither is linear in the CT number.
 fn tissue(
     ct: &Ct,
@@ -184,7 +185,7 @@ fn tissue(
     to_ct: &Transform,
     photopeak: KiloElectronvolt,
     ratio: f64,
-) -> (Volume<f32>, Vec<bool>) {
+) -> (Volume<f32>, Vec<f32>) {
     let (library, curve) = (MaterialLibrary::embedded(), DensityCurve::schneider());
     let hu = ct.hu.as_slice();
     let per_gram: Vec<f64> =
@@ -196,5 +197,5 @@ fn tissue(
     let solid = |n: usize| f64::from(u8::from(density(n) >= least));
     let (solid, _) = average_with(ct.hu.grid(), grid, to_ct, &solid);
     let attenuation = Volume::new(grid.clone(), attenuation.mapv(|mu| mu.max(0.0) as f32));
-    (attenuation, solid.iter().map(|part| *part >= 0.5).collect())
+    (attenuation, solid.iter().map(|part| part.clamp(0.0, 1.0) as f32).collect())
 }

@@ -240,14 +240,19 @@ fn spread(grid: &Grid, regions: &[Share], unmixed: &Unmixed) -> Volume<f32> {
     Volume::new(grid.clone(), values)
 }
 
-fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
-    /// Part of the counts outside of the CT from which it is worth a word.
-    const BEYOND: f64 = 0.02;
-    let mut warnings = vec![Warning::new(
+/// For a result whose dose map rests on planar views.
+pub fn uniform_warning() -> Warning {
+    Warning::new(
         "planar-uniform",
         "planar views do not say how activity lies within a region: it was spread evenly, so mean doses \
          are measured and histograms, maxima and minima are not",
-    )];
+    )
+}
+
+fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
+    /// Part of the counts outside of the CT from which it is worth a word.
+    const BEYOND: f64 = 0.02;
+    let mut warnings = Vec::new();
     if unmixed.misfit > CONSTANTS.misfit_warn.value {
         warnings.push(Warning::new(
             "planar-misfit",

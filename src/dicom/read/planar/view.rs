@@ -62,14 +62,14 @@ impl Placement {
         }
         let size = [raster.columns, raster.rows];
         let mut first = self.origin_lps_mm;
-        for axis in 0..2 {
+        for (axis, pixels) in size.into_iter().enumerate() {
             let along = dot(self.axes[axis], raster.axes[axis]);
             if along.abs() < 0.999 {
                 return refuse("its rows or columns are not parallel to the other view's");
             }
             if along < 0.0 {
                 counts.invert_axis(Axis(1 - axis));
-                let whole = self.spacing_mm[axis] * (size[axis] - 1) as f64;
+                let whole = self.spacing_mm[axis] * (pixels - 1) as f64;
                 first = first.map(|p| std::array::from_fn(|c| p[c] + self.axes[axis][c] * whole));
             }
         }
