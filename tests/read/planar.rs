@@ -162,7 +162,7 @@ fn views_in_two_instances_are_one_scan_and_their_order_does_not_matter() {
 fn static_views_have_a_duration_and_what_has_no_rate_is_refused() {
     let image_type = "ORIGINAL\\PRIMARY\\STATIC\\EMISSION";
     let still = whole_body().cs(tags::IMAGE_TYPE, image_type).without(tags::SCAN_VELOCITY);
-    let image = read(&[still.clone()]).unwrap().image;
+    let image = read(std::slice::from_ref(&still)).unwrap().image;
     assert_eq!(image.exposure, Exposure::Static { duration: Seconds::new(900.0) });
     for (object, word) in [
         (still.without(tags::ACTUAL_FRAME_DURATION), "ActualFrameDuration"),
