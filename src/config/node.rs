@@ -72,11 +72,13 @@ pub struct ResultSettings {
     pub send_to: Vec<String>,
     /// Bits per voxel of RT Dose, 32 or 16 (for systems that read only 16).
     pub dose_bits: u8,
+    /// Also write the regions as an RT Structure Set, for systems that read no SEG.
+    pub structure_set: bool,
 }
 
 impl Default for ResultSettings {
     fn default() -> Self {
-        Self { send_to: Vec::new(), dose_bits: 32 }
+        Self { send_to: Vec::new(), dose_bits: 32, structure_set: false }
     }
 }
 

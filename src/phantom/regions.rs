@@ -96,6 +96,7 @@ fn roi(
         name: region.name.clone(),
         interpreted_type: if codes.is_abnormal() { "GTV" } else { "ORGAN" },
         algorithm: "AUTOMATIC",
+        description: None,
         colour: [(number * 83 % 256) as u8, (number * 151 % 256) as u8, 160],
         identification: Some(codes.property),
         volume_ml: region.volume.value(),

@@ -9,6 +9,8 @@ mod alignment;
 pub mod course;
 mod ct_grid;
 mod curves;
+mod derived;
+mod drawn;
 mod engine;
 mod error;
 mod inputs;

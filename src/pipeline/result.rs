@@ -143,7 +143,8 @@ fn registrations(inputs: &Inputs) -> Vec<RegisteredSpace> {
         moving_images: alignment.moving.images.clone(),
         moving_to_registered: alignment.moving_to_registered.matrix(),
         images: alignment.images,
-        correlation: alignment.correlation,
+        metric: alignment.metric,
+        score: alignment.score,
         overlap: alignment.overlap,
     };
     inputs.alignments.iter().map(of).collect()
@@ -236,6 +237,7 @@ fn region_result(
         name: region.name.clone(),
         number: index as u16 + 1,
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
+        made: region.made.clone(),
         volume,
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
         activity: curve.activity.iter().map(|a| Some(*a)).collect(),

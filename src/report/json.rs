@@ -104,6 +104,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
     json!({
         "name": region.name,
         "number": region.number,
+        "made": region.made,
         "volume_ml": numbers.volume_ml,
         "mass_g": numbers.mass_g,
         "activity_mbq": activity,

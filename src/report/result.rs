@@ -84,6 +84,8 @@ pub struct RegionResult {
     pub number: u16,
     /// What the region is, for codes: an organ's name in lower case, `lesion`, or unknown.
     pub anatomy: Option<String>,
+    /// Where it was made here rather than drawn.
+    pub made: Option<Made>,
     /// On the dose grid.
     pub occupancy: Occupancy,
     pub volume: Millilitre,
@@ -99,6 +101,17 @@ pub struct RegionResult {
     /// Who contributes how much to it, and what is not known.
     pub uncertainty_budget: Option<Budget>,
     pub warnings: Vec<Warning>,
+}
+
+/// How the program made a region by itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Made {
+    /// `spheres`, `threshold`, `ct`.
+    pub method: &'static str,
+    /// One sentence, with every number.
+    pub description: String,
+    /// Region that it is a part of; such a part counts toward no limit.
+    pub within: Option<String>,
 }
 
 /// Statistics of a region's dose: mean by mass (energy over mass), the rest by volume.
@@ -201,9 +214,11 @@ pub struct RegisteredSpace {
     pub moving_images: Vec<Uid>,
     /// x_registered = M · x_moving, row-major, mm; rigid.
     pub moving_to_registered: [[f64; 4]; 4],
-    /// What was compared: `CT` or `emission`.
+    /// What was compared with what: `CT to CT`.
     pub images: &'static str,
-    pub correlation: f64,
+    /// How, and with what score.
+    pub metric: &'static str,
+    pub score: f64,
     pub overlap: f64,
 }
 

@@ -73,6 +73,7 @@ fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f64) -
         name: name.into(),
         number,
         anatomy: None,
+        made: None,
         occupancy,
         volume,
         mass: Some(Gram::new(volume.value() * 1.05)),
@@ -192,7 +193,8 @@ fn result() -> CycleResult {
                 [0.0, 0.0, 0.0, 1.0],
             ],
             images: "CT",
-            correlation: 0.98,
+            metric: "correlation",
+            score: 0.98,
             overlap: 0.93,
         }],
         structure_set: Some(StructureSetReference {

@@ -27,7 +27,7 @@ pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};
 pub use quantification::Quantification;
-pub use regions::Regions;
+pub use regions::{Derived, Regions, SpheresWithin, ThresholdWithin};
 pub use registration::{Registration, RegistrationMethod};
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};

@@ -202,6 +202,7 @@ pub fn from_results(results: &Value, plan: &Plan) -> Result<Vec<RegionDose>, Str
     let number = |value: &Value| value.as_f64();
     Ok(regions
         .iter()
+        .filter(|region| region["made"]["within"].is_null())
         .filter_map(|region| {
             Some(RegionDose {
                 cycle,

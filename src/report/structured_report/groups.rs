@@ -62,6 +62,10 @@ fn opened(
     let segmentation = identity.reference(Kind::Segmentation);
     let software = &result.software;
     let parameters = format!("sha256 {}", software.parameters_sha256);
+    let made = region
+        .made
+        .as_ref()
+        .map(|made| Item::text(&c::ALGORITHM_PARAMETERS, &format!("region: {}", made.description)));
     Item::container(&c::MEASUREMENT_GROUP, Some("1411"))
         .child(HasObsContext, Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)))
         .child(HasObsContext, Item::text(&c::TRACKING_IDENTIFIER, &region.name))
@@ -78,6 +82,7 @@ fn opened(
         .child(HasConceptMod, Item::text(&c::ALGORITHM_NAME, software.name))
         .child(HasConceptMod, Item::text(&c::ALGORITHM_VERSION, software.version))
         .child(HasConceptMod, Item::text(&c::ALGORITHM_PARAMETERS, &parameters))
+        .children(HasConceptMod, made)
 }
 
 fn cycle_group(
