@@ -12,6 +12,7 @@ pub struct Constants {
     pub ct_window_hu: Constant<[f32; 2]>,
     pub correlation_min_ct: Constant,
     pub correlation_min_emission: Constant,
+    pub mutual_information_min: Constant,
     pub overlap_min: Constant,
 }
 
