@@ -326,6 +326,19 @@ pub(super) fn results_and_deliveries_appear_together_or_not(open: Open<'_>) {
     assert_eq!(archive.due_deliveries(Timestamp::now(), 10).unwrap().len(), 2);
 }
 
+pub(super) fn what_is_queued_for_a_peer_is_queued_once(open: Open<'_>) {
+    let archive = open();
+    let objects = [uid("1.2.3.1"), uid("1.2.3.2")];
+    archive.deliver(&objects, "segmenter").unwrap();
+    archive.deliver(&objects, "segmenter").unwrap();
+    assert_eq!(archive.due_deliveries(Timestamp::now(), 10).unwrap().len(), 2);
+    let first = archive.due_deliveries(Timestamp::now(), 1).unwrap().remove(0);
+    archive.finish_delivery(first.id, DeliveryEnd::Delivered).unwrap();
+    // Delivered is delivered: asking again sends nothing again.
+    archive.deliver(&objects, "segmenter").unwrap();
+    assert_eq!(archive.due_deliveries(Timestamp::now(), 10).unwrap().len(), 1);
+}
+
 pub(super) fn a_delivery_is_tried_until_it_ends(open: Open<'_>) {
     let archive = open();
     let (id, _) = archive.enqueue("a", "course", "{}").unwrap();
@@ -399,6 +412,7 @@ macro_rules! contract_tests {
             attempts_run_out,
             results_and_deliveries_appear_together_or_not,
             a_delivery_is_tried_until_it_ends,
+            what_is_queued_for_a_peer_is_queued_once,
             notes_are_replaced_whole_and_survive,
             every_change_has_its_audit_line
         }

@@ -340,6 +340,8 @@ pub trait Archive: Send + Sync {
     /// SOP instances that a job's results are.
     fn job_results(&self, job: i64) -> Result<Vec<Uid>, ArchiveError>;
 
+    /// Queues objects of the archive for a peer; what was queued for it before is not queued again.
+    fn deliver(&self, objects: &[Uid], peer: &str) -> Result<(), ArchiveError>;
     /// Deliveries that are due, oldest first.
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
     fn finish_delivery(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;

@@ -325,6 +325,13 @@ impl Archive for LocalArchive {
         self.store.index.read("list results", |index| queue::results(index, job))
     }
 
+    fn deliver(&self, objects: &[Uid], peer: &str) -> Result<(), ArchiveError> {
+        let (objects, peer) = (objects.to_vec(), peer.to_owned());
+        self.store.index.write(move |index| {
+            objects.iter().try_for_each(|object| queue::deliver(index, object, &peer))
+        })
+    }
+
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError> {
         self.store.index.read("list deliveries", |index| queue::due(index, now, limit))
     }

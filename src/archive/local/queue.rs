@@ -210,6 +210,18 @@ pub(super) fn finish(
     note_event(index, &event, format!("job {job}"), &outcome)
 }
 
+/// Queues one object for a peer, once.
+pub(super) fn deliver(index: &Connection, object: &Uid, peer: &str) -> Result<(), ArchiveError> {
+    change(
+        index,
+        "queue delivery",
+        "INSERT INTO deliveries (peer, sop_instance, state, attempts, next_attempt) \
+         VALUES (?1, ?2, 'waiting', 0, ?3) ON CONFLICT (peer, sop_instance) DO NOTHING",
+        params![peer, object.as_str(), now().as_microsecond()],
+    )
+    .map(|_| ())
+}
+
 /// Results and their deliveries; only what is in the archive can be a result.
 fn publish(
     index: &Connection,
@@ -217,7 +229,6 @@ fn publish(
     results: &[Uid],
     deliver_to: &[String],
 ) -> Result<(), ArchiveError> {
-    let at = now().as_microsecond();
     for (position, result) in results.iter().enumerate() {
         let known = super::instances::sha256_of(index, result);
         known
@@ -230,13 +241,7 @@ fn publish(
             params![job, position as i64, result.as_str()],
         )?;
         for peer in deliver_to {
-            change(
-                index,
-                "queue delivery",
-                "INSERT INTO deliveries (peer, sop_instance, state, attempts, next_attempt) \
-                 VALUES (?1, ?2, 'waiting', 0, ?3) ON CONFLICT (peer, sop_instance) DO NOTHING",
-                params![peer, result.as_str(), at],
-            )?;
+            deliver(index, result, peer)?;
         }
     }
     Ok(())
