@@ -1,7 +1,10 @@
 //! `grayd phantom`: the digital patient as files.
 
 use super::{Failure, print_all};
-use crate::phantom::{DigitalPatient, PhantomOptions, SliceOrder, SpectStorage};
+use crate::config::Protocols;
+use crate::phantom::{
+    DigitalPatient, PhantomError, PhantomOptions, SimulatedCourse, SliceOrder, SpectStorage,
+};
 use crate::quantity::nuclide::Nuclide;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -12,14 +15,18 @@ use std::path::PathBuf;
 /// of every region in closed form.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  grayd phantom --output patient\n  \
-    grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet")]
+    grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet\n  \
+    grayd phantom --output course --protocol lu177-quebec")]
 pub struct Phantom {
     /// Folder to write to; made where it is missing
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// What was administered
-    #[arg(long, default_value = "Lu-177")]
+    #[arg(long, default_value = "Lu-177", conflicts_with = "protocol")]
     nuclide: String,
+    /// A whole course by this protocol: every cycle with the images that it asks for, by its own rule
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
     /// Another seed is another patient: uptakes, half-lives, UIDs, noise
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,10 +77,28 @@ impl Phantom {
             noise_counts: self.noise,
             ..PhantomOptions::new(nuclide)
         };
-        let patient =
-            DigitalPatient::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
-        let paths =
-            patient.write(&self.output).map_err(|error| Failure::Failed(error.to_string()))?;
+        let usage = |error: PhantomError| Failure::Usage(error.to_string());
+        let failed = |error: PhantomError| Failure::Failed(error.to_string());
+        let paths = match &self.protocol {
+            None => DigitalPatient::new(&options).map_err(usage)?.write(&self.output),
+            Some(name) => course(name, &options)?.write(&self.output),
+        };
+        let paths = paths.map_err(failed)?;
         print_all(&format!("{} files below {}", paths.len(), self.output.display()))
     }
+}
+
+/// A course of a built-in protocol, to its end.
+fn course(name: &str, options: &PhantomOptions) -> Result<SimulatedCourse, Failure> {
+    let protocols = Protocols::load(None).map_err(Failure::Faults)?;
+    let protocol = protocols.find(name).ok_or_else(|| {
+        Failure::Usage(format!(
+            "there is no protocol {name}; write one of {}",
+            protocols.names().join(", ")
+        ))
+    })?;
+    let usage = |error: PhantomError| Failure::Usage(error.to_string());
+    let mut course = SimulatedCourse::new(protocol, options).map_err(usage)?;
+    course.complete().map_err(usage)?;
+    Ok(course)
 }

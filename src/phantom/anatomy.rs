@@ -1,7 +1,7 @@
 //! What the digital patient is made of, and which voxel belongs to what.
 
-use super::PhantomError;
 use super::noise::Random;
+use super::{PhantomError, PhantomOptions};
 use crate::volume::Grid;
 use serde::Deserialize;
 
@@ -32,18 +32,22 @@ pub(super) struct Shape {
 }
 
 impl Description {
-    /// The built-in patient, its kinetics varied by `seed`.
-    pub fn of_seed(seed: u64) -> Result<Self, PhantomError> {
+    /// The built-in patient, its kinetics varied by the seed and as the options have it.
+    pub fn of(options: &PhantomOptions) -> Result<Self, PhantomError> {
         let mut description: Self =
             serde_saphyr::from_str(include_str!("../../config/phantom.yaml"))
                 .map_err(|e| PhantomError::Description(e.to_string()))?;
-        let mut random = Random::new(seed, 1);
+        let mut random = Random::new(options.seed, 1);
         let part = description.variation;
         let all = std::iter::once(&mut description.body).chain(&mut description.regions);
         for shape in all {
             shape.uptake *= random.around_one(part);
             shape.biological_half_life_h *= random.around_one(part);
+            if options.retained {
+                shape.biological_half_life_h = f64::INFINITY;
+            }
         }
+        description.regions.iter_mut().for_each(|shape| shape.uptake *= options.uptake_scale);
         Ok(description)
     }
 }

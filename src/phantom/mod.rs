@@ -7,6 +7,7 @@
 //! dosimetry program finds there must agree with `truth.json`.
 
 mod anatomy;
+mod course;
 mod ct;
 mod noise;
 mod patient;
@@ -14,6 +15,7 @@ mod regions;
 mod spect;
 mod truth;
 
+pub use course::{SimulatedCourse, protocols};
 pub use truth::RegionTruth;
 
 use crate::dicom::write::segmentation::SegmentationError;
@@ -92,6 +94,12 @@ pub struct PhantomOptions {
     pub ct_per_spect: usize,
     /// Poisson noise: counts in the field of view of the first image. `None`: no noise.
     pub noise_counts: Option<f64>,
+    /// `None`: named after the nuclide.
+    pub radiopharmaceutical: Option<String>,
+    /// Factor on the uptake of every drawn region.
+    pub uptake_scale: f64,
+    /// Nothing leaves but by decay.
+    pub retained: bool,
 }
 
 impl PhantomOptions {
@@ -112,6 +120,9 @@ impl PhantomOptions {
             spect_voxel_mm: 4.8,
             ct_per_spect: 2,
             noise_counts: None,
+            radiopharmaceutical: None,
+            uptake_scale: 1.0,
+            retained: false,
         }
     }
 }
@@ -123,6 +134,8 @@ pub enum PhantomError {
     Nuclide(#[from] NuclideError),
     #[error("the description of the phantom cannot be read: {0}")]
     Description(String),
+    #[error("{0}")]
+    Protocol(String),
     #[error("{what} must be {wanted}")]
     Option { what: &'static str, wanted: &'static str },
     #[error(transparent)]
@@ -161,7 +174,7 @@ impl DigitalPatient {
                 PhantomDecay { half_life: data.half_life, energy_per_decay }
             }
         };
-        let description = Description::of_seed(options.seed)?;
+        let description = Description::of(options)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
         let labels = anatomy::labels(&description, &spect);
@@ -188,6 +201,13 @@ impl DigitalPatient {
     /// Writes DICOM files (`spect-N/`, `ct-N/`, `regions/`), `plan.yaml` and `truth.json` below
     /// `directory`, which is made where it does not exist. Returns every path.
     pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
+        let mut paths = self.write_objects(directory)?;
+        paths.extend(truth::store(directory, &self.plan(), &self.truth_document())?);
+        Ok(paths)
+    }
+
+    /// The DICOM files alone.
+    fn write_objects(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
         let mut paths = Vec::new();
         for session in 0..self.times.len() {
             let spect = match self.options.storage {
@@ -199,36 +219,44 @@ impl DigitalPatient {
             paths.extend(store(&directory.join(format!("ct-{}", session + 1)), &ct)?);
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
-        let truth = truth::document(&self.options, &self.decay, &self.times, &self.truth);
-        for (name, text) in [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))] {
-            let path = directory.join(name);
-            std::fs::write(&path, text)
-                .map_err(|source| PhantomError::File { path: path.clone(), source })?;
-            paths.push(path);
-        }
         Ok(paths)
+    }
+
+    /// What was given.
+    pub fn administered(&self) -> Becquerel {
+        self.options.administered
+    }
+
+    fn truth_document(&self) -> serde_json::Value {
+        truth::document(&self.options, &self.decay, &self.times, &self.truth)
+    }
+
+    /// One entry of a plan's `cycles`.
+    fn plan_cycle(&self, number: u32) -> String {
+        let at = patient::local(self, self.options.administered_at);
+        format!(
+            "{{ number: {number}, administered: {{ activity_mbq: {}, at: {} }} }}",
+            self.options.administered.mbq(),
+            at.strftime("%Y-%m-%dT%H:%M:%S%:z")
+        )
     }
 
     /// The treatment plan that the images belong to.
     pub fn plan(&self) -> String {
-        let at =
-            self.options.administered_at.to_zoned_datetime(self.options.utc_offset.to_time_zone());
         format!(
             "# Plan of the digital patient: one cycle, imaged at {count} time points.\n\
              patient: {{ id: \"{id}\", issuer: \"{issuer}\" }}\n\
              protocol: multi-time-point\n\
              radiopharmaceutical: {agent}\n\
              cycles:\n\
-             \x20 - number: 1\n\
-             \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n\
+             \x20 - {cycle}\n\
              settings:\n\
              \x20 imaging: {{ time_points: {count} }}\n",
             count = self.times.len(),
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
-            agent = patient::radiopharmaceutical(self),
-            activity = self.options.administered.mbq(),
-            at = at.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+            agent = patient::radiopharmaceutical_of(&self.options),
+            cycle = self.plan_cycle(1),
         )
     }
 
@@ -249,6 +277,9 @@ fn check(options: &PhantomOptions) -> Result<(), PhantomError> {
     }
     if options.spect_shape.iter().any(|n| !(8..=512).contains(n)) {
         return wrong("SPECT size", "8 to 512 voxels along each axis");
+    }
+    if !(options.uptake_scale.is_finite() && options.uptake_scale > 0.0) {
+        return wrong("factor on the uptake", "a positive number");
     }
     if options.noise_counts.is_some_and(|n| !(n.is_finite() && n > 0.0 && n < 1e10)) {
         return wrong("noise", "a positive number of counts below 1e10");

@@ -172,7 +172,7 @@ fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, Phantom
     let given = patient::local(patient, patient.options.administered_at);
     let agent = DataSet::new()
         .code(tags::RADIONUCLIDE_CODE_SEQUENCE, &patient::radionuclide_code(patient)?)
-        .text(tags::RADIOPHARMACEUTICAL, VR::LO, &patient::radiopharmaceutical(patient))
+        .text(tags::RADIOPHARMACEUTICAL, VR::LO, &patient::radiopharmaceutical_of(&patient.options))
         .text(tags::RADIOPHARMACEUTICAL_START_TIME, VR::TM, &patient::time(&given))
         .decimals(tags::RADIONUCLIDE_TOTAL_DOSE, &[total_dose]);
     Ok(DataSet::new().sequence(tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, vec![agent]))

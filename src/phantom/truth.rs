@@ -5,10 +5,11 @@
 //! decay happens, the mean dose of a region is TIA E / mass (MIRD pamphlet 21).
 
 use super::anatomy::{AIR, BODY, Description, FIRST_REGION, Shape};
-use super::{PhantomDecay, PhantomOptions};
+use super::{PhantomDecay, PhantomError, PhantomOptions};
 use crate::quantity::{Becquerel, BecquerelSecond, Gram, Gray, JOULE_PER_EV, Millilitre, Seconds};
 use crate::volume::Grid;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// One region's truth.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +90,23 @@ fn region(
     }
 }
 
-/// `truth.json`.
+/// Writes `plan.yaml` and `truth.json`.
+pub(super) fn store(
+    directory: &Path,
+    plan: &str,
+    truth: &Value,
+) -> Result<[PathBuf; 2], PhantomError> {
+    let store = |name: &str, text: String| {
+        let path = directory.join(name);
+        match std::fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(PhantomError::File { path, source }),
+        }
+    };
+    Ok([store("plan.yaml", plan.to_owned())?, store("truth.json", format!("{truth:#}\n"))?])
+}
+
+/// What `truth.json` says of one cycle.
 pub(super) fn document(
     options: &PhantomOptions,
     decay: &PhantomDecay,

@@ -1,7 +1,7 @@
 //! Activity of every region at every time point, and the curve through it.
 
 use super::activity::TimePointImage;
-use super::placement::Placed;
+use super::placement::{Placed, PlacedRegion};
 use super::{PipelineError, Request};
 use crate::config::{Kinetics, KineticsMethod, Trapezoid};
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
@@ -25,6 +25,28 @@ pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becque
     Becquerel::new(sum * bq_per_ml.grid().voxel_volume().value())
 }
 
+/// A region's activity at each time point by the mean concentration of its sample.
+fn sampled(
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    sample: &PlacedRegion,
+) -> Result<Vec<Becquerel>, PipelineError> {
+    let at = |n: usize, image: &TimePointImage| {
+        let map = &image.map.bq_per_ml;
+        let sampled = sample.occupancy[n].volume(map.grid());
+        if sampled.value() <= 0.0 {
+            return Err(PipelineError::Parked(format!(
+                "{} lies outside of the image at {:.1} h; send an image that holds it, or the registration",
+                sample.name,
+                image.after_administration.hours()
+            )));
+        }
+        let volume = region.occupancy[n].volume(map.grid());
+        Ok(activity_within(map, &sample.occupancy[n]) * (volume / sampled))
+    };
+    images.iter().enumerate().map(|(n, image)| at(n, image)).collect()
+}
+
 /// Curves of all regions, in their order.
 ///
 /// # Errors
@@ -39,11 +61,14 @@ pub fn fit(
         .regions
         .iter()
         .map(|region| {
-            let activity: Vec<Becquerel> = images
-                .iter()
-                .zip(&region.occupancy)
-                .map(|(image, occupancy)| activity_within(&image.map.bq_per_ml, occupancy))
-                .collect();
+            let activity = match region.sampled_in.map(|sample| &placed.regions[sample]) {
+                Some(sample) => sampled(images, region, sample)?,
+                None => images
+                    .iter()
+                    .zip(&region.occupancy)
+                    .map(|(image, occupancy)| activity_within(&image.map.bq_per_ml, occupancy))
+                    .collect(),
+            };
             if activity.iter().all(|a| a.value() <= 0.0) {
                 let text = format!("region {} holds no activity in any image", region.name);
                 let warnings = vec![Warning::new("region-without-activity", text)];
@@ -60,12 +85,65 @@ pub fn fit(
                     ),
                 })
                 .collect();
-            let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
+            let parameters = &request.plan.parameters.kinetics;
+            let mut warnings = Vec::new();
+            let method = match prior_cycle(region, images.len(), request)? {
+                Some((half_life, warning)) => {
+                    warnings.push(warning);
+                    single(half_life, parameters)
+                }
+                None => method(&region.name, parameters, images.len())?,
+            };
             let fit = kinetics::fit(&TimeActivityCurve { points, physical }, method)
                 .map_err(|error| PipelineError::of_kinetics(&region.name, error))?;
-            Ok(Curve { activity, fit: Some(fit), warnings: Vec::new() })
+            Ok(Curve { activity, fit: Some(fit), warnings })
         })
         .collect()
+}
+
+/// The effective half-life of a region's last cycle that was imaged more than once, where this one was
+/// imaged once and the protocol takes it from there.
+fn prior_cycle(
+    region: &PlacedRegion,
+    points: usize,
+    request: &Request,
+) -> Result<Option<(Seconds, Warning)>, PipelineError> {
+    let kinetics = &request.plan.parameters.kinetics;
+    if points != 1 || !kinetics.prior_cycle || kinetics.half_life_h(&region.name).is_some() {
+        return Ok(None);
+    }
+    // A part of a region clears as the region does.
+    let within = region.made.as_ref().and_then(|made| made.within.as_ref());
+    let name = within.unwrap_or(&region.name);
+    let before = request
+        .earlier
+        .iter()
+        .filter(|dose| {
+            dose.cycle < request.cycle && dose.region == *name && !dose.single_time_point
+        })
+        .filter_map(|dose| Some((dose.cycle, dose.effective_half_life?)))
+        .max_by_key(|(cycle, _)| *cycle);
+    let Some((cycle, half_life)) = before else {
+        return Err(PipelineError::Parked(format!(
+            "region {} was imaged once in cycle {} and its effective half-life is known from no cycle \
+             before; image it again, compute an earlier cycle first, or state `settings: kinetics: \
+             effective_half_life_h`",
+            region.name, request.cycle
+        )));
+    };
+    let text = format!(
+        "imaged once: the effective half-life of {:.2} h is that of cycle {cycle}",
+        half_life.hours()
+    );
+    Ok(Some((half_life, Warning::new("half-life-of-prior-cycle", text))))
+}
+
+fn single(half_life: Seconds, kinetics: &Kinetics) -> Method<'static> {
+    let known = kinetics.half_life_relative_uncertainty.as_ref();
+    Method::SingleTimePoint {
+        effective_half_life: half_life,
+        relative_uncertainty: known.map(|uncertainty| uncertainty.value),
+    }
 }
 
 fn method<'a>(
@@ -116,11 +194,5 @@ fn stated_half_life(
              kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
         ))
     })?;
-    Ok(Method::SingleTimePoint {
-        effective_half_life: Seconds::from_hours(hours),
-        relative_uncertainty: kinetics
-            .half_life_relative_uncertainty
-            .as_ref()
-            .map(|uncertainty| uncertainty.value),
-    })
+    Ok(single(Seconds::from_hours(hours), kinetics))
 }
