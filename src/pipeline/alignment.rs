@@ -101,11 +101,14 @@ fn images(
         _ => return Ok(None),
     };
     let one_modality = matches!(images, "CT to CT" | "emission to emission");
-    let metric = if one_modality { Metric::Correlation } else { Metric::MutualInformation };
+    let (metric, levels) = match one_modality {
+        true => (Metric::Correlation, &of.levels_mm),
+        false => (Metric::MutualInformation, &of.levels_of_two_modalities_mm),
+    };
     let settings = Settings {
         motion: register::Motion::Rigid,
         metric,
-        levels_mm: of.levels_mm.value.clone(),
+        levels_mm: levels.value.clone(),
         score_min,
         overlap_min: of.overlap_min.value,
     };

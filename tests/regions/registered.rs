@@ -106,8 +106,13 @@ fn wrong_pairs_stay_below_the_gate_and_right_ones_pass_it() {
 
 /// As the pipeline asks of an emission image and a CT.
 fn of_two_modalities() -> Settings {
-    let score_min = register::constants().mutual_information_min.value;
-    Settings { metric: Metric::MutualInformation, score_min, ..settings() }
+    let of = register::constants();
+    Settings {
+        metric: Metric::MutualInformation,
+        levels_mm: of.levels_of_two_modalities_mm.value.clone(),
+        score_min: of.mutual_information_min.value,
+        ..settings()
+    }
 }
 
 /// The image as if the patient had lain elsewhere: the grid is moved, no value changes.
