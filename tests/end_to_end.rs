@@ -107,8 +107,8 @@ fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
     assert!(warned(&results["warnings"]), "{}", results["warnings"]);
 
     let modalities =
-        wait_for("three objects in Orthanc", || Some(pacs.modalities()).filter(|m| m.len() >= 3));
-    assert_eq!(modalities, ["RTDOSE", "SEG", "SR"]);
+        wait_for("four objects in Orthanc", || Some(pacs.modalities()).filter(|m| m.len() >= 4));
+    assert_eq!(modalities, ["DOC", "RTDOSE", "SEG", "SR"]);
     let folder = tempfile::tempdir().unwrap();
     let of = |modality| pacs.download(modality, folder.path()).pop().unwrap();
     let (dose, seg, sr) = (of("RTDOSE"), of("SEG"), of("SR"));

@@ -13,6 +13,8 @@ use crate::quantity::nuclide::Nuclide;
 pub struct TimePointImage {
     pub map: ActivityMap,
     pub after_administration: Seconds,
+    /// Date of the calibration that the configuration states for the camera.
+    pub calibrated_on: Option<jiff::civil::Date>,
 }
 
 /// Quantifies every emission series, in their order.
@@ -51,7 +53,11 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.cycle
             )));
         }
-        images.push(TimePointImage { map, after_administration: Seconds::new(after) });
+        images.push(TimePointImage {
+            map,
+            after_administration: Seconds::new(after),
+            calibrated_on: camera.and_then(|camera| camera.calibrated_on),
+        });
     }
     check_distinct_times(&images, &inputs.emissions)?;
     Ok(images)

@@ -13,8 +13,7 @@ use crate::segment::{self, Contour};
 use crate::volume::transform::Transform;
 use crate::volume::{Grid, Occupancy, Volume};
 
-/// Name of the region that is everything else.
-pub const REMAINDER: &str = "Remainder of body";
+pub use crate::report::REMAINDER;
 
 /// One region on all time points.
 #[derive(Debug, Clone)]

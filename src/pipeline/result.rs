@@ -16,9 +16,10 @@ use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
+use crate::report::planes;
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult,
-    RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
+    Acquisition, Bed, CtUse, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor,
+    RegionResult, RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
 };
 use crate::uncertainty::{Budget, Chain, Outline, budget};
 use crate::volume::Occupancy;
@@ -50,7 +51,7 @@ pub fn assemble(
     let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
         PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
     })?;
-    let regions = placed
+    let regions: Vec<RegionResult> = placed
         .regions
         .iter()
         .zip(curves)
@@ -60,6 +61,9 @@ pub fn assemble(
         })
         .collect();
     let warnings = warnings(inputs, images, placed, &voxels, request);
+    let ct = placed.ct.as_ref().map(|(index, to_ct)| (&inputs.cts[*index], to_ct));
+    let behind = ct.map(|(ct, to_ct)| (&ct.hu, to_ct));
+    let planes = planes::cut(&voxels.dose.gy, behind, &regions);
     let Voxels { masses, dose, tia } = voxels;
     Ok(CycleResult {
         software: software(request),
@@ -76,6 +80,7 @@ pub fn assemble(
         administered_at: cycle.administered.at,
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
+        relative_sigma: Some(request.plan.parameters.kinetics.relative_sigma.value),
         frame_of_reference,
         reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
@@ -96,6 +101,12 @@ pub fn assemble(
         dose_gy: dose.gy,
         dose_error_gy: dose.standard_error_gy,
         maps: maps(tia),
+        ct: ct.map(|(ct, _)| CtUse {
+            series: ct.series.clone(),
+            station_name: ct.station_name.clone(),
+            kvp: ct.kvp,
+        }),
+        planes,
         regions,
         warnings,
         prescription: None,
@@ -122,6 +133,10 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             modality: emission.modality.clone(),
             field_of_view: image.map.field_of_view,
             quantification: image.map.quantification.clone(),
+            acquisition: Acquisition {
+                calibrated_on: image.calibrated_on,
+                ..emission.acquisition.clone()
+            },
         })
         .collect()
 }

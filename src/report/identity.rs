@@ -67,6 +67,7 @@ impl Identity {
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Registration, _) => "registration",
+            (Kind::Document | Kind::Pages, _) => "document",
             (Kind::Json, _) => "json",
         })
     }
@@ -104,6 +105,7 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
             uids::PARAMETRIC_MAP_STORAGE
         }
         Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
+        Kind::Document | Kind::Pages => uids::ENCAPSULATED_PDF_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

@@ -86,7 +86,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
     let dose = numbers.dose.map(|d| {
         json!({
             "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
-            "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
+            "d98": d.d98, "d95": d.d95, "d90": d.d90, "d50": d.d50, "d2": d.d2,
         })
     });
     let dvh = numbers.dose.map(|d| {

@@ -12,6 +12,9 @@ use jiff::Timestamp;
 pub const RESEARCH_MARK: &str =
     "Research software. Not a medical device. Not for clinical decisions.";
 
+/// Name of the region that is everything else.
+pub const REMAINDER: &str = "Remainder of body";
+
 /// Name and version of the program that computed, and the hash of everything that steered it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Software {
@@ -57,6 +60,40 @@ pub struct TimePoint {
     pub field_of_view: Becquerel,
     /// How stored values became Bq/ml, one sentence.
     pub quantification: String,
+    pub acquisition: Acquisition,
+}
+
+/// What a series says of how it was acquired and reconstructed; each absent where it does not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Acquisition {
+    pub manufacturer: Option<String>,
+    pub model: Option<String>,
+    pub station_name: Option<String>,
+    pub collimator: Option<String>,
+    pub series_description: Option<String>,
+    /// Whole scan time of a slice.
+    pub duration: Option<Seconds>,
+    /// Lower and upper limit, keV.
+    pub energy_windows_kev: Vec<(f64, f64)>,
+    /// Projections of a rotation, of all detectors together where the object counts so.
+    pub views: Option<u32>,
+    /// Columns, rows and slices, and their spacing.
+    pub matrix: Option<([usize; 3], [f64; 3])>,
+    /// Reconstruction Method (0054,1103) or Algorithm.
+    pub reconstruction: Option<String>,
+    /// Corrected Image (0028,0051).
+    pub corrections: Vec<String>,
+    /// Date of the camera's calibration in the configuration.
+    pub calibrated_on: Option<jiff::civil::Date>,
+}
+
+/// The CT that masses came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CtUse {
+    pub series: Uid,
+    pub station_name: Option<String>,
+    /// Tube voltage, kV.
+    pub kvp: Option<f64>,
 }
 
 /// The engine that made the dose.
@@ -111,6 +148,7 @@ pub struct DoseStatistics {
     pub sd: Gray,
     pub d98: Gray,
     pub d95: Gray,
+    pub d90: Gray,
     pub d50: Gray,
     pub d2: Gray,
     /// Cumulative DVH: (dose at the bin's lower edge, volume that receives at least that).
@@ -161,6 +199,8 @@ pub struct CycleResult {
     pub administered_at: Timestamp,
     pub inputs: Vec<InputInstance>,
     pub time_points: Vec<TimePoint>,
+    /// Relative standard uncertainty (k = 1) that every activity enters its fit with.
+    pub relative_sigma: Option<f64>,
     /// Frame of reference that the dose grid lies in.
     pub frame_of_reference: Uid,
     /// Series whose grid the dose is on.
@@ -175,6 +215,9 @@ pub struct CycleResult {
     pub dose_error_gy: Option<Volume<f32>>,
     /// Further quantities on the dose grid.
     pub maps: Vec<VoxelMap>,
+    pub ct: Option<CtUse>,
+    /// Dose over CT through the hottest region, to be looked at.
+    pub planes: Vec<super::planes::Plane>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,

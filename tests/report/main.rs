@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+#[cfg(feature = "pdf")]
+mod pages;
 mod peer;
 mod phantom;
 mod results;

@@ -1,5 +1,6 @@
 //! SPECT and PET series: one series, one volume, in the unit that the objects state.
 
+mod acquisition;
 mod nm;
 mod pet;
 
@@ -14,7 +15,7 @@ use super::units::ValueRule;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::quantify::{EmissionImage, ImageUnit};
 use crate::quantity::{Gram, Warning};
-use crate::report::{InputInstance, StudyIdentity};
+use crate::report::{Acquisition, InputInstance, StudyIdentity};
 use crate::volume::{Grid, Volume};
 use dicom_dictionary_std::{tags, uids};
 use jiff::Timestamp;
@@ -54,6 +55,8 @@ pub struct Emission {
     /// `NM` or `PT`.
     pub modality: String,
     pub device: Device,
+    /// For the report.
+    pub acquisition: Acquisition,
     /// Beginning of the acquisition, UTC.
     pub acquired: Timestamp,
     pub radiopharmaceutical: Radiopharmaceutical,

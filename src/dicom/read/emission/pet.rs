@@ -71,20 +71,22 @@ pub fn read(
     )?;
     let (decay_correction, decay_flag) =
         decay_statement(&frame::frames(root, decoded[0].format().frames)?[0], zone)?;
+    let image = EmissionImage {
+        values,
+        unit,
+        kind,
+        slices,
+        series_start: series_start(root, acquired, zone)?,
+        decay_correction,
+        decay_flag,
+        injection: injected.injection,
+        weight: super::weight(root)?,
+        origin: origin.into(),
+        warnings,
+    };
     Ok(Emission {
-        image: EmissionImage {
-            values,
-            unit,
-            kind,
-            slices,
-            series_start: series_start(root, acquired, zone)?,
-            decay_correction,
-            decay_flag,
-            injection: injected.injection,
-            weight: super::weight(root)?,
-            origin: origin.into(),
-            warnings,
-        },
+        acquisition: super::acquisition::acquisition(root, &image),
+        image,
         identity: instances[0].identity(),
         study: instances[0].study(),
         frame_of_reference: instances[0].frame_of_reference()?,
