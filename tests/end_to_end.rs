@@ -209,6 +209,7 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
         }
     });
     let results = results(&site);
+    report_is_linked(&site);
     let jobs = http_json(site.web, "/api/jobs").unwrap();
     let objects = jobs[0]["results"].as_array().unwrap();
     let pixels = objects
@@ -225,6 +226,16 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
         .unwrap();
     let truth = std::fs::read_to_string(folder.path().join("truth.json")).unwrap();
     (results, pixels, serde_json::from_str(&truth).unwrap())
+}
+
+/// The page of the course links to the PDF.
+fn report_is_linked(site: &Site) {
+    let courses = http_json(site.web, "/api/courses").unwrap();
+    let course = courses[0]["course"].as_str().unwrap();
+    let page = site::http_get(site.web, &format!("/courses/{course}")).unwrap();
+    let link = page.split("href=\"").find(|rest| rest.contains("/rendered\">Report")).unwrap();
+    let bytes = site::http_bytes(site.web, link.split('"').next().unwrap());
+    assert!(bytes.starts_with(b"%PDF-") && bytes.len() > 10_000);
 }
 
 #[test]

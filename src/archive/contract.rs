@@ -310,7 +310,7 @@ pub(super) fn results_and_deliveries_appear_together_or_not(open: Open<'_>) {
     archive.lease("w", 60).unwrap().unwrap();
     let done = |results: &[&str]| JobEnd::Done {
         results: results.iter().map(|r| uid(r)).collect(),
-        deliver_to: vec!["pacs".into(), "viewer".into()],
+        deliver: ["pacs", "viewer"].map(|peer| (peer.into(), uid("1.2.9.1.1"))).into(),
     };
     // One of the results is not in the archive: nothing is published, the job still runs.
     assert!(archive.finish(id, "w", done(&["1.2.9.1.1", "1.2.9.1.2"]), 3).is_err());
@@ -332,8 +332,8 @@ pub(super) fn a_delivery_is_tried_until_it_ends(open: Open<'_>) {
     put(&*archive, "1.2.9.1.1");
     archive.lease("w", 60).unwrap().unwrap();
     let results = vec![uid("1.2.9.1.1")];
-    let deliver_to = vec!["pacs".into(), "viewer".into()];
-    archive.finish(id, "w", JobEnd::Done { results, deliver_to }, 3).unwrap();
+    let deliver = ["pacs", "viewer"].map(|peer| (peer.into(), uid("1.2.9.1.1"))).into();
+    archive.finish(id, "w", JobEnd::Done { results, deliver }, 3).unwrap();
     let now = Timestamp::now();
     let due = archive.due_deliveries(now, 10).unwrap();
     let later = now + jiff::SignedDuration::from_secs(60);

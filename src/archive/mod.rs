@@ -144,7 +144,8 @@ pub enum JobEnd {
     /// Results are in the archive and their deliveries queued, in one transaction.
     Done {
         results: Vec<Uid>,
-        deliver_to: Vec<String>,
+        /// Which result goes to which peer.
+        deliver: Vec<(String, Uid)>,
     },
     Parked {
         reason: String,

@@ -4,6 +4,7 @@
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
 pub mod credentials;
+pub mod destination;
 pub mod node;
 pub mod plan;
 pub mod protocol;

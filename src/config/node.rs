@@ -1,5 +1,6 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::destination::Destination;
 use super::tls::is_open_to_others;
 use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
@@ -68,8 +69,8 @@ impl Default for PlansFolder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResultSettings {
-    /// Names of peers that every result goes to.
-    pub send_to: Vec<String>,
+    /// Peers that results go to.
+    pub send_to: Vec<Destination>,
     /// Bits per voxel of RT Dose, 32 or 16 (for systems that read only 16).
     pub dose_bits: u8,
 }
@@ -263,7 +264,8 @@ impl NodeConfig {
                 faults.push(document.fault_at(&at("port"), message));
             }
         }
-        for (index, name) in self.results.send_to.iter().enumerate() {
+        for (index, to) in self.results.send_to.iter().enumerate() {
+            let name = &to.peer;
             // A peer with a fault of its own is missing here, not in the file.
             if document.is_whole() && !names.contains(name.as_str()) {
                 faults.push(document.fault_at(

@@ -12,6 +12,8 @@ pub struct Identity {
     seed: Uid,
     study: Uid,
     dose_bits: DoseBits,
+    /// The pages also say what follows from other cycles, which steers no other object.
+    document: Uid,
 }
 
 impl Identity {
@@ -46,7 +48,9 @@ impl Identity {
         let seed = Uid::derived(&parts);
         let study =
             result.study.study.clone().unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
-        Self { seed, study, dose_bits: options.dose_bits }
+        let course = result.prescription.as_ref().map(ToString::to_string).unwrap_or_default();
+        let document = Uid::derived(&[seed.as_str(), "document", &course]);
+        Self { seed, study, dose_bits: options.dose_bits, document }
     }
 
     /// The study that results join: the reference study, or one of their own where there is none.
@@ -57,6 +61,7 @@ impl Identity {
     /// SOP Instance UID of the object of that kind.
     pub fn instance(&self, kind: Kind) -> Uid {
         self.part(match (kind, self.dose_bits) {
+            (Kind::Document | Kind::Pages, _) => return self.document.clone(),
             (Kind::RtDose, DoseBits::Sixteen) => "rt-dose-16",
             (Kind::RtDose, DoseBits::ThirtyTwo) => "rt-dose-32",
             (Kind::RtDoseError, DoseBits::Sixteen) => "rt-dose-error-16",
@@ -67,7 +72,6 @@ impl Identity {
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Registration, _) => "registration",
-            (Kind::Document | Kind::Pages, _) => "document",
             (Kind::Json, _) => "json",
         })
     }

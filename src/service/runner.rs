@@ -274,5 +274,21 @@ fn keep(
             .put_note(&results_note(&work.course, work.cycle), &text)
             .map_err(|error| error.to_string())?;
     }
-    Ok(JobEnd::Done { results, deliver_to: service.loaded.config.results.send_to.clone() })
+    let deliver = deliveries(service, &results).map_err(|error| error.to_string())?;
+    Ok(JobEnd::Done { results, deliver })
+}
+
+/// Which result goes to which peer, by the configuration.
+fn deliveries(service: &Service, results: &[Uid]) -> Result<Vec<(String, Uid)>, ArchiveError> {
+    let mut all = Vec::new();
+    for uid in results {
+        let filter =
+            InstanceFilter { sop_instance: Some(uid.clone()), ..InstanceFilter::default() };
+        for instance in service.archive.instances(&filter)? {
+            let to = service.loaded.config.results.send_to.iter();
+            let to = to.filter(|to| to.gets(&instance.header.sop_class));
+            all.extend(to.map(|to| (to.peer.clone(), uid.clone())));
+        }
+    }
+    Ok(all)
 }

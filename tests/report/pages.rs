@@ -56,12 +56,12 @@ fn pgm(bytes: &[u8]) -> (usize, usize, Vec<u8>) {
     (width, height, bytes[bytes.len() - width * height..].to_vec())
 }
 
-/// Nothing stands in the outer 8 mm of any page, and every page has something on it.
+/// Nothing stands in the outer 7 mm of any page, and every page has something on it.
 #[track_caller]
 fn nothing_is_cut(pdf: &[u8]) {
     const DPI: u32 = 60;
     let Some(pages) = grey(pdf, DPI) else { return };
-    let margin = (8.0 / 25.4 * f64::from(DPI)) as usize;
+    let margin = (7.0 / 25.4 * f64::from(DPI)) as usize;
     for (n, (width, height, pixels)) in pages.iter().enumerate() {
         let mut ink = 0;
         for (place, value) in pixels.iter().enumerate() {

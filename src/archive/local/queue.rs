@@ -190,8 +190,8 @@ pub(super) fn finish(
         .map_err(schema::failed("finish job"))?;
     let attempts = attempts.ok_or(ArchiveError::NotFound("lease of this worker"))?;
     let (state, reason) = match end {
-        JobEnd::Done { results, deliver_to } => {
-            publish(index, job, results, deliver_to)?;
+        JobEnd::Done { results, deliver } => {
+            publish(index, job, results, deliver)?;
             (JobState::Done, None)
         }
         JobEnd::Parked { reason } => (JobState::Parked, Some(reason)),
@@ -215,7 +215,7 @@ fn publish(
     index: &Connection,
     job: i64,
     results: &[Uid],
-    deliver_to: &[String],
+    deliver: &[(String, Uid)],
 ) -> Result<(), ArchiveError> {
     let at = now().as_microsecond();
     for (position, result) in results.iter().enumerate() {
@@ -229,7 +229,7 @@ fn publish(
             "INSERT INTO job_results (job, position, sop_instance) VALUES (?1, ?2, ?3)",
             params![job, position as i64, result.as_str()],
         )?;
-        for peer in deliver_to {
+        for (peer, _) in deliver.iter().filter(|(_, instance)| instance == result) {
             change(
                 index,
                 "queue delivery",

@@ -148,8 +148,8 @@ fn any_disk_operation_may_fail_while_a_job_ends() {
         let run = || -> Result<(), ArchiveError> {
             let (id, _) = archive.enqueue("key", "course", "{}")?;
             archive.lease("w", 60)?;
-            let end =
-                JobEnd::Done { results: vec![result.clone()], deliver_to: vec!["pacs".into()] };
+            let deliver = vec![("pacs".into(), result.clone())];
+            let end = JobEnd::Done { results: vec![result.clone()], deliver };
             archive.finish(id, "w", end, 3)
         };
         let ended = run();

@@ -1,4 +1,6 @@
 use super::*;
+use crate::dicom::Uid;
+use dicom_dictionary_std::uids;
 
 const MANUAL: &str = include_str!("../../../config/grayd.yaml");
 
@@ -114,6 +116,28 @@ fn results_go_only_to_peers_that_there_are() {
         faults,
         ["grayd.yaml:3:25: `b` is none of the peers; add it to `peers` or take it out"]
     );
+}
+
+#[test]
+fn a_peer_may_get_some_kinds_of_results_only() {
+    let to = |send_to: &str| {
+        let peer = "peers:\n  - { name: a, ae_title: A, host: h, port: 1 }\n";
+        read(&format!("{peer}results: {{ send_to: [{send_to}] }}\n"))
+    };
+    let gets = |send_to: &str| {
+        let config = to(send_to).unwrap();
+        let [to] = &config.results.send_to[..] else { panic!("{:?}", config.results) };
+        assert_eq!(to.peer, "a");
+        [uids::RT_DOSE_STORAGE, uids::COMPREHENSIVE3_DSR_STORAGE, uids::ENCAPSULATED_PDF_STORAGE]
+            .map(|class| to.gets(&Uid::parse(class).unwrap()))
+    };
+    assert_eq!(gets("a"), [true, true, true]);
+    assert_eq!(gets("{ peer: a }"), [true, true, true]);
+    assert_eq!(gets("{ peer: a, objects: [rt-dose, pdf] }"), [true, false, true]);
+    assert_eq!(gets("{ peer: a, objects: [] }"), [false, false, false]);
+    for wrong in ["{ peer: a, objects: [mail] }", "{ peer: b }", "{ objects: [pdf] }", "7"] {
+        assert!(to(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

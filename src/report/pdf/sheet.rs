@@ -125,6 +125,11 @@ pub(super) fn number(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| ABSENT.into(), four_digits)
 }
 
+/// Hours as they name a time point: `4`, `24.5`.
+pub(super) fn hours(value: f64) -> String {
+    label((10.0 * value).round() / 10.0)
+}
+
 /// A part of 1 as percent.
 pub(super) fn percent(value: Option<f64>) -> String {
     let value = value.filter(|value| value.is_finite());

@@ -2,12 +2,14 @@
 
 use super::Context;
 use crate::report::number::four_digits;
-use crate::report::pdf::sheet::{Block, NOT_STATED, facts, number, numbers, stated, text, words};
+use crate::report::pdf::sheet::{
+    Block, NOT_STATED, facts, hours, number, numbers, stated, text, words,
+};
 use crate::report::{Acquisition, TimePoint};
 
 /// Number of a time point and its hours after administration.
 fn name(place: usize, point: &TimePoint) -> String {
-    format!("{}: {} h", place + 1, four_digits(point.after_administration.hours()))
+    format!("{}: {} h", place + 1, hours(point.after_administration.hours()))
 }
 
 fn rows(

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::report::RESEARCH_MARK;
-use crate::report::pdf::sheet::{ABSENT, Block, facts, number, numbers, percent, text, words};
+use crate::report::pdf::sheet::{ABSENT, Block, facts, numbers, percent, text, words};
 use crate::report::warnings::grouped;
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ pub(super) fn warnings(context: &Context<'_>) -> Vec<Block> {
         *series.entry((input.modality.as_str(), input.series.as_str())).or_default() += 1;
     }
     let rows = series.iter().map(|((modality, uid), instances)| {
-        vec![(*modality).to_owned(), (*uid).to_owned(), number(Some(*instances as f64))]
+        vec![(*modality).to_owned(), (*uid).to_owned(), instances.to_string()]
     });
     blocks.push(Block::Table {
         title: "Inputs".into(),

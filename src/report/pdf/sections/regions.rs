@@ -5,7 +5,7 @@ use crate::kinetics::Fit;
 use crate::report::RegionResult;
 use crate::report::number::four_digits;
 use crate::report::pdf::sheet::{
-    ABSENT, Block, Chart, Column, number, numbers, percent, stated, text, words,
+    ABSENT, Block, Chart, Column, hours, number, numbers, percent, stated, text, words,
 };
 use crate::report::plot::activity_lines;
 
@@ -102,7 +102,7 @@ fn activities(context: &Context<'_>) -> Vec<Block> {
     let tables = points.chunks(POINTS_ACROSS).enumerate().map(|(n, part)| {
         let first = n * POINTS_ACROSS;
         let hours = part.iter().map(|point| {
-            let hours = four_digits(point.after_administration.hours());
+            let hours = hours(point.after_administration.hours());
             numbers(&format!("{hours} h"), "MBq")
         });
         let rows = context.regions().map(|(region, numbers)| {
