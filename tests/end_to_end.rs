@@ -231,7 +231,7 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
 /// The page of the course links to the PDF.
 fn report_is_linked(site: &Site) {
     let courses = http_json(site.web, "/api/courses").unwrap();
-    let course = courses[0]["course"].as_str().unwrap();
+    let course = courses[0]["id"].as_str().unwrap();
     let page = site::http_get(site.web, &format!("/courses/{course}")).unwrap();
     let link = page.split("href=\"").find(|rest| rest.contains("/rendered\">Report")).unwrap();
     let bytes = site::http_bytes(site.web, link.split('"').next().unwrap());
