@@ -12,8 +12,8 @@ pub struct Identity {
     seed: Uid,
     study: Uid,
     dose_bits: DoseBits,
-    /// The pages also say what follows from other cycles, which steers no other object.
-    document: Uid,
+    /// What SR and pages say of other cycles, which steers no other object; empty without.
+    course: String,
 }
 
 impl Identity {
@@ -49,8 +49,7 @@ impl Identity {
         let study =
             result.study.study.clone().unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
         let course = result.prescription.as_ref().map(ToString::to_string).unwrap_or_default();
-        let document = Uid::derived(&[seed.as_str(), "document", &course]);
-        Self { seed, study, dose_bits: options.dose_bits, document }
+        Self { seed, study, dose_bits: options.dose_bits, course }
     }
 
     /// The study that results join: the reference study, or one of their own where there is none.
@@ -61,19 +60,26 @@ impl Identity {
     /// SOP Instance UID of the object of that kind.
     pub fn instance(&self, kind: Kind) -> Uid {
         self.part(match (kind, self.dose_bits) {
-            (Kind::Document | Kind::Pages, _) => return self.document.clone(),
+            (Kind::Document | Kind::Pages, _) => return self.with_course("document"),
             (Kind::RtDose, DoseBits::Sixteen) => "rt-dose-16",
             (Kind::RtDose, DoseBits::ThirtyTwo) => "rt-dose-32",
             (Kind::RtDoseError, DoseBits::Sixteen) => "rt-dose-error-16",
             (Kind::RtDoseError, DoseBits::ThirtyTwo) => "rt-dose-error-32",
             (Kind::Segmentation, _) => "segmentation",
-            (Kind::StructuredReport, _) => "structured-report",
+            (Kind::StructuredReport, _) => return self.with_course("structured-report"),
             (Kind::StructureSet, _) => "structure-set",
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Registration, _) => "registration",
             (Kind::Json, _) => "json",
         })
+    }
+
+    fn with_course(&self, name: &str) -> Uid {
+        match self.course.as_str() {
+            "" => self.part(name),
+            course => Uid::derived(&[self.seed.as_str(), name, course]),
+        }
     }
 
     /// A UID for a part of this result.

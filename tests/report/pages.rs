@@ -1,13 +1,10 @@
 //! The report as pages, as poppler and pydicom read it.
 
+use crate::course::{MARROW, whole, with_course};
 use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
-use crate::results::{grid, options, region, result};
-use grayd::config::{Plan, Protocols};
-use grayd::pipeline::course;
+use crate::results::{grid, options, region};
 use grayd::report::planes;
 use grayd::report::{CycleResult, DoseBits, Kind, ReportOptions, pdf, write_all};
-use grayd::uncertainty::{Budget, Contribution};
-use grayd::volume::{Transform, Volume};
 use std::path::Path;
 use std::process::Command;
 
@@ -76,38 +73,6 @@ fn nothing_is_cut(pdf: &[u8]) {
         }
         assert!(ink > 500, "page {} is empty", n + 1);
     }
-}
-
-/// The result with planes over a CT, and with a budget.
-fn whole() -> CycleResult {
-    let mut result = result();
-    let hu = Volume::new(grid(), ndarray_of(&result));
-    result.planes =
-        planes::cut(&result.dose_gy, Some((&hu, &Transform::Identity)), &result.regions);
-    for region in &mut result.regions {
-        let part = |source, absorbed_dose: f64| Contribution {
-            source,
-            time_integrated_activity: absorbed_dose,
-            absorbed_dose,
-            share_of_dose_variance: 0.5,
-        };
-        region.uncertainty_budget = Some(Budget {
-            time_integrated_activity: Some(0.05),
-            absorbed_dose: region.uncertainty,
-            contributions: vec![part("volume", -0.07), part("fit", 0.021)],
-            unknown: vec!["calibration"],
-        });
-    }
-    result
-}
-
-/// Tissue in a box, air around.
-fn ndarray_of(result: &CycleResult) -> ndarray::Array3<f32> {
-    let (slices, rows, columns) = result.dose_gy.grid().dim();
-    ndarray::Array3::from_shape_fn((slices, rows, columns), |(_, j, i)| {
-        let inside = (3..rows - 3).contains(&j) && (2..columns - 2).contains(&i);
-        if inside { 40.0 } else { -1000.0 }
-    })
 }
 
 #[test]
@@ -189,25 +154,9 @@ fn the_same_result_is_the_same_bytes_and_another_is_not() {
     assert!(first != document(&other));
 }
 
-/// The course of a plan whose first cycle was this result.
-fn with_course(protocol: &str, more: &str) -> CycleResult {
-    let mut result = whole();
-    result.protocol = protocol.into();
-    result.cycle = 1;
-    let plan = format!(
-        "patient: {{ id: P-0001, issuer: HOSPITAL }}\nprotocol: {protocol}\ncycles:\n  - {{ number: 1, \
-         administered: {{ activity_mbq: 7400, at: 2026-03-02T10:15:00+01:00 }} }}\n{more}"
-    );
-    let plan = Plan::read("p.yaml", &plan, &Protocols::load(None).unwrap()).unwrap();
-    let course = course::evaluate(&plan, &course::RegionDose::of(&result)).unwrap();
-    result.prescription = Some(course::write(&course));
-    result
-}
-
 #[test]
 fn ledger_limits_and_proposal_stand_on_the_pages() {
-    let more = "measured:\n  doses:\n    - { cycle: 1, region: red marrow, dose_gy: 0.2 }\n";
-    let result = with_course("lu177-quebec", more);
+    let result = with_course("lu177-quebec", MARROW);
     let course = result.prescription.as_ref().unwrap();
     let proposal = &course["proposal"];
     let activity = proposal["activity_mbq"].as_f64().unwrap();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Lines of dciodvfy that are normal for our objects, and why. Everything else is a fault.
-const NORMAL_LINES: &[(&str, &str)] = &[
+pub const NORMAL_LINES: &[(&str, &str)] = &[
     (
         "is only permitted to be empty when actually unknown",
         "Laterality of a registration: it is asked for (2C), and no part of the body is meant",

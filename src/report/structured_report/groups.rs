@@ -95,11 +95,27 @@ fn cycle_group(
         .children(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
         .children(Contains, kinetic_items(numbers, result.administered.mbq()))
         .children(Contains, numbers.bed.and_then(bed_item))
-        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
+        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT))
+        .children(Contains, contributions(region));
+    let unknown = region.uncertainty_budget.iter().flat_map(|budget| &budget.unknown);
+    let unknown = unknown.map(|source| Item::text(&c::UNCERTAINTY_UNKNOWN, source));
+    let group = group.children(Contains, unknown);
     let texts = numbers.fit.map(fit_text).into_iter();
     let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
     let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());
     group.children(Contains, texts).children(Contains, warnings.map(|w| warning(&w)))
+}
+
+/// Who contributes how much to the uncertainty of the mean dose, each named.
+fn contributions(region: &RegionResult) -> Vec<Item> {
+    let parts = region.uncertainty_budget.iter().flat_map(|budget| &budget.contributions);
+    let item = |part: &crate::uncertainty::Contribution| {
+        let percent = Some(100.0 * part.absorbed_dose.abs());
+        let source = Item::text(&c::UNCERTAINTY_SOURCE, part.source);
+        let item = Item::number(&c::UNCERTAINTY_PART, percent, &c::PERCENT)?;
+        Some(item.child(HasConceptMod, source))
+    };
+    parts.filter_map(item).collect()
 }
 
 /// TID 1502: which time point a group belongs to.
@@ -136,6 +152,7 @@ fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item>
         derived(&c::STANDARD_DEVIATION, value(|d| d.sd.value())),
         at_volume(&c::D98, 98.0, value(|d| d.d98.value())),
         at_volume(&c::D95, 95.0, value(|d| d.d95.value())),
+        at_volume(&c::D90, 90.0, value(|d| d.d90.value())),
         at_volume(&c::D50, 50.0, value(|d| d.d50.value())),
         at_volume(&c::D2, 2.0, value(|d| d.d2.value())),
         Item::number(&c::DOSE_PER_ACTIVITY, per_gbq, &c::GRAY_PER_GBQ),
