@@ -96,7 +96,7 @@ fn sums_limits_and_proposal_are_measurement_groups_of_their_own() {
     assert!(proposal["Proposed activity [MBq]"].as_f64().unwrap() > 1000.0);
     let regions = seen["groups"].as_array().unwrap();
     assert_eq!(regions.len(), 3 * (1 + 4), "regions stay as they are");
-    let parts = "Contribution to relative standard uncertainty of mean absorbed dose [%]";
+    let parts = "Contribution to relative uncertainty of mean absorbed dose [%]";
     assert!(regions[0]["values"][parts].is_number(), "{}", regions[0]);
     // Another ledger is another document.
     let identity = |path: &Path| -> String {

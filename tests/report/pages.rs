@@ -176,10 +176,7 @@ fn ledger_limits_and_proposal_stand_on_the_pages() {
         assert!(all.contains(&wanted), "lacks {wanted}: {all}");
     }
     // What holds is said as a hold.
-    let held = with_course(
-        "lu177-quebec",
-        "settings: { limits: { liver: { dose_gy: 30 } } }\nlimits_by: A. Physicist\n",
-    );
+    let held = with_course("lu177-quebec", "");
     let hold = &held.prescription.as_ref().unwrap()["holds"][0];
     let Some(pages) = text(&document(&held)) else { return };
     let all = pages.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -197,7 +194,7 @@ fn forty_regions_with_hostile_names_stay_data_and_within_the_page() {
         "Wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
         "= Heading \\ #set page(width: 1mm)",
         "Niere \u{202e}sknil 腎臓 كلية",
-        "\u{feff}\u{e000}\u{10ffff}\u{0}\u{1f600}\u{200b}e\u{301}",
+        "\u{feff}\u{e000}\u{10ffff}\u{0}\u{1f9ec}\u{200b}e\u{301}",
         " ",
         "\\u{41} &amp; <b>&#65;</b>",
     ];
@@ -225,7 +222,7 @@ fn forty_regions_with_hostile_names_stay_data_and_within_the_page() {
         "[U+202E]",
         "[U+814E]",
         "[U+FEFF][U+E000]",
-        "[U+1F600]",
+        "[U+1F9EC]",
         "&amp;<b>&#65;</b>",
         "Lesion39ofthe",
     ] {

@@ -84,7 +84,7 @@ codes! {
     UNCERTAINTY =
         "RELUNC", "99RPT", "Relative standard uncertainty of mean absorbed dose, k=1";
     UNCERTAINTY_PART =
-        "RELUNCPART", "99RPT", "Contribution to relative standard uncertainty of mean absorbed dose";
+        "RELUNCPART", "99RPT", "Contribution to relative uncertainty of mean absorbed dose";
     UNCERTAINTY_SOURCE = "UNCSRC", "99RPT", "Source of uncertainty";
     UNCERTAINTY_UNKNOWN = "UNCUNKNOWN", "99RPT", "Source of uncertainty that is not known";
     CUMULATIVE_DOSE = "CUMDOSE", "99RPT", "Absorbed dose of the course so far";
