@@ -4,10 +4,11 @@ use super::world::can_show;
 use crate::dicom::visible;
 use serde_json::Value;
 
-/// A word longer than this may be broken ...
+/// A word longer than this may be broken: after these signs ...
 const LONG_WORD: usize = 20;
-/// ... after every so many characters.
-const PIECE: usize = 8;
+const BREAK_AFTER: &str = "-/_.:,;";
+/// ... and, between them, after so many characters.
+const PIECE: usize = 10;
 /// Where a line may end without a sign of it.
 const BREAK: char = '\u{200b}';
 
@@ -26,11 +27,18 @@ pub(super) fn printable(text: &str) -> String {
     let mut broken = String::with_capacity(shown.len());
     for word in shown.split_inclusive(' ') {
         let long = word.chars().count() > LONG_WORD;
-        for (n, c) in word.chars().enumerate() {
-            if long && n > 0 && n % PIECE == 0 {
+        let mut run = 0;
+        for c in word.chars() {
+            if long && run == PIECE {
                 broken.push(BREAK);
+                run = 0;
             }
             broken.push(c);
+            run += 1;
+            if long && BREAK_AFTER.contains(c) {
+                broken.push(BREAK);
+                run = 0;
+            }
         }
     }
     broken
@@ -59,5 +67,10 @@ mod tests {
         let broken = printable(&long);
         assert_eq!(broken.replace(BREAK, ""), long);
         assert!(broken.split(BREAK).all(|piece| piece.chars().count() <= LONG_WORD));
+        let path = printable("docs/methods/prescription.md");
+        assert_eq!(
+            path.split(BREAK).collect::<Vec<_>>(),
+            ["docs/", "methods/", "prescripti", "on.", "md"]
+        );
     }
 }
