@@ -19,7 +19,7 @@ pub(super) fn printable(text: &str) -> String {
     for c in visible(text).chars() {
         // A glyph in the private area says something else in every font.
         let private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
-        match can_show(c) && !private && !matches!(c, '\u{fe00}'..='\u{feff}') {
+        match can_show(c) && !private && !matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}') {
             true => shown.push(c),
             false => shown.push_str(&format!("[U+{:04X}]", u32::from(c))),
         }
