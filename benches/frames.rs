@@ -2,14 +2,16 @@
 //! after the other over one connection: `cargo bench --bench frames`.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot go on ends
 
+#[path = "frames/fetch.rs"]
+mod fetch;
 #[path = "../tests/site/mod.rs"]
 mod site;
 
+use fetch::{FRAMES, SLICES, fetch, make_objects};
 use site::{Orthanc, Site};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Slices of CT, frames of NM, and rounds over all of them.
-const SLICES: usize = 40;
+/// Over all frames.
 const ROUNDS: usize = 5;
 const NODE_FIRST: [usize; 2] = [0, 1];
 
@@ -29,7 +31,7 @@ fn main() {
     println!("frames by WADO-RS, ms a request: median (p99), and grayd's median over Orthanc's");
     for (name, series, frames) in [
         (format!("CT, {SLICES} slices of 512 x 512 x 16"), "1", SLICES),
-        ("NM, 120 frames of 128 x 128 x 16".into(), "2", 120),
+        (format!("NM, {FRAMES} frames of 128 x 128 x 16"), "2", FRAMES),
     ] {
         let mut taken = [Vec::new(), Vec::new()];
         for round in 0..=ROUNDS {
@@ -56,37 +58,4 @@ fn main() {
             ours.0 / theirs.0
         );
     }
-}
-
-/// Objects that pydicom writes, stored in both by STOW-RS.
-fn make_objects(folder: &std::path::Path, roots: &[String; 2]) {
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/frames.py");
-    let made = std::process::Command::new(site::python())
-        .arg(script)
-        .arg(folder)
-        .arg(SLICES.to_string())
-        .args(roots)
-        .status()
-        .unwrap();
-    assert!(made.success());
-}
-
-/// One request a frame: the whole answer read, its time.
-fn fetch(root: &str, series: &str, frames: usize) -> Vec<Duration> {
-    let agent = ureq::Agent::new_with_defaults();
-    (1..=frames)
-        .map(|n| {
-            let (instance, frame) = if series == "1" { (n, 1) } else { (1, n) };
-            let url = format!(
-                "{root}/studies/1.2.3/series/1.2.3.{series}/instances/1.2.3.{series}.{instance}/frames/{frame}"
-            );
-            let accept = "multipart/related; type=\"application/octet-stream\"; transfer-syntax=*";
-            let began = Instant::now();
-            let mut answer = agent.get(&url).header("Accept", accept).call().unwrap();
-            let bytes = answer.body_mut().read_to_vec().unwrap();
-            let taken = began.elapsed();
-            assert!(bytes.len() > 32_768, "{url}: {} bytes", bytes.len());
-            taken
-        })
-        .collect()
 }

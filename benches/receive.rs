@@ -11,9 +11,6 @@
 //!
 //! storescp and Orthanc listen on all addresses: everything runs in a network namespace of its own.
 
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
-use dicom_dictionary_std::{tags, uids};
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use grayd::archive::Archive;
 use grayd::node::LocalAe;
 use grayd::node::settings::{NodeSettings, Peer};
@@ -30,6 +27,8 @@ use tokio::sync::watch;
 
 #[path = "receive/discard.rs"]
 mod discard;
+#[path = "receive/slices.rs"]
+mod slices;
 
 const SLICES: usize = 400;
 const SENDERS: [usize; 2] = [1, 4];
@@ -98,7 +97,8 @@ fn main() {
         .prefix("receive-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
         .expect("a directory on the disk under test");
-    let folders = write_slices(work.path());
+    // Four folders, so that four senders can share them.
+    let folders = slices::write(work.path(), 4, 0..SLICES);
     println!(
         "\n{} UTC, load {}\n{SLICES} CT slices of 512 x 512 x 16 bits; images/s, median of {rounds} \
          rounds; in brackets times storescp --fork and times Orthanc\n",
@@ -348,68 +348,4 @@ fn disk_limit(work: &Path, writers: usize) -> f64 {
     let rate = SLICES as f64 / began.elapsed().as_secs_f64();
     std::fs::remove_dir_all(&folder).expect("our own directory");
     rate
-}
-
-/// Writes the slices into four folders, so that four senders can share them.
-fn write_slices(work: &Path) -> Vec<PathBuf> {
-    let folders: Vec<PathBuf> = (0..4).map(|n| work.join(format!("slices-{n}"))).collect();
-    for folder in &folders {
-        std::fs::create_dir(folder).expect("a new directory");
-    }
-    for n in 0..SLICES {
-        let path = folders[n % folders.len()].join(format!("{n}.dcm"));
-        write_slice(n, &path);
-    }
-    folders
-}
-
-fn write_slice(n: usize, path: &Path) {
-    let uid = format!("1.2.826.0.1.3680043.10.543.1.{n}");
-    // Not all alike, and nothing that a file system could compress away.
-    let mut state = 0x9E37_79B9u32 ^ n as u32;
-    let pixels: Vec<u16> = (0..512 * 512)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 20) as u16
-        })
-        .collect();
-    let text =
-        |tag: Tag, vr: VR, value: &str| DataElement::new(tag, vr, PrimitiveValue::from(value));
-    let number = |tag: Tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
-    let position = format!("-250\\-250\\{n}");
-    let object = InMemDicomObject::from_element_iter([
-        text(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL"),
-        text(tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE),
-        text(tags::SOP_INSTANCE_UID, VR::UI, &uid),
-        text(tags::STUDY_DATE, VR::DA, "20260302"),
-        text(tags::ACQUISITION_DATE, VR::DA, "20260302"),
-        text(tags::ACQUISITION_TIME, VR::TM, "101500"),
-        text(tags::MODALITY, VR::CS, "CT"),
-        text(tags::PATIENT_NAME, VR::PN, "Bench^Receive"),
-        text(tags::PATIENT_ID, VR::LO, "BENCH"),
-        text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.826.0.1.3680043.10.543.2"),
-        text(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.826.0.1.3680043.10.543.3"),
-        text(tags::INSTANCE_NUMBER, VR::IS, &n.to_string()),
-        text(tags::IMAGE_POSITION_PATIENT, VR::DS, &position),
-        text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0"),
-        text(tags::FRAME_OF_REFERENCE_UID, VR::UI, "1.2.826.0.1.3680043.10.543.4"),
-        number(tags::SAMPLES_PER_PIXEL, 1),
-        text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
-        number(tags::ROWS, 512),
-        number(tags::COLUMNS, 512),
-        text(tags::PIXEL_SPACING, VR::DS, "0.976\\0.976"),
-        number(tags::BITS_ALLOCATED, 16),
-        number(tags::BITS_STORED, 12),
-        number(tags::HIGH_BIT, 11),
-        number(tags::PIXEL_REPRESENTATION, 0),
-        text(tags::RESCALE_INTERCEPT, VR::DS, "-1024"),
-        text(tags::RESCALE_SLOPE, VR::DS, "1"),
-        DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels.into())),
-    ]);
-    let meta = FileMetaTableBuilder::new()
-        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
-        .media_storage_sop_class_uid(uids::CT_IMAGE_STORAGE)
-        .media_storage_sop_instance_uid(uid);
-    let object = object.with_meta(meta).expect("a complete meta table");
-    object.write_to_file(path).expect("room on the disk");
 }

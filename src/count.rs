@@ -105,6 +105,8 @@ impl Durations {
 
 pub static ASSOCIATIONS_ACCEPTED: Counter = Counter::new();
 pub static ASSOCIATIONS_REFUSED: Counter = Counter::new();
+/// Associations and instances beyond what `peers: limits:` grants.
+pub static QUOTA_REFUSALS: Counter = Counter::new();
 pub static ASSOCIATIONS_OPEN: Gauge = Gauge::new();
 pub static INSTANCES_STORED: Counter = Counter::new();
 pub static INSTANCES_DUPLICATE: Counter = Counter::new();

@@ -6,6 +6,7 @@
 // The words everything else is said in.
 pub mod config;
 pub mod count;
+pub mod nnls;
 pub mod quantity;
 pub mod volume;
 
@@ -14,6 +15,7 @@ pub mod dicom;
 pub mod node;
 pub mod archive;
 pub mod intake;
+pub mod worklist;
 
 // The chain: pure functions of typed values. No socket, file, clock or DICOM below this line ...
 pub mod quantify;

@@ -107,8 +107,8 @@ fn a_real_lu177_series_comes_back_as_dose_segmentation_and_report() {
     assert!(warned(&results["warnings"]), "{}", results["warnings"]);
 
     let modalities =
-        wait_for("three objects in Orthanc", || Some(pacs.modalities()).filter(|m| m.len() >= 3));
-    assert_eq!(modalities, ["RTDOSE", "SEG", "SR"]);
+        wait_for("four objects in Orthanc", || Some(pacs.modalities()).filter(|m| m.len() >= 4));
+    assert_eq!(modalities, ["DOC", "RTDOSE", "SEG", "SR"]);
     let folder = tempfile::tempdir().unwrap();
     let of = |modality| pacs.download(modality, folder.path()).pop().unwrap();
     let (dose, seg, sr) = (of("RTDOSE"), of("SEG"), of("SR"));
@@ -209,6 +209,7 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
         }
     });
     let results = results(&site);
+    report_is_linked(&site);
     let jobs = http_json(site.web, "/api/jobs").unwrap();
     let objects = jobs[0]["results"].as_array().unwrap();
     let pixels = objects
@@ -225,6 +226,17 @@ fn digital_patient(order: &str, associations: usize) -> (Value, Vec<u8>, Value) 
         .unwrap();
     let truth = std::fs::read_to_string(folder.path().join("truth.json")).unwrap();
     (results, pixels, serde_json::from_str(&truth).unwrap())
+}
+
+/// The page of the course links to the PDF.
+fn report_is_linked(site: &Site) {
+    let courses = http_json(site.web, "/api/courses").unwrap();
+    let course = courses[0]["id"].as_str().unwrap();
+    let page = site::http_get(site.web, &format!("/courses/{course}")).unwrap();
+    let page = page.replace("&#x2f;", "/");
+    let link = page.split("href=\"").find(|rest| rest.contains("/rendered\">Report")).unwrap();
+    let bytes = site::http_bytes(site.web, link.split('"').next().unwrap());
+    assert!(bytes.starts_with(b"%PDF-") && bytes.len() > 10_000);
 }
 
 #[test]

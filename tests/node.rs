@@ -10,6 +10,10 @@ mod peer;
 mod abuse;
 #[path = "node/commitment.rs"]
 mod commitment;
+#[path = "node/committing.rs"]
+mod committing;
+#[path = "node/fetching.rs"]
+mod fetching;
 #[path = "node/interop.rs"]
 mod interop;
 #[path = "node/retrieval.rs"]
@@ -20,3 +24,6 @@ mod secured;
 mod sending;
 #[path = "node/storing.rs"]
 mod storing;
+#[path = "node/worklist.rs"]
+mod worklist;
+mod site;

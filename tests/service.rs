@@ -2,16 +2,20 @@
 //! worker become, and what pages and API say.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
 use grayd::archive::{
-    Archive, Arrival, Delete, DeliveryEnd, InstanceFilter, JobState, LocalArchive,
+    Archive, Arrival, AuditEvent, Delete, DeliveryEnd, InstanceFilter, JobState, LocalArchive,
 };
 use grayd::config;
 use grayd::dicom::Uid;
+use grayd::dicom::write::{Code, DataSet};
 use grayd::node::LocalAe;
 use grayd::node::send::{self, SendOutcome};
 use grayd::node::settings::{Limits, Peer};
 use grayd::service::retention::make_room;
 use grayd::service::{self, Ready, Service};
+use grayd::worklist::{State, Step, Worklist, order};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -324,6 +328,197 @@ fn a_series_becomes_a_result_that_pages_and_api_show() {
     }
     let (head, body) = get(site.ready.web, "localhost", "/objects/1.2.3.9");
     assert!(head.contains("application/dicom") && &body[128..132] == b"DICM", "{head}");
+    site.stop();
+}
+
+#[allow(dead_code)] // other tests use other parts of it
+#[path = "peer/certificates.rs"]
+mod certificates;
+
+/// A repository of audit records: a TLS server that keeps the frames of every connection.
+struct Repository {
+    port: u16,
+    frames: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Repository {
+    fn start(port: u16, identity: &certificates::Identity) -> Self {
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
+        let chain = vec![CertificateDer::from(identity.der.clone())];
+        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        let config = Arc::new(config.unwrap());
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let frames = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let kept = frames.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let mut stream =
+                    std::io::BufReader::new(StreamOwned::new(connection, stream.unwrap()));
+                // Until the node goes or begins a frame that is none.
+                while let Some(frame) = next_frame(&mut stream) {
+                    kept.lock().unwrap().push(frame);
+                }
+            }
+        });
+        Self { port, frames }
+    }
+
+    fn events(&self) -> Vec<String> {
+        let frames = self.frames.lock().unwrap();
+        let event = |frame: &String| {
+            let rest = frame.split_once("<EventTypeCode csd-code=\"").unwrap().1;
+            rest.split_once('"').unwrap().0.to_owned()
+        };
+        frames.iter().map(event).collect()
+    }
+}
+
+/// Octet counting: the length in digits, a space, the message.
+fn next_frame(stream: &mut impl std::io::BufRead) -> Option<String> {
+    let mut length = Vec::new();
+    stream.read_until(b' ', &mut length).ok()?;
+    let length: usize = std::str::from_utf8(&length).ok()?.trim_end().parse().ok()?;
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).ok()?;
+    String::from_utf8(message).ok()
+}
+
+#[test]
+fn the_audit_trail_reaches_its_repository_whole_and_in_order_however_late_that_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificates::Authority::new(folder.path(), "hospital");
+    let identity = authority.identity("localhost");
+    // A port that is free now, and on which nobody listens as the node starts.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let syslog = format!(
+        "audit: {{ syslog: {{ host: localhost, port: {port}, authorities: {} }} }}\n",
+        authority.file.display()
+    );
+    let site = Site::start("exit 1", &syslog);
+    let note = |event: &str| {
+        let (event, actor, outcome) = (event.to_owned(), "TEST".to_owned(), "fine".to_owned());
+        let line = AuditEvent { at: Timestamp::now(), event, actor, object: None, outcome };
+        site.service.archive.audit(line).unwrap();
+    };
+    (0..250).for_each(|number| note(&format!("test-{number}")));
+    let repository = Repository::start(port, &identity);
+    assert_eq!(repository.port, port);
+    let all = |count: usize| {
+        wait_for("the trail", || {
+            let events = repository.events();
+            (events.len() >= count).then_some(events)
+        })
+    };
+    let events = all(251);
+    assert_eq!(events[0], "application-started");
+    let numbers = events[1..].iter().map(|event| event.strip_prefix("test-").unwrap());
+    assert!(numbers.eq((0..250).map(|number| number.to_string())), "{events:?}");
+    note("one-more");
+    assert_eq!(all(252)[251], "one-more", "and nothing twice");
+    let first = repository.frames.lock().unwrap()[0].clone();
+    assert!(first.starts_with("<85>1 2") && first.contains(" GRAYD grayd "), "{first}");
+    site.stop();
+}
+
+/// A step that asks for the dose of P-1, with what else it says.
+fn schedule(site: &Site, step: &str, more: DataSet) -> Uid {
+    let step = Uid::parse(step).unwrap();
+    let request = DataSet::new()
+        .text(tags::PROCEDURE_STEP_STATE, VR::CS, "SCHEDULED")
+        .text(tags::SCHEDULED_PROCEDURE_STEP_PRIORITY, VR::CS, "MEDIUM")
+        .text(tags::PROCEDURE_STEP_LABEL, VR::LO, "Dose")
+        .text(tags::SCHEDULED_PROCEDURE_STEP_START_DATE_TIME, VR::DT, "20260302101500")
+        .text(tags::INPUT_READINESS_STATE, VR::CS, "READY")
+        .text(tags::PATIENT_ID, VR::LO, "P-1")
+        .code(tags::SCHEDULED_WORKITEM_CODE_SEQUENCE, &order::COMPUTE)
+        .with(more)
+        .into_inner();
+    let worklist = Worklist::of(&*site.service.archive);
+    worklist.create(step.clone(), request, "RIS", Timestamp::now()).unwrap();
+    step
+}
+
+fn step_in(site: &Site, step: &Uid, state: State) -> Step {
+    wait_for(state.as_str(), || {
+        let step = Worklist::of(&*site.service.archive).step(step).unwrap();
+        (step.state == state).then_some(step)
+    })
+}
+
+/// Everything that a step says, in the DICOM JSON model.
+fn words(step: &Step) -> String {
+    dicom_json::to_string(&step.data).unwrap()
+}
+
+fn parameter(concept: &Code, text: &str) -> DataSet {
+    let item = DataSet::new().code(tags::CONCEPT_NAME_CODE_SEQUENCE, concept).text(
+        tags::TEXT_VALUE,
+        VR::UT,
+        text,
+    );
+    DataSet::new().sequence(tags::SCHEDULED_PROCESSING_PARAMETERS_SEQUENCE, vec![item])
+}
+
+#[test]
+fn a_step_that_asks_for_dose_is_taken_once_its_course_is_known_and_completed_with_the_results() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    std::fs::write(prepared.path().join("results.json"), RESULTS).unwrap();
+    let site = Site::start(&copying_worker(prepared.path()), "");
+    let step = schedule(&site, "1.2.50.1", DataSet::new());
+    let other = schedule(&site, "1.2.50.2", parameter(&order::COURSE, "nowhere"));
+    std::thread::sleep(Duration::from_secs(3));
+    step_in(&site, &step, State::Scheduled);
+    site.plan("a.yaml", PLAN);
+    let taken = step_in(&site, &step, State::InProgress);
+    assert!(taken.is_ours());
+    wait_for("what is missing", || {
+        let step = Worklist::of(&*site.service.archive).step(&step).unwrap();
+        words(&step).contains("waits for").then_some(())
+    });
+    site.images();
+    let done = step_in(&site, &step, State::Completed);
+    let said = words(&done);
+    for part in ["1.2.3.9", "1.2.840.10008.5.1.4.1.1.481.2", "\"GRAYD\"", "COMPUTE_DOSE"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    // Computed already; and who asks for another's course, or for more than was used, is told.
+    step_in(&site, &schedule(&site, "1.2.50.3", DataSet::new()), State::Completed);
+    let course = json(&site, "/api/courses")[0]["course"].as_str().unwrap().to_owned();
+    let stranger = parameter(&order::COURSE, &course).text(tags::PATIENT_ID, VR::LO, "P-2");
+    let refused = step_in(&site, &schedule(&site, "1.2.50.4", stranger), State::Canceled);
+    assert!(words(&refused).contains("another patient"), "{}", words(&refused));
+    let reference = DataSet::new().uid_text(tags::REFERENCED_SOP_INSTANCE_UID, "1.2.3.4.5");
+    let input = DataSet::new().sequence(tags::REFERENCED_SOP_SEQUENCE, vec![reference]);
+    let more = DataSet::new().sequence(tags::INPUT_INFORMATION_SEQUENCE, vec![input]);
+    let waits = schedule(&site, "1.2.50.5", more);
+    step_in(&site, &waits, State::InProgress);
+    step_in(&site, &other, State::Scheduled);
+    site.stop();
+}
+
+#[test]
+fn a_step_whose_job_fails_is_canceled_with_the_reason() {
+    let site = Site::start("read order; exit 1", "compute: { attempts: 1 }\n");
+    site.plan("a.yaml", PLAN);
+    site.images();
+    let reason = site.job(JobState::Failed).reason.unwrap();
+    let step = step_in(&site, &schedule(&site, "1.2.50.1", DataSet::new()), State::Canceled);
+    let said = serde_json::from_str::<serde_json::Value>(&words(&step)).unwrap();
+    let progress = &said["00741002"]["Value"][0];
+    assert_eq!(progress["00741238"]["Value"][0], reason);
+    assert!(progress["00404052"]["Value"][0].is_string(), "when");
     site.stop();
 }
 

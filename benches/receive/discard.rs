@@ -109,6 +109,9 @@ impl Archive for Discard {
     fn job_results(&self, _: i64) -> Result<Vec<Uid>, ArchiveError> {
         nothing()
     }
+    fn deliver(&self, _: &[Uid], _: &str) -> Result<(), ArchiveError> {
+        Ok(())
+    }
     fn due_deliveries(&self, _: Timestamp, _: u32) -> Result<Vec<Delivery>, ArchiveError> {
         nothing()
     }
@@ -118,7 +121,36 @@ impl Archive for Discard {
     fn deliveries(&self, _: u32) -> Result<Vec<Delivery>, ArchiveError> {
         nothing()
     }
+    fn due_commitments(
+        &self,
+        _: &str,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError> {
+        nothing()
+    }
+    fn in_transaction(&self, _: &Uid) -> Result<Vec<Delivery>, ArchiveError> {
+        nothing()
+    }
+    fn step_commitments(&self, _: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError> {
+        nothing()
+    }
+    fn due_announcements(&self, _: Timestamp, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        nothing()
+    }
+    fn announced(&self, _: &Announcement) -> Result<Vec<Uid>, ArchiveError> {
+        nothing()
+    }
+    fn finish_announcement(&self, _: i64, _: DeliveryEnd) -> Result<(), ArchiveError> {
+        nothing()
+    }
+    fn announcements(&self, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        nothing()
+    }
     fn audit_trail(&self, _: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
+        nothing()
+    }
+    fn audit_after(&self, _: i64, _: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
         nothing()
     }
     fn put_note(&self, _: &str, _: &str) -> Result<(), ArchiveError> {

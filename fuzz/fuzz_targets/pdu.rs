@@ -42,9 +42,8 @@ async fn converse(node: tokio::io::DuplexStream) -> Result<(), AssociationError>
         ae_title: "FUZZ".into(),
         host: "127.0.0.1".into(),
         port: 104,
-        allow: None,
-        tls: false,
-        certificate_sha256: None,
+        commitment: true,
+        ..Peer::default()
     };
     let mut association = proposal.accept(|proposed| accept::negotiate(proposed, &peer)).await?;
     let idle = std::time::Duration::from_secs(60);

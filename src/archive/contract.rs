@@ -1,7 +1,10 @@
 //! What every implementation of [`Archive`] promises, as tests: an implementation runs them all
 //! with [`contract_tests`], giving a function that opens the same store again and again.
 
+mod delivery;
+
 use super::*;
+pub(in crate::archive) use delivery::*;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
@@ -303,53 +306,6 @@ pub(super) fn attempts_run_out(open: Open<'_>) {
     assert!(archive.lease("w", 60).unwrap().is_none());
 }
 
-pub(super) fn results_and_deliveries_appear_together_or_not(open: Open<'_>) {
-    let archive = open();
-    let (id, _) = archive.enqueue("a", "course", "{}").unwrap();
-    put(&*archive, "1.2.9.1.1");
-    archive.lease("w", 60).unwrap().unwrap();
-    let done = |results: &[&str]| JobEnd::Done {
-        results: results.iter().map(|r| uid(r)).collect(),
-        deliver_to: vec!["pacs".into(), "viewer".into()],
-    };
-    // One of the results is not in the archive: nothing is published, the job still runs.
-    assert!(archive.finish(id, "w", done(&["1.2.9.1.1", "1.2.9.1.2"]), 3).is_err());
-    assert!(archive.job_results(id).unwrap().is_empty());
-    assert!(archive.deliveries(10).unwrap().is_empty());
-    assert_eq!(archive.jobs(1).unwrap()[0].state, JobState::Running);
-    archive.finish(id, "w", done(&["1.2.9.1.1"]), 3).unwrap();
-    assert_eq!(archive.job_results(id).unwrap(), [uid("1.2.9.1.1")]);
-    assert!(archive.finish(id, "w", done(&["1.2.9.1.1"]), 3).is_err());
-    drop(archive);
-    let archive = open();
-    assert_eq!(archive.jobs(1).unwrap()[0].state, JobState::Done);
-    assert_eq!(archive.due_deliveries(Timestamp::now(), 10).unwrap().len(), 2);
-}
-
-pub(super) fn a_delivery_is_tried_until_it_ends(open: Open<'_>) {
-    let archive = open();
-    let (id, _) = archive.enqueue("a", "course", "{}").unwrap();
-    put(&*archive, "1.2.9.1.1");
-    archive.lease("w", 60).unwrap().unwrap();
-    let results = vec![uid("1.2.9.1.1")];
-    let deliver_to = vec!["pacs".into(), "viewer".into()];
-    archive.finish(id, "w", JobEnd::Done { results, deliver_to }, 3).unwrap();
-    let now = Timestamp::now();
-    let due = archive.due_deliveries(now, 10).unwrap();
-    let later = now + jiff::SignedDuration::from_secs(60);
-    let retry = DeliveryEnd::Retry { at: later, reason: "no answer".into() };
-    archive.finish_delivery(due[0].id, retry).unwrap();
-    let refused = DeliveryEnd::Parked { reason: "refused".into() };
-    archive.finish_delivery(due[1].id, refused).unwrap();
-    assert!(archive.due_deliveries(now, 10).unwrap().is_empty());
-    let again = archive.due_deliveries(later, 10).unwrap();
-    assert_eq!((again.len(), again[0].id, again[0].attempts), (1, due[0].id, 1));
-    archive.finish_delivery(due[0].id, DeliveryEnd::Delivered).unwrap();
-    assert!(archive.finish_delivery(due[0].id, DeliveryEnd::Delivered).is_err());
-    let states: Vec<_> = archive.deliveries(10).unwrap().iter().map(|d| d.state).collect();
-    assert_eq!(states, [DeliveryState::Parked, DeliveryState::Delivered]);
-}
-
 pub(super) fn notes_are_replaced_whole_and_survive(open: Open<'_>) {
     let archive = open();
     assert_eq!(archive.note("course").unwrap(), None);
@@ -399,6 +355,9 @@ macro_rules! contract_tests {
             attempts_run_out,
             results_and_deliveries_appear_together_or_not,
             a_delivery_is_tried_until_it_ends,
+            a_commitment_is_asked_for_until_it_ends,
+            an_announcement_waits_for_its_deliveries_and_is_tried_until_it_ends,
+            what_is_queued_for_a_peer_is_queued_once,
             notes_are_replaced_whole_and_survive,
             every_change_has_its_audit_line
         }

@@ -25,7 +25,7 @@ pub use local::{
 pub use query::{Match, Query};
 pub use settings::{Delete, RetentionSettings, StorageSettings};
 
-use crate::dicom::{InstanceHeader, Uid};
+use crate::dicom::{InstanceHeader, PatientIdentity, Uid};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -39,12 +39,19 @@ pub struct Arrival {
     pub calling_ae: String,
 }
 
+/// What a data set has to be of, where that is known before it comes.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    pub study: Option<Uid>,
+    pub patient: Option<PatientIdentity>,
+}
+
 /// An instance on its way in. Dropped without `commit`: nothing is left behind.
 pub trait Incoming: Send {
     /// Appends bytes of the data set. Fails with [`ArchiveError::TooLarge`] over the quota.
     fn write(&mut self, data: &[u8]) -> Result<(), ArchiveError>;
-    /// The data set must be of this study; `commit` refuses another with [`ArchiveError::Mismatch`].
-    fn expect_study(&mut self, _study: Uid) -> Result<(), ArchiveError> {
+    /// What the data set must be of; `commit` refuses another with [`ArchiveError::Mismatch`].
+    fn expect(&mut self, _expected: Expected) -> Result<(), ArchiveError> {
         Err(ArchiveError::Mismatch("this archive cannot tell studies apart while receiving".into()))
     }
     /// Gate, header, fsync, rename, directory fsync, index commit; then and only then `Ok`.
@@ -144,7 +151,10 @@ pub enum JobEnd {
     /// Results are in the archive and their deliveries queued, in one transaction.
     Done {
         results: Vec<Uid>,
-        deliver_to: Vec<String>,
+        /// Which result goes to which peer.
+        deliver: Vec<(String, Uid)>,
+        /// Peers that are told, for each that results go to, when they are stored there.
+        announce_to: Vec<String>,
     },
     Parked {
         reason: String,
@@ -163,16 +173,28 @@ pub struct Delivery {
     pub sop_instance: Uid,
     pub state: DeliveryState,
     pub attempts: u32,
+    /// When it is tried again; of one that is delivered, when its commitment is asked for (again).
     pub next_attempt: Timestamp,
     pub reason: Option<String>,
+    /// Transaction UID (0008,1195) under which the peer was last asked for its commitment.
+    pub transaction: Option<Uid>,
+    /// How often it was asked since the object was delivered.
+    pub asked: u32,
+    /// How often the peer would not commit itself to the object.
+    pub refused: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
     Waiting,
-    /// The peer answered success (or that it has the instance already).
+    /// The peer answered success (or that it has the instance already). Where it is asked for its
+    /// commitment, that is still to come.
     Delivered,
+    /// The peer has committed itself to keep the object.
+    Committed,
+    /// It would not, again and again, or never said.
+    CommitmentFailed,
     /// The peer refused for good, or a day of attempts ran out.
     Parked,
 }
@@ -183,6 +205,46 @@ pub enum DeliveryEnd {
     Delivered,
     Retry { at: Timestamp, reason: String },
     Parked { reason: String },
+}
+
+/// What happens to the commitment of a delivery that is delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CommitmentStep {
+    /// The peer is about to be asked; where nothing more is written, it is asked again then.
+    Ask {
+        transaction: Uid,
+        again_at: Timestamp,
+    },
+    /// It has been asked, or could not be (the reason): asked again then, under another UID.
+    Wait {
+        again_at: Timestamp,
+        reason: Option<String>,
+    },
+    Committed,
+    /// The peer would not commit itself: the object is sent again.
+    SendAgain {
+        at: Timestamp,
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+/// What a peer is told of a job's results that are stored at a destination.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Announcement {
+    pub id: i64,
+    /// Who is told.
+    pub peer: String,
+    pub job: i64,
+    /// The peer that the results went to.
+    pub destination: String,
+    /// `Waiting`, `Delivered` or `Parked`.
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub next_attempt: Timestamp,
+    pub reason: Option<String>,
 }
 
 /// One line of the audit trail: who did what to which object, and how it ended. Never names a
@@ -340,14 +402,41 @@ pub trait Archive: Send + Sync {
     /// SOP instances that a job's results are.
     fn job_results(&self, job: i64) -> Result<Vec<Uid>, ArchiveError>;
 
+    /// Queues objects of the archive for a peer; what was queued for it before is not queued again.
+    fn deliver(&self, objects: &[Uid], peer: &str) -> Result<(), ArchiveError>;
     /// Deliveries that are due, oldest first.
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
     fn finish_delivery(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;
     fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, ArchiveError>;
 
+    /// Deliveries to a peer whose commitment is to be asked for, longest due first.
+    fn due_commitments(
+        &self,
+        peer: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError>;
+    /// Deliveries that a peer was last asked about under this Transaction UID; none: never heard of.
+    fn in_transaction(&self, transaction: &Uid) -> Result<Vec<Delivery>, ArchiveError>;
+    /// Takes steps by delivery, all or none; a delivery that is not `Delivered` is left alone.
+    fn step_commitments(&self, steps: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError>;
+
+    /// Announcements that are due: no result of the job is on its way to the destination any more.
+    fn due_announcements(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, ArchiveError>;
+    /// Results of the announced job that are stored at its destination, in their order.
+    fn announced(&self, announcement: &Announcement) -> Result<Vec<Uid>, ArchiveError>;
+    fn finish_announcement(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError>;
+    fn announcements(&self, limit: u32) -> Result<Vec<Announcement>, ArchiveError>;
+
     /// Appends to the audit trail.
     fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError>;
     fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEvent>, ArchiveError>;
+    /// At most `limit` lines after line number `after` (0: from the first), oldest first.
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError>;
 
     /// A small named text that must survive (the state of a course): replaces it whole.
     fn put_note(&self, name: &str, text: &str) -> Result<(), ArchiveError>;

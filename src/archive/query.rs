@@ -5,6 +5,10 @@
 //! [`answer`] is the meaning of a question: an implementation may narrow the rows that it hands over,
 //! never widen what comes back.
 
+mod keys;
+
+pub use keys::{KEYS, Key};
+
 use super::Instance;
 use crate::dicom::InstanceHeader;
 use std::borrow::Cow;

@@ -61,6 +61,7 @@ pub fn statistics(
         sd: Gray::new(variance.sqrt()),
         d98: at(98.0),
         d95: at(95.0),
+        d90: at(90.0),
         d50: at(50.0),
         d2: at(2.0),
         dvh: histogram(&voxels),

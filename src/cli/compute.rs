@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Compute results from a folder of DICOM files, without a node.
 ///
 /// Reads every DICOM file below the input folder, decides by the plan what belongs to which cycle, and
-/// writes RT Dose, SEG, SR and results.json. Several cycles go to folders `cycle-1`, `cycle-2` ...
+/// writes RT Dose, SEG, SR, report.pdf and results.json. Several cycles go to folders `cycle-1`, `cycle-2` ...
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  grayd phantom --output patient\n  \
     grayd compute --plan patient/plan.yaml --input patient --output results")]
@@ -150,6 +150,12 @@ fn find(folder: &Path, zone: &TimeZone) -> Result<Found, Failure> {
         )));
     }
     Ok(found)
+}
+
+/// Every DICOM file below a folder, by its path.
+pub(super) fn dicom_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let found = find(folder, &TimeZone::UTC)?;
+    Ok(found.paths.into_values().collect())
 }
 
 /// Regular files below a folder; links are not followed, so that no loop can be made.

@@ -36,8 +36,8 @@ pub struct Demo {
 const SCANNER_AE: &str = "DEMOSCANNER";
 const PACS_AE: &str = "DEMOPACS";
 
-/// RT Dose, SEG and SR.
-const OBJECTS_EXPECTED: usize = 3;
+/// RT Dose, SEG, SR and, where the program can set pages, the PDF.
+const OBJECTS_EXPECTED: usize = 3 + cfg!(feature = "pdf") as usize;
 
 /// Longest wait for the result before the demo says that it failed.
 const PATIENCE: Duration = Duration::from_secs(300);

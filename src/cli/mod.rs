@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod calibrate;
 mod check;
 mod compute;
 mod demo;
@@ -52,6 +53,7 @@ enum Command {
     Serve(serve::Serve),
     Compute(compute::Compute),
     Phantom(phantom::Phantom),
+    Calibrate(calibrate::Calibrate),
     Check(check::Check),
     Prescribe(prescribe::Prescribe),
     Protocols(protocols::ProtocolsCommand),
@@ -81,6 +83,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Compute(command) => command.run(),
             Command::Phantom(command) => command.run(),
+            Command::Calibrate(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Prescribe(command) => command.run(),
             Command::Protocols(command) => command.run(),

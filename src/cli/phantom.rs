@@ -1,7 +1,11 @@
 //! `grayd phantom`: the digital patient as files.
 
 use super::{Failure, print_all};
-use crate::phantom::{DigitalPatient, PhantomOptions, SliceOrder, SpectStorage};
+use crate::config::Protocols;
+use crate::phantom::{
+    Body, DigitalPatient, PhantomError, PhantomOptions, SimulatedCourse, SliceOrder, SpectStorage,
+    Views,
+};
 use crate::quantity::nuclide::Nuclide;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -12,14 +16,18 @@ use std::path::PathBuf;
 /// of every region in closed form.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  grayd phantom --output patient\n  \
-    grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet")]
+    grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet\n  \
+    grayd phantom --output course --protocol lu177-quebec")]
 pub struct Phantom {
     /// Folder to write to; made where it is missing
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// What was administered
-    #[arg(long, default_value = "Lu-177")]
+    #[arg(long, default_value = "Lu-177", conflicts_with = "protocol")]
     nuclide: String,
+    /// A whole course by this protocol: every cycle with the images that it asks for, by its own rule
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
     /// Another seed is another patient: uptakes, half-lives, UIDs, noise
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -29,6 +37,12 @@ pub struct Phantom {
     /// In which order slices are stored; the patient is the same
     #[arg(long, value_enum, default_value_t = Order::Ascending)]
     order: Order,
+    /// A patient, or a phantom for `grayd calibrate`
+    #[arg(long, value_enum, default_value_t = Imaged::Patient)]
+    body: Imaged,
+    /// What the gamma camera acquires
+    #[arg(long, value_enum, default_value_t = Acquired::Spect)]
+    views: Acquired,
     /// Poisson noise: counts in the first image; without it there is none
     #[arg(long, value_name = "COUNTS")]
     noise: Option<f64>,
@@ -40,6 +54,26 @@ enum Storage {
     Nm,
     /// PET Image, one instance a slice
     Pet,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Imaged {
+    /// Organs and lesions with their kinetics
+    Patient,
+    /// A uniform cylinder: one SPECT in counts, and phantom.yaml in place of the plan
+    Cylinder,
+    /// Six hot spheres in a warm body, likewise
+    Nema,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Acquired {
+    /// SPECT/CT in every session
+    Spect,
+    /// Whole-body views in every session, one CT, and a config.yaml that knows the camera
+    Planar,
+    /// Whole-body views in every session, SPECT/CT in the second one
+    Hybrid,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -56,6 +90,11 @@ impl Phantom {
     pub fn run(self) -> Result<(), Failure> {
         let nuclide = Nuclide::parse(&self.nuclide)
             .map_err(|error| Failure::usage_of(&self.nuclide, &error))?;
+        let body = match self.body {
+            Imaged::Patient => Body::Patient,
+            Imaged::Cylinder => Body::Cylinder,
+            Imaged::Nema => Body::Nema,
+        };
         let options = PhantomOptions {
             seed: self.seed,
             storage: match self.storage {
@@ -67,13 +106,36 @@ impl Phantom {
                 Order::Descending => SliceOrder::Descending,
                 Order::ReversedVector => SliceOrder::ReversedVector,
             },
+            views: match self.views {
+                Acquired::Spect => Views::Spect,
+                Acquired::Planar => Views::Planar,
+                Acquired::Hybrid => Views::Hybrid,
+            },
             noise_counts: self.noise,
-            ..PhantomOptions::new(nuclide)
+            ..PhantomOptions::of_body(nuclide, body)
         };
-        let patient =
-            DigitalPatient::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
-        let paths =
-            patient.write(&self.output).map_err(|error| Failure::Failed(error.to_string()))?;
+        let usage = |error: PhantomError| Failure::Usage(error.to_string());
+        let failed = |error: PhantomError| Failure::Failed(error.to_string());
+        let paths = match &self.protocol {
+            None => DigitalPatient::new(&options).map_err(usage)?.write(&self.output),
+            Some(name) => course(name, &options)?.write(&self.output),
+        };
+        let paths = paths.map_err(failed)?;
         print_all(&format!("{} files below {}", paths.len(), self.output.display()))
     }
+}
+
+/// A course of a built-in protocol, to its end.
+fn course(name: &str, options: &PhantomOptions) -> Result<SimulatedCourse, Failure> {
+    let protocols = Protocols::load(None).map_err(Failure::Faults)?;
+    let protocol = protocols.find(name).ok_or_else(|| {
+        Failure::Usage(format!(
+            "there is no protocol {name}; write one of {}",
+            protocols.names().join(", ")
+        ))
+    })?;
+    let usage = |error: PhantomError| Failure::Usage(error.to_string());
+    let mut course = SimulatedCourse::new(protocol, options).map_err(usage)?;
+    course.complete().map_err(usage)?;
+    Ok(course)
 }

@@ -34,7 +34,7 @@ impl Status {
             )));
         }
         let mut all = serde_json::Map::new();
-        for name in ["courses", "waiting", "plans", "jobs", "deliveries"] {
+        for name in ["courses", "waiting", "plans", "jobs", "deliveries", "announcements"] {
             all.insert(name.to_owned(), self.ask(name)?);
         }
         let all = Value::Object(all);
@@ -122,10 +122,23 @@ fn describe(all: &Value) -> String {
     }
     let mut deliveries: BTreeMap<(Cow<'_, str>, Cow<'_, str>), usize> = BTreeMap::new();
     for delivery in rows(all, "deliveries") {
-        *deliveries.entry((text(delivery, "peer"), text(delivery, "state"))).or_default() += 1;
+        let asked = delivery["state"] == "delivered" && delivery["transaction"].is_string();
+        let state =
+            if asked { "delivered, commitment asked for".into() } else { text(delivery, "state") };
+        *deliveries.entry((text(delivery, "peer"), state)).or_default() += 1;
     }
     for ((peer, state), number) in deliveries {
         out += &format!("to {peer:<5}{} {state}\n", count(number, "object"));
+    }
+    for told in rows(all, "announcements").iter().filter(|told| told["state"] != "delivered") {
+        out += &format!(
+            "tell {:<5}job {} is at {}: {} {}\n",
+            text(told, "peer"),
+            told["job"],
+            text(told, "destination"),
+            text(told, "state"),
+            text(told, "reason")
+        );
     }
     if out.is_empty() { "nothing yet: no plan, no image, no job\n".to_owned() } else { out }
 }
@@ -146,13 +159,22 @@ mod tests {
             ],
             "plans": {"faults": [{"file": "f", "line": 1, "column": 2, "message": "m"}]},
             "jobs": [{"id": 7, "course": "ab", "cycle": 1, "state": "parked", "reason": "why"}],
-            "deliveries": [{"peer": "pacs", "state": "delivered"}],
+            "deliveries": [
+                {"peer": "pacs", "state": "delivered", "transaction": null},
+                {"peer": "pacs", "state": "delivered", "transaction": "2.25.1"},
+                {"peer": "pacs", "state": "committed", "transaction": "2.25.2"},
+            ],
+            "announcements": [
+                {"peer": "flow", "job": 7, "destination": "pacs", "state": "delivered"},
+                {"peer": "flow", "job": 8, "destination": "pacs", "state": "parked", "reason": "why"},
+            ],
         });
         assert_eq!(
             describe(&all),
             "course ab  p  r  cycle 1: 1 of 3\nplan    f:1:2: m\nwaits   NM d: r; s (2 times)\n\
              waits   CT: r; s\n\
-             job 7   ab cycle 1 parked: why\nto pacs 1 object delivered\n"
+             job 7   ab cycle 1 parked: why\nto pacs 1 object committed\nto pacs 1 object delivered\n\
+             to pacs 1 object delivered, commitment asked for\ntell flow job 8 is at pacs: parked why\n"
         );
         assert!(describe(&serde_json::json!({})).starts_with("nothing yet"));
     }

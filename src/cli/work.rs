@@ -1,6 +1,7 @@
 //! `grayd work`: one job for the node that started this process.
 
 use crate::pipeline::{self, PipelineError};
+use crate::report::{Kind, Written};
 use crate::service::job::{Outcome, Progress, WorkError, WorkOrder};
 use crate::service::worker;
 use std::path::Path;
@@ -32,13 +33,13 @@ fn compute(
         PipelineError::Parked(reason) => WorkError::Parked(reason),
         PipelineError::Failed(reason) => WorkError::Failed(reason),
     })?;
-    let (objects, json): (Vec<_>, Vec<_>) =
-        outcome.written.iter().partition(|written| written.sop_instance.is_some());
-    let name = |written: &&crate::report::Written| {
+    let objects = outcome.written.iter().filter(|written| written.sop_instance.is_some());
+    let json = outcome.written.iter().find(|written| written.kind == Kind::Json);
+    let name = |written: &Written| {
         written.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     };
     Ok(Outcome {
-        objects: objects.iter().map(name).collect(),
-        results: json.first().map(name).unwrap_or_default(),
+        objects: objects.map(name).collect(),
+        results: json.map(name).unwrap_or_default(),
     })
 }

@@ -3,20 +3,28 @@
 //! [`load`] reads everything that a node starts from and reports all faults of all files in one
 //! go. [`watch`] keeps the plans in force as their folder changes.
 
+pub mod camera;
+pub mod audit;
 pub mod credentials;
+pub mod destination;
+pub mod filled;
 pub mod node;
 pub mod plan;
+mod priors;
 pub mod protocol;
 pub mod tls;
 pub mod watch;
 pub mod web;
 pub mod yaml;
 
-pub use node::{CameraSettings, NodeConfig, SiteSettings};
+pub use audit::SyslogSettings;
+pub use camera::{CameraSettings, DeviceMatch};
+pub use node::{NodeConfig, SiteSettings};
 pub use plan::{Administration, Cycle, Plan};
+pub use priors::{Priors, Retrieve};
 pub use protocol::{
-    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, Protocol, Protocols,
-    RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, PlanarUse, Protocol,
+    Protocols, RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
 };
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;

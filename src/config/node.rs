@@ -1,13 +1,14 @@
 //! `config/grayd.yaml`: everything about one node, each key declared once with unit and default.
 
+use super::audit::AuditSettings;
+use super::camera::CameraSettings;
+use super::destination::Destination;
 use super::tls::is_open_to_others;
 use super::web::WebSettings;
 use super::yaml::{Document, Fault, Step, steps};
 use crate::archive::StorageSettings;
 use crate::node::settings::{NodeSettings, Peer};
 use crate::node::tls::{Tls, normal_fingerprint};
-use crate::quantify::DecayReference;
-use crate::quantity::nuclide::Nuclide;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ pub struct NodeConfig {
     pub protocols: Option<PathBuf>,
     pub peers: Vec<Peer>,
     pub results: ResultSettings,
+    pub audit: AuditSettings,
     pub intake: IntakeSettings,
     pub cameras: Vec<CameraSettings>,
     pub compute: ComputeSettings,
@@ -68,15 +70,17 @@ impl Default for PlansFolder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResultSettings {
-    /// Names of peers that every result goes to.
-    pub send_to: Vec<String>,
+    /// Peers that results go to.
+    pub send_to: Vec<Destination>,
     /// Bits per voxel of RT Dose, 32 or 16 (for systems that read only 16).
     pub dose_bits: u8,
+    /// Also write the regions as an RT Structure Set, for systems that read no SEG.
+    pub structure_set: bool,
 }
 
 impl Default for ResultSettings {
     fn default() -> Self {
-        Self { send_to: Vec::new(), dose_bits: 32 }
+        Self { send_to: Vec::new(), dose_bits: 32, structure_set: false }
     }
 }
 
@@ -93,62 +97,6 @@ pub struct IntakeSettings {
 impl Default for IntakeSettings {
     fn default() -> Self {
         Self { settle_seconds: 60, rescan_seconds: 30 }
-    }
-}
-
-/// `cameras:` one calibration of one device for one nuclide.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CameraSettings {
-    #[serde(rename = "match")]
-    pub device: DeviceMatch,
-    pub nuclide: String,
-    /// Counts per second and MBq of the reconstructed image.
-    /// Absent for a camera that stores Bq/ml and needs only a rule.
-    #[serde(default)]
-    pub calibration_cps_per_mbq: Option<f64>,
-    /// Relative standard uncertainty (k = 1) of that factor, where it is known.
-    #[serde(default)]
-    pub relative_uncertainty: Option<f64>,
-    /// What the decay correction of this camera's images really refers to, where the objects leave
-    /// it open or contradict themselves.
-    #[serde(default)]
-    pub decay_reference: Option<DecayReference>,
-    /// Date of the calibration, for the report.
-    #[serde(default)]
-    pub calibrated_on: Option<jiff::civil::Date>,
-}
-
-/// `cameras[].match:` what a series must say of its device; what is absent matches everything.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeviceMatch {
-    /// Station Name (0008,1010).
-    pub station_name: Option<String>,
-    /// Manufacturer (0008,0070).
-    pub manufacturer: Option<String>,
-    /// Manufacturer's Model Name (0008,1090).
-    pub model: Option<String>,
-}
-
-impl DeviceMatch {
-    fn is_empty(&self) -> bool {
-        self.station_name.is_none() && self.manufacturer.is_none() && self.model.is_none()
-    }
-
-    /// Does a device that calls itself so match? Text is compared as written.
-    pub fn matches(
-        &self,
-        station_name: Option<&str>,
-        manufacturer: Option<&str>,
-        model: Option<&str>,
-    ) -> bool {
-        let fits = |want: &Option<String>, have: Option<&str>| {
-            want.as_deref().is_none_or(|want| have == Some(want))
-        };
-        fits(&self.station_name, station_name)
-            && fits(&self.manufacturer, manufacturer)
-            && fits(&self.model, model)
     }
 }
 
@@ -203,7 +151,7 @@ impl NodeConfig {
             Self::check_peers,
             Self::check_tls,
             Self::check_folders,
-            Self::check_cameras,
+            super::camera::check,
             Self::check_ranges,
         ];
         for check in checks {
@@ -219,6 +167,7 @@ impl NodeConfig {
         if let Some(tls) = &mut self.node.tls {
             tls.resolve(folder);
         }
+        self.audit.resolve(folder);
         self.protocols = self.protocols.as_ref().map(|path| folder.join(path));
     }
 
@@ -231,6 +180,7 @@ impl NodeConfig {
             ));
         }
         self.web.check(document, faults);
+        self.audit.check(document, faults);
         check_ae_title(document, steps!["node", "ae_title"], &self.node.ae_title, faults);
         if TimeZone::get(&self.site.time_zone).is_err() {
             faults.push(document.fault_at(
@@ -262,8 +212,22 @@ impl NodeConfig {
                 let message = "port 0 cannot be called; write the port the peer listens on";
                 faults.push(document.fault_at(&at("port"), message));
             }
+            let limits = &peer.limits;
+            let ranges = [
+                ("associations", limits.associations.map(u64::from), 4_096),
+                ("instances_per_minute", limits.instances_per_minute.map(u64::from), 1 << 30),
+                ("mb_per_day", limits.mb_per_day, 1 << 30),
+            ];
+            for (key, value, high) in ranges {
+                if let Some(value) = value.filter(|value| !(1..=high).contains(value)) {
+                    let at = [Step::from("peers"), index.into(), "limits".into(), key.into()];
+                    let message = format!("{value} is out of range; write 1 to {high}");
+                    faults.push(document.fault_at(&at, message));
+                }
+            }
         }
-        for (index, name) in self.results.send_to.iter().enumerate() {
+        for (index, to) in self.results.send_to.iter().enumerate() {
+            let name = &to.peer;
             // A peer with a fault of its own is missing here, not in the file.
             if document.is_whole() && !names.contains(name.as_str()) {
                 faults.push(document.fault_at(
@@ -320,34 +284,9 @@ impl NodeConfig {
         }
     }
 
-    fn check_cameras(&self, document: &Document, faults: &mut Vec<Fault>) {
-        for (index, camera) in self.cameras.iter().enumerate() {
-            let at = |key: &'static str| [Step::from("cameras"), index.into(), key.into()];
-            if camera.device.is_empty() {
-                let message = "matches every device; name station_name, manufacturer or model";
-                faults.push(document.fault_at(&at("match"), message));
-            }
-            if let Err(error) = Nuclide::parse(&camera.nuclide) {
-                faults.push(document.fault_at(&at("nuclide"), error.to_string()));
-            }
-            if let Some(factor) = camera.calibration_cps_per_mbq
-                && !(factor.is_finite() && factor > 0.0 && factor < 1e5)
-            {
-                faults.push(document.fault_at(
-                    &at("calibration_cps_per_mbq"),
-                    format!("{factor} cannot be; write counts per second and MBq, above 0"),
-                ));
-            }
-            if camera.relative_uncertainty.is_some_and(|u| !(0.0..1.0).contains(&u)) {
-                let message = "is a fraction, k = 1; write 0.03 for 3 %";
-                faults.push(document.fault_at(&at("relative_uncertainty"), message));
-            }
-        }
-    }
-
     fn check_ranges(&self, document: &Document, faults: &mut Vec<Fault>) {
         let (limits, retention) = (&self.node.limits, &self.storage.retention);
-        let ranges: [(&[Step<'_>], u64, u64, u64); 24] = [
+        let ranges: [(&[Step<'_>], u64, u64, u64); 26] = [
             (steps!["intake", "settle_seconds"], self.intake.settle_seconds.into(), 0, 86_400),
             (steps!["intake", "rescan_seconds"], self.intake.rescan_seconds.into(), 1, 3_600),
             (steps!["compute", "workers"], self.compute.workers.into(), 1, 64),
@@ -392,6 +331,13 @@ impl NodeConfig {
             (steps!["node", "limits", "peer_answer_s"], limits.peer_answer_s.into(), 1, 3_600),
             (steps!["node", "limits", "retry_s"], limits.retry_s.into(), 1, 3_600),
             (steps!["node", "limits", "give_up_h"], limits.give_up_h.into(), 1, 8_760),
+            (
+                steps!["node", "limits", "commitment_wait_s"],
+                limits.commitment_wait_s.into(),
+                0,
+                600,
+            ),
+            (steps!["node", "limits", "commitment_h"], limits.commitment_h.into(), 1, 8_760),
         ];
         for (path, value, low, high) in ranges {
             if !(low..=high).contains(&value) {

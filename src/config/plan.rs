@@ -10,6 +10,7 @@ pub use measured::{
     WholeBodyCount,
 };
 
+use super::priors::Priors;
 use super::protocol::{Parameters, Protocol, Protocols};
 use super::yaml::{Document, Fault, Step, steps};
 use crate::dicom::PatientIdentity;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub measured: Measured,
     /// Who signed which proposal.
     pub signed: Vec<Signature>,
+    /// Earlier objects to be fetched, of the plan or else of the protocol.
+    pub priors: Option<Priors>,
     /// The protocol's parameters with the plan's `settings`.
     pub parameters: Parameters,
 }
@@ -163,6 +166,7 @@ struct PlanFile {
     measured: Measured,
     #[serde(default)]
     signed: Vec<Signature>,
+    priors: Option<Priors>,
     /// Who answers for changed limits.
     limits_by: Option<String>,
     #[serde(default, rename = "match")]
@@ -220,6 +224,7 @@ impl Plan {
         check.measured(&plan.measured);
         check.limits(&plan);
         check.facts(&plan.patient_facts);
+        check.priors(plan.priors.as_ref());
         let rules = check.rules(&plan.match_rules);
         let protocol = check.protocol(&plan, protocols);
         let nuclide = check.nuclide(&plan, protocol);
@@ -287,6 +292,7 @@ impl PlanFile {
             match_rules,
             measured: self.measured,
             signed: self.signed,
+            priors: self.priors.or_else(|| protocol.priors.clone()),
             parameters,
         }
     }
@@ -388,6 +394,12 @@ impl Check<'_> {
                 steps!["settings", "limits"],
                 "changes limits of the protocol; add `limits_by: NAME` of who answers for it",
             );
+        }
+    }
+
+    fn priors(&mut self, priors: Option<&Priors>) {
+        for (key, message) in priors.map(Priors::faults).unwrap_or_default() {
+            self.fault(steps!["priors", key], message);
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::completion::{self, Completion};
 use super::{
-    CourseState, CycleState, Decision, Input, Role, Series, SeriesKind, TimePointState, View,
-    Waiting, Why, Work, companion,
+    CourseState, CycleState, Decision, Input, RegionRequest, Role, Series, SeriesKind,
+    TimePointState, View, Waiting, Why, Work, companion,
 };
-use crate::config::{Cycle, KineticsMethod, Plan};
+use crate::config::{Cycle, KineticsMethod, Plan, PlanarUse};
 use crate::quantity::Seconds;
 use crate::quantity::nuclide::Nuclide;
 use crate::report::Completeness;
@@ -46,7 +46,7 @@ pub(super) fn decide_course(
         }
         let attempt =
             Attempt { plan, index, course: &course, points: &points, patient: &own, view };
-        match attempt.work(&mut decision.look_again) {
+        match attempt.work(&mut decision.look_again, &mut decision.requests) {
             Ok(work) => decision.work.push(work),
             Err(waiting) => decision.waiting.extend(waiting),
         }
@@ -71,7 +71,7 @@ fn cycle_state(plan: &Plan, cycle: &Cycle, points: &[&Series<'_>]) -> CycleState
         administered_at: cycle.administered.at,
         administered_mbq: cycle.administered.activity.mbq(),
         time_points: time_points.collect(),
-        time_points_wanted: plan.parameters.imaging.time_points.value,
+        time_points_wanted: plan.parameters.imaging.time_points_of(cycle.number),
     }
 }
 
@@ -96,6 +96,13 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
         |why, reason: String, supply: &str| Err(Box::new(series.waiting(why, reason, supply)));
     if let SeriesKind::NotEmission(reason, supply) = series.kind {
         return refuse(Why::NotUsable, reason.to_owned(), supply);
+    }
+    if series.kind == SeriesKind::Planar && plan.parameters.imaging.planar == PlanarUse::None {
+        return refuse(
+            Why::NotUsable,
+            "is planar; the protocol needs a reconstructed volume".to_owned(),
+            "send the SPECT as NM RECON TOMO or as PET, or write `settings: imaging: { planar: activity }`",
+        );
     }
     let header = &series.first().header;
     let named = header.radionuclide.as_deref().and_then(|text| Nuclide::parse(text).ok());
@@ -166,7 +173,11 @@ struct Attempt<'x, 's, 'a> {
 
 impl<'s, 'a> Attempt<'_, 's, 'a> {
     /// The job, or what it waits for.
-    fn work(&self, look_again: &mut Option<Timestamp>) -> Result<Work, Vec<Waiting>> {
+    fn work(
+        &self,
+        look_again: &mut Option<Timestamp>,
+        requests: &mut Vec<RegionRequest>,
+    ) -> Result<Work, Vec<Waiting>> {
         self.check_sessions()?;
         let imaging = &self.plan.parameters.imaging;
         let companions = companion::find(self.points, self.patient, window(self.plan, self.index));
@@ -182,21 +193,18 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
             return Err(vec![self.cycle_waits(Why::Ambiguous, reason, supply)]);
         }
         let count = self.points.len();
-        let complete = count >= imaging.time_points.value as usize;
+        let wanted = imaging.time_points_of(self.plan.cycles[self.index].number);
+        let complete = count >= wanted as usize;
         if !(complete || imaging.provisional && count >= imaging.at_least.value as usize) {
             return Err(vec![self.cycle_waits(
                 Why::TimePointsMissing,
-                format!("{count} of {} time points have come", imaging.time_points.value),
+                format!("{count} of {wanted} time points have come"),
                 "send the next one, or lower settings.imaging.time_points in the plan",
             )]);
         }
         let regions = [Role::StructureSet, Role::Segmentation];
         if !used.iter().any(|(role, _)| regions.contains(role)) {
-            return Err(vec![self.cycle_waits(
-                Why::RegionsMissing,
-                "no regions have come for these images",
-                "send an RTSTRUCT or SEG drawn on one of them or on their CT",
-            )]);
+            return Err(vec![self.await_regions(&used, look_again, requests)]);
         }
         let completeness = if complete { Completeness::Final } else { Completeness::Provisional };
         Ok(Work {
@@ -208,21 +216,76 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         })
     }
 
+    /// Regions are drawn by hand, or by the peer that plan or protocol name: it is sent the CT, until the
+    /// time limit is over.
+    fn await_regions(
+        &self,
+        used: &[(Role, &Series<'a>)],
+        look_again: &mut Option<Timestamp>,
+        requests: &mut Vec<RegionRequest>,
+    ) -> Waiting {
+        let by_hand = "send an RTSTRUCT or SEG drawn on one of them or on their CT";
+        let missing =
+            |reason: String, supply: &str| self.cycle_waits(Why::RegionsMissing, reason, supply);
+        let regions = &self.plan.parameters.regions;
+        let (Some(peer), Some(hours)) = (&regions.from, &regions.time_limit_h) else {
+            return missing("no regions have come for these images".into(), by_hand);
+        };
+        // The first visit's: its regions are carried to the others.
+        let cts = used.iter().filter(|(role, _)| *role == Role::Ct).map(|(_, series)| series);
+        let Some(ct) = cts.min_by_key(|series| (series.acquired(), series.uid)) else {
+            return missing(
+                format!(
+                    "regions are to come from {peer}, and no CT has come that could be sent there"
+                ),
+                "send the CT, or an RTSTRUCT or SEG of these images",
+            );
+        };
+        let instances = used.iter().flat_map(|(_, series)| &series.instances);
+        let last = instances.map(|instance| instance.received).max().unwrap_or(self.view.now);
+        let allowed = SignedDuration::from_secs((hours.value * 3600.0) as i64);
+        let limit = last.checked_add(allowed).unwrap_or(Timestamp::MAX);
+        if self.view.now >= limit {
+            return missing(
+                format!(
+                    "{peer} was sent CT {} and has returned no regions within {} h",
+                    ct.uid, hours.value
+                ),
+                "look whether it works and returns results to this node, or send an RTSTRUCT or SEG \
+                 drawn by hand",
+            );
+        }
+        *look_again = Some(look_again.map_or(limit, |at| at.min(limit)));
+        requests.push(RegionRequest {
+            course: self.course.to_owned(),
+            cycle: self.plan.cycles[self.index].number,
+            peer: peer.clone(),
+            objects: ct.instances.iter().map(|i| i.header.sop_instance.clone()).collect(),
+        });
+        missing(
+            format!("regions are awaited from {peer}, which is sent CT {}, until {limit}", ct.uid),
+            by_hand,
+        )
+    }
+
     /// One series a visit, and one visit only where the method takes one.
     fn check_sessions(&self) -> Result<(), Vec<Waiting>> {
         let twins: BTreeSet<usize> = (1..self.points.len())
-            .filter(|&i| match (self.points[i - 1].acquired(), self.points[i].acquired()) {
-                (Some(before), Some(after)) => after.duration_since(before) < SAME_SESSION,
-                _ => false,
+            .filter_map(|i| {
+                // Views and a SPECT of one visit are two time points.
+                let same_kind = |j: &usize| self.points[*j].kind == self.points[i].kind;
+                let before = (0..i).rev().find(same_kind)?;
+                let [first, second] = [before, i].map(|j| self.points[j].acquired());
+                let apart = second?.duration_since(first?);
+                (apart < SAME_SESSION).then_some([before, i])
             })
-            .flat_map(|i| [i - 1, i])
+            .flatten()
             .collect();
         if !twins.is_empty() {
             return Err(self.points_wait(twins, "several series of one acquisition match the plan"));
         }
         let one = [
             KineticsMethod::SingleTimePoint,
-            KineticsMethod::PhysicalOnly,
             KineticsMethod::TwoTimes,
             KineticsMethod::CurveLibrary,
         ];

@@ -40,6 +40,8 @@ pub struct Decision {
     pub waiting: Vec<Waiting>,
     /// What is to be computed, ordered by course and cycle.
     pub work: Vec<Work>,
+    /// CTs that are to be segmented elsewhere, ordered by course and cycle.
+    pub requests: Vec<RegionRequest>,
     /// When a quiet time runs out and a look will find more.
     pub look_again: Option<Timestamp>,
 }
@@ -81,6 +83,8 @@ pub enum Why {
     Ambiguous,
     TimePointsMissing,
     RegionsMissing,
+    /// What is to be fetched from a peer did not come.
+    PriorsMissing,
 }
 
 /// A course as pages show it.
@@ -121,6 +125,17 @@ pub struct Work {
     pub inputs: Vec<Input>,
     /// What intake chose among several, for the result's warnings.
     pub notes: Vec<Warning>,
+}
+
+/// A CT on which a peer is to draw regions. Asked for again at every look until they are there: who acts
+/// on it sends each object once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionRequest {
+    pub course: String,
+    pub cycle: u32,
+    /// Name of the peer, as the plan or the protocol has it.
+    pub peer: String,
+    pub objects: Vec<Uid>,
 }
 
 /// An instance and what it is to the computation.
@@ -175,6 +190,7 @@ pub fn decide(view: &View<'_>) -> Decision {
         (&a.study, &a.series, &a.course, a.cycle).cmp(&(&b.study, &b.series, &b.course, b.cycle))
     });
     decision.waiting.dedup();
+    decision.requests.sort_by(|a, b| (&a.course, a.cycle).cmp(&(&b.course, b.cycle)));
     decision.work.sort_by(|a, b| (&a.course, a.cycle).cmp(&(&b.course, b.cycle)));
     decision
 }

@@ -34,6 +34,8 @@ mod sop_class {
 pub enum SeriesKind {
     /// A reconstructed SPECT or PET: a time point.
     Emission,
+    /// Whole-body or static views: a time point where the protocol takes planar ones.
+    Planar,
     /// Something that was meant as one; says what to send instead.
     NotEmission(&'static str, &'static str),
     Companion(Role),
@@ -80,8 +82,9 @@ fn kind(instance: &Instance) -> SeriesKind {
                 "is gated; doses need the ungated volume",
                 "send the RECON TOMO of the whole acquisition",
             ),
+            "WHOLE BODY" | "STATIC" if image_type(3) != "TRANSMISSION" => SeriesKind::Planar,
             _ => SeriesKind::NotEmission(
-                "is planar; the protocols here need a reconstructed volume",
+                "is neither a reconstructed volume nor a whole-body or static view",
                 "send the SPECT as NM RECON TOMO or as PET",
             ),
         };
@@ -150,7 +153,7 @@ impl<'a> Series<'a> {
 
     /// Would somebody miss it if it came to nothing?
     pub(super) fn is_looked_for(&self) -> bool {
-        matches!(self.kind, SeriesKind::Emission | SeriesKind::NotEmission(..))
+        matches!(self.kind, SeriesKind::Emission | SeriesKind::Planar | SeriesKind::NotEmission(..))
     }
 
     /// Beginning of the acquisition: of the earliest instance.

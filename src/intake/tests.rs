@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Protocols;
 use crate::dicom::{InstanceHeader, PatientIdentity};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const NM: &str = "1.2.840.10008.5.1.4.1.1.20";
 const PET: &str = "1.2.840.10008.5.1.4.1.1.128";
@@ -215,6 +216,34 @@ fn two_reconstructions_of_one_visit_are_not_guessed_between() {
     assert_eq!((whys(&decision), decision.work.len()), (vec![Why::RulesDiffer], 1));
 }
 
+/// A whole-body scan of that day, a quarter of an hour before the SPECT's.
+fn whole_body(day: u32) -> Instance {
+    let acquired = format!("2026-03-{day:02}T09:45:00Z");
+    let mut scan = instance(NM, &format!("planar {day}"), 1, &acquired);
+    scan.header.image_type[2] = "WHOLE BODY".into();
+    scan
+}
+
+#[test]
+fn planar_scans_are_time_points_where_the_protocol_takes_them_and_a_visit_may_have_both() {
+    let all = [whole_body(3), spect(3), whole_body(6), regions("spect 3")];
+    let without = decide_later(&[plan()], &all);
+    let planar = without.waiting.iter().filter(|w| w.reason.contains("is planar"));
+    assert_eq!(planar.count(), 2, "{:?}", without.waiting);
+
+    let more = "settings: { imaging: { time_points: 3, planar: shape } }\n";
+    let hybrid = decide_later(&[plan_with("multi-time-point", more)], &all);
+    assert_eq!(hybrid.waiting, []);
+    assert_eq!(hybrid.courses[0].cycles[0].time_points.len(), 3);
+    // Two scans of one visit are still not guessed between.
+    let mut twin = whole_body(3);
+    twin.header.series = uid("other");
+    twin.header.sop_instance = uid("other/1");
+    let twins = [&all[..], &[twin]].concat();
+    let twins = decide_later(&[plan_with("multi-time-point", more)], &twins);
+    assert_eq!(whys(&twins), [Why::Ambiguous; 2]);
+}
+
 #[test]
 fn a_series_of_one_course_does_not_wait_for_the_patient_s_other_course() {
     let other = plan_with("single-time-point", "match: { SeriesDescription: \"other*\" }\n");
@@ -294,4 +323,52 @@ proptest! {
         let shuffled: Vec<Instance> = order.iter().map(|&i| all[i].clone()).collect();
         prop_assert_eq!(decide_later(&plans, &shuffled), expected);
     }
+}
+
+#[test]
+fn a_ct_is_to_be_segmented_by_the_named_peer_until_its_time_is_over() {
+    let plan = plan_with(
+        "multi-time-point",
+        "settings:\n  regions: { from: segmenter, time_limit_h: 6 }\n",
+    );
+    let mut images = vec![spect(3), spect(6), spect(9)];
+    let cts = |day: u32| {
+        let at = format!("2026-03-{day:02}T10:00:00Z");
+        (1..=3).map(move |n| instance(CT, &format!("ct {day}"), n, &at)).collect::<Vec<_>>()
+    };
+    let look = |now: &str, images: &[Instance]| decide_at(now, std::slice::from_ref(&plan), images);
+    // Without a CT there is nothing to send.
+    let none = look("2026-03-10T01:00:00Z", &images);
+    assert_eq!((whys(&none), none.requests.len()), (vec![Why::RegionsMissing], 0));
+    assert!(none.waiting[0].reason.contains("no CT has come"), "{}", none.waiting[0].reason);
+    images.extend(cts(3));
+    images.extend(cts(6));
+    let asked = look("2026-03-10T01:00:00Z", &images);
+    assert_eq!(whys(&asked), [Why::RegionsMissing]);
+    let request = &asked.requests[0];
+    assert_eq!((request.peer.as_str(), request.cycle, request.objects.len()), ("segmenter", 1, 3));
+    let first: BTreeSet<Uid> = (1..=3).map(|n| uid(&format!("ct 3/{n}"))).collect();
+    assert_eq!(request.objects.iter().cloned().collect::<BTreeSet<_>>(), first);
+    assert!(asked.waiting[0].reason.contains("awaited from segmenter"));
+    assert_eq!(asked.look_again, Some(at("2026-03-10T06:00:00Z")));
+    // Too late: nothing is asked for any more, and a person is told what to do.
+    let late = look("2026-03-10T06:00:00Z", &images);
+    assert_eq!((whys(&late), late.requests.len()), (vec![Why::RegionsMissing], 0));
+    assert!(
+        late.waiting[0].reason.contains("within 6 h") && late.waiting[0].supply.contains("by hand")
+    );
+    // Once they are there, they are used.
+    images.push(regions("ct 3"));
+    let done = look("2026-03-10T01:02:00Z", &images);
+    assert_eq!((done.work.len(), done.requests.len()), (1, 0), "{:?}", done.waiting);
+}
+
+#[test]
+fn a_peer_that_segments_wants_a_time_limit() {
+    let text = "patient: { id: P-1 }\nprotocol: multi-time-point\nradiopharmaceutical: 177Lu-X\ncycles:\n  - \
+                { number: 1, administered: { activity_mbq: 7400, at: 2026-03-02T10:00:00Z } }\n\
+                settings:\n  regions: { from: segmenter }\n";
+    let faults = Plan::read("p.yaml", text, &Protocols::load(None).unwrap()).unwrap_err();
+    let fault = faults[0].to_string();
+    assert!(fault.starts_with("p.yaml:7:") && fault.contains("time_limit_h"), "{fault}");
 }

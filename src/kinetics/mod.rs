@@ -15,7 +15,6 @@ mod covariance;
 mod error;
 mod library;
 mod line;
-mod nnls;
 mod phases;
 mod selection;
 mod shape;

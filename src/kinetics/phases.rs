@@ -8,7 +8,8 @@
 
 use super::shape::Shape;
 use super::solution::{Data, Solution, covariance_of};
-use super::{CONSTANTS, Covariance, KineticsError, ParameterChecks, line, nnls};
+use super::{CONSTANTS, Covariance, KineticsError, ParameterChecks, line};
+use crate::nnls;
 use crate::quantity::Warning;
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};

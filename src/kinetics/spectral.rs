@@ -1,7 +1,8 @@
 //! Non-negative spectral analysis: a sum of many decays at fixed rates, amplitudes of 0 or more.
 
 use super::solution::{Data, Solution, covariance_of};
-use super::{CONSTANTS, Covariance, KineticsError, line, nnls};
+use super::{CONSTANTS, Covariance, KineticsError, line};
+use crate::nnls;
 use nalgebra::{DMatrix, DVector};
 
 const MODEL: &str = "spectral";

@@ -4,6 +4,7 @@
 //! Lossy compression is never accepted: a dose computed from it would be wrong by an unknown
 //! amount. Deflated is never accepted: its expanded size is not known beforehand.
 
+use super::command::field;
 use super::settings::{Peer, Service};
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
@@ -25,83 +26,150 @@ const LOSSLESS: &[&str] = &[
     uids::JPEG2000_LOSSLESS,
 ];
 
-/// SOP class and transfer syntaxes, by kind.
-const TABLE: &[(&str, &[&str])] = &[
-    (uids::VERIFICATION, NATIVE),
+/// One SOP class that we are SCP of.
+pub struct Offer {
+    /// As the dictionary calls it.
+    pub name: &'static str,
+    pub sop_class: &'static str,
+    /// Most preferred first.
+    pub transfer_syntaxes: &'static [&'static str],
+    /// What a peer has to be allowed; `None` where everybody is who may call.
+    pub service: Option<Service>,
+    /// Requests that belong to the class.
+    pub operations: &'static [u16],
+}
+
+macro_rules! offer {
+    ($class:ident, $transfer_syntaxes:expr, $service:expr, $operations:expr $(,)?) => {
+        Offer {
+            name: stringify!($class),
+            sop_class: uids::$class,
+            transfer_syntaxes: $transfer_syntaxes,
+            service: $service,
+            operations: $operations,
+        }
+    };
+}
+
+macro_rules! storage {
+    ($class:ident, $transfer_syntaxes:expr) => {
+        offer!($class, $transfer_syntaxes, Some(Service::Store), &[field::C_STORE_RQ])
+    };
+}
+
+const UPS_PUSH: &[u16] = &[field::N_CREATE_RQ, field::N_GET_RQ, field::N_ACTION_RQ];
+const UPS_PULL: &[u16] = &[field::C_FIND_RQ, field::N_GET_RQ, field::N_SET_RQ, field::N_ACTION_RQ];
+const UPS_QUERY: &[u16] = &[field::C_FIND_RQ, field::N_GET_RQ];
+
+/// All that is accepted, by kind; the conformance statement prints it.
+pub const OFFERS: &[Offer] = &[
+    offer!(VERIFICATION, NATIVE, None, &[field::C_ECHO_RQ]),
     // Query, retrieval, commitment.
-    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
-    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
-    (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
-    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, NATIVE),
-    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, NATIVE),
-    (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, NATIVE),
-    (uids::STORAGE_COMMITMENT_PUSH_MODEL, NATIVE),
+    offer!(
+        PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+        NATIVE,
+        Some(Service::Query),
+        &[field::C_FIND_RQ],
+    ),
+    offer!(
+        PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE,
+        NATIVE,
+        Some(Service::Retrieve),
+        &[field::C_MOVE_RQ],
+    ),
+    offer!(
+        PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET,
+        NATIVE,
+        Some(Service::Retrieve),
+        &[field::C_GET_RQ],
+    ),
+    offer!(
+        STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+        NATIVE,
+        Some(Service::Query),
+        &[field::C_FIND_RQ],
+    ),
+    offer!(
+        STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE,
+        NATIVE,
+        Some(Service::Retrieve),
+        &[field::C_MOVE_RQ],
+    ),
+    offer!(
+        STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET,
+        NATIVE,
+        Some(Service::Retrieve),
+        &[field::C_GET_RQ],
+    ),
+    offer!(
+        STORAGE_COMMITMENT_PUSH_MODEL,
+        NATIVE,
+        Some(Service::Commit),
+        &[field::N_ACTION_RQ, field::N_EVENT_REPORT_RQ],
+    ),
+    // Worklist (PS3.4 annex CC).
+    offer!(UNIFIED_PROCEDURE_STEP_PUSH, NATIVE, Some(Service::Worklist), UPS_PUSH),
+    offer!(UNIFIED_PROCEDURE_STEP_PULL, NATIVE, Some(Service::Worklist), UPS_PULL),
+    offer!(UNIFIED_PROCEDURE_STEP_QUERY, NATIVE, Some(Service::Worklist), UPS_QUERY),
     // Activity.
-    (uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, LOSSLESS),
-    (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, LOSSLESS),
-    (uids::LEGACY_CONVERTED_ENHANCED_PET_IMAGE_STORAGE, LOSSLESS),
-    (uids::ENHANCED_PET_IMAGE_STORAGE, LOSSLESS),
+    storage!(NUCLEAR_MEDICINE_IMAGE_STORAGE, LOSSLESS),
+    storage!(POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, LOSSLESS),
+    storage!(LEGACY_CONVERTED_ENHANCED_PET_IMAGE_STORAGE, LOSSLESS),
+    storage!(ENHANCED_PET_IMAGE_STORAGE, LOSSLESS),
     // Anatomy.
-    (uids::CT_IMAGE_STORAGE, LOSSLESS),
-    (uids::ENHANCED_CT_IMAGE_STORAGE, LOSSLESS),
-    (uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE, LOSSLESS),
+    storage!(CT_IMAGE_STORAGE, LOSSLESS),
+    storage!(ENHANCED_CT_IMAGE_STORAGE, LOSSLESS),
+    storage!(LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE, LOSSLESS),
     // Regions, doses, plans.
-    (uids::RT_STRUCTURE_SET_STORAGE, NATIVE),
-    (uids::RT_DOSE_STORAGE, LOSSLESS),
-    (uids::RT_PLAN_STORAGE, NATIVE),
-    (uids::SEGMENTATION_STORAGE, LOSSLESS),
-    (uids::LABEL_MAP_SEGMENTATION_STORAGE, LOSSLESS),
+    storage!(RT_STRUCTURE_SET_STORAGE, NATIVE),
+    storage!(RT_DOSE_STORAGE, LOSSLESS),
+    storage!(RT_PLAN_STORAGE, NATIVE),
+    storage!(SEGMENTATION_STORAGE, LOSSLESS),
+    storage!(LABEL_MAP_SEGMENTATION_STORAGE, LOSSLESS),
     // Where and what.
-    (uids::SPATIAL_REGISTRATION_STORAGE, NATIVE),
-    (uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE, NATIVE),
-    (uids::REAL_WORLD_VALUE_MAPPING_STORAGE, NATIVE),
+    storage!(SPATIAL_REGISTRATION_STORAGE, NATIVE),
+    storage!(DEFORMABLE_SPATIAL_REGISTRATION_STORAGE, NATIVE),
+    storage!(REAL_WORLD_VALUE_MAPPING_STORAGE, NATIVE),
     // Reports.
-    (uids::BASIC_TEXT_SR_STORAGE, NATIVE),
-    (uids::ENHANCED_SR_STORAGE, NATIVE),
-    (uids::COMPREHENSIVE_SR_STORAGE, NATIVE),
-    (uids::COMPREHENSIVE3_DSR_STORAGE, NATIVE),
-    (uids::EXTENSIBLE_SR_STORAGE, NATIVE),
-    (uids::X_RAY_RADIATION_DOSE_SR_STORAGE, NATIVE),
-    (uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE, NATIVE),
-    (uids::PATIENT_RADIATION_DOSE_SR_STORAGE, NATIVE),
-    (uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, NATIVE),
+    storage!(BASIC_TEXT_SR_STORAGE, NATIVE),
+    storage!(ENHANCED_SR_STORAGE, NATIVE),
+    storage!(COMPREHENSIVE_SR_STORAGE, NATIVE),
+    storage!(COMPREHENSIVE3_DSR_STORAGE, NATIVE),
+    storage!(EXTENSIBLE_SR_STORAGE, NATIVE),
+    storage!(X_RAY_RADIATION_DOSE_SR_STORAGE, NATIVE),
+    storage!(RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE, NATIVE),
+    storage!(PATIENT_RADIATION_DOSE_SR_STORAGE, NATIVE),
+    storage!(KEY_OBJECT_SELECTION_DOCUMENT_STORAGE, NATIVE),
     // Maps, documents, captures, presentation.
-    (uids::PARAMETRIC_MAP_STORAGE, NATIVE),
-    (uids::ENCAPSULATED_PDF_STORAGE, NATIVE),
-    (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
-    (uids::MULTI_FRAME_SINGLE_BIT_SECONDARY_CAPTURE_IMAGE_STORAGE, NATIVE),
-    (uids::MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
-    (uids::MULTI_FRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
-    (uids::MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
-    (uids::GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, NATIVE),
-    (uids::ADVANCED_BLENDING_PRESENTATION_STATE_STORAGE, NATIVE),
+    storage!(PARAMETRIC_MAP_STORAGE, NATIVE),
+    storage!(ENCAPSULATED_PDF_STORAGE, NATIVE),
+    storage!(SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
+    storage!(MULTI_FRAME_SINGLE_BIT_SECONDARY_CAPTURE_IMAGE_STORAGE, NATIVE),
+    storage!(MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
+    storage!(MULTI_FRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
+    storage!(MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE_IMAGE_STORAGE, LOSSLESS),
+    storage!(GRAYSCALE_SOFTCOPY_PRESENTATION_STATE_STORAGE, NATIVE),
+    storage!(ADVANCED_BLENDING_PRESENTATION_STATE_STORAGE, NATIVE),
 ];
+
+fn offered(sop_class: &str) -> Option<&'static Offer> {
+    OFFERS.iter().find(|offer| offer.sop_class == sop_class)
+}
 
 /// The transfer syntaxes accepted for a SOP class, most preferred first; `None` where the class
 /// is not accepted at all.
 pub fn transfer_syntaxes(sop_class: &str) -> Option<&'static [&'static str]> {
-    TABLE.iter().find(|(class, _)| *class == sop_class).map(|(_, syntaxes)| *syntaxes)
+    offered(sop_class).map(|offer| offer.transfer_syntaxes)
 }
 
-/// Every SOP class that is accepted, Verification included.
-pub fn sop_classes() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|(class, _)| *class)
-}
-
-/// What a peer has to be allowed to be given a presentation context of this class; `None` for
-/// Verification, which everybody who may call is.
+/// What a peer has to be allowed to be given a presentation context of this class.
 pub fn service(sop_class: &str) -> Option<Service> {
-    match sop_class {
-        uids::VERIFICATION => None,
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND => Some(Service::Query),
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
-        | uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => Some(Service::Retrieve),
-        uids::STORAGE_COMMITMENT_PUSH_MODEL => Some(Service::Commit),
-        _ => Some(Service::Store),
-    }
+    offered(sop_class).and_then(|offer| offer.service)
+}
+
+/// Whether this operation is one of the service with this SOP class.
+pub fn belongs(operation: u16, sop_class: &str) -> bool {
+    offered(sop_class).is_some_and(|offer| offer.operations.contains(&operation))
 }
 
 /// Our answer to one proposed presentation context of a peer. Storage is also negotiated for
@@ -121,6 +189,8 @@ pub fn negotiate(proposed: &PresentationContextProposed, peer: &Peer) -> Present
     };
     let allowed = |service| match service {
         Service::Store => peer.may(Service::Store) || peer.may(Service::Retrieve),
+        // Also negotiated to report to us what we have asked for.
+        Service::Commit => peer.may(Service::Commit) || peer.commitment,
         other => peer.may(other),
     };
     if !service(&class).is_none_or(allowed) {
@@ -158,7 +228,8 @@ mod tests {
         let answer = |class| negotiate(&proposal(class, NATIVE), &scanner).reason;
         assert_eq!(answer(uids::VERIFICATION), Reason::Acceptance);
         assert_eq!(answer(uids::CT_IMAGE_STORAGE), Reason::Acceptance);
-        for class in sop_classes().filter(|c| service(c).is_some_and(|s| s != Service::Store)) {
+        for offer in OFFERS.iter().filter(|o| o.service.is_some_and(|s| s != Service::Store)) {
+            let class = offer.sop_class;
             assert_eq!(answer(class), Reason::UserRejection, "{class}");
         }
     }
@@ -183,9 +254,9 @@ mod tests {
             "1.2.840.10008.1.2.4.91",
             "1.2.840.10008.1.2.2",
         ];
-        for class in sop_classes() {
+        for offer in OFFERS {
             assert_eq!(
-                asked(&proposal(class, &never)).reason,
+                asked(&proposal(offer.sop_class, &never)).reason,
                 Reason::TransferSyntaxesNotSupported
             );
         }
@@ -195,7 +266,7 @@ mod tests {
     fn other_services_are_refused_by_abstract_syntax_and_none_stands_twice() {
         let worklist = "1.2.840.10008.5.1.4.31";
         assert_eq!(asked(&proposal(worklist, NATIVE)).reason, Reason::AbstractSyntaxNotSupported);
-        let classes: std::collections::BTreeSet<_> = sop_classes().collect();
-        assert_eq!(classes.len(), TABLE.len());
+        let classes: std::collections::BTreeSet<_> = OFFERS.iter().map(|o| o.sop_class).collect();
+        assert_eq!(classes.len(), OFFERS.len());
     }
 }

@@ -2,6 +2,7 @@
 //! annex E). Decoding is strict and bounded; encoding writes what decoding accepts.
 
 use crate::dicom::Uid;
+use dicom_core::Tag;
 
 /// Largest command set that is accepted, bytes. C-STORE-RQ takes some 250.
 pub const MAX_COMMAND_BYTES: usize = 16_384;
@@ -26,33 +27,45 @@ pub mod field {
     pub const RESPONSE: u16 = 0x8000;
 }
 
-/// Statuses that the node itself gives (PS3.7 annex C, PS3.4 section B.2.3); the archive's errors
-/// bring their own.
+/// Statuses that the node itself gives (PS3.7 annex C, PS3.4 sections B.2.3 and C.4); the errors of the
+/// archive and of the worklist bring their own.
 pub mod status {
-    pub const SUCCESS: u16 = 0x0000;
-    pub const PROCESSING_FAILURE: u16 = 0x0110;
-    pub const DUPLICATE_SOP_INSTANCE: u16 = 0x0111;
-    pub const NO_SUCH_SOP_INSTANCE: u16 = 0x0112;
-    pub const INVALID_ARGUMENT: u16 = 0x0115;
-    pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
-    pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
-    pub const NO_SUCH_ACTION: u16 = 0x0123;
-    pub const NOT_AUTHORIZED: u16 = 0x0124;
-    pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
-    pub const RESOURCE_LIMITATION: u16 = 0x0213;
-    pub const OUT_OF_RESOURCES: u16 = 0xA700;
-    /// Of C-MOVE and C-GET: no sub-operation could be performed.
-    pub const NO_SUB_OPERATIONS: u16 = 0xA702;
-    pub const DESTINATION_UNKNOWN: u16 = 0xA801;
-    /// The identifier is not one of this information model.
-    pub const IDENTIFIER_MISMATCH: u16 = 0xA900;
-    /// Some sub-operations failed.
-    pub const SOME_FAILED: u16 = 0xB000;
-    pub const UNABLE_TO_PROCESS: u16 = 0xC000;
-    pub const CANCELLED: u16 = 0xFE00;
-    pub const PENDING: u16 = 0xFF00;
-    /// As pending; some of the keys asked for are not known here.
-    pub const PENDING_WITHOUT_SOME_KEYS: u16 = 0xFF01;
+    /// A status: its value, the services that give it, and when.
+    pub type Status = (u16, &'static str, &'static str);
+
+    macro_rules! statuses {
+        ($($name:ident = $value:literal, $services:literal, $when:literal;)*) => {
+            $(#[doc = $when] pub const $name: u16 = $value;)*
+            /// All of them; the conformance statement prints them.
+            pub const ALL: &[Status] = &[$(($value, $services, $when),)*];
+        };
+    }
+
+    statuses! {
+        SUCCESS = 0x0000, "all", "done; of C-STORE: durable and indexed, or there already with the same bytes";
+        ATTRIBUTE_LIST_ERROR = 0x0107, "N-CREATE", "a warning that peers give: attributes were not taken";
+        PROCESSING_FAILURE = 0x0110, "all", "the node failed; its log says why";
+        DUPLICATE_SOP_INSTANCE = 0x0111, "C-STORE", "other bytes are kept under this UID; these are in quarantine";
+        NO_SUCH_SOP_INSTANCE = 0x0112, "N-ACTION", "not the well-known instance of storage commitment";
+        NO_SUCH_EVENT_TYPE = 0x0113, "N-EVENT-REPORT", "not an event of storage commitment";
+        INVALID_ARGUMENT = 0x0115, "N-ACTION", "the request for commitment is not whole";
+        ATTRIBUTE_VALUE_OUT_OF_RANGE = 0x0116, "N-CREATE", "a warning that peers give: a value was not taken";
+        INVALID_SOP_INSTANCE = 0x0117, "C-STORE, N-*", "the SOP Instance UID is missing or no UID";
+        SOP_CLASS_NOT_SUPPORTED = 0x0122, "C-STORE", "the SOP class is not that of the presentation context";
+        NO_SUCH_ACTION = 0x0123, "N-ACTION", "no such action, or not in this presentation context";
+        NOT_AUTHORIZED = 0x0124, "C-STORE", "`peers: allow` lacks `store` for this peer";
+        UNRECOGNIZED_OPERATION = 0x0211, "all", "the operation does not belong to the presentation context";
+        RESOURCE_LIMITATION = 0x0213, "N-ACTION", "too many requests for commitment are open";
+        OUT_OF_RESOURCES = 0xA700, "C-STORE, C-FIND", "no room, over a limit or a quota, or the archive failed; try again later";
+        NO_SUB_OPERATIONS = 0xA702, "C-MOVE, C-GET", "no sub-operation could be performed";
+        DESTINATION_UNKNOWN = 0xA801, "C-MOVE", "the destination is none of `peers`";
+        IDENTIFIER_MISMATCH = 0xA900, "C-FIND, C-MOVE, C-GET", "the identifier is not one of this information model";
+        SOME_FAILED = 0xB000, "C-MOVE, C-GET", "some sub-operations failed";
+        UNABLE_TO_PROCESS = 0xC000, "all with a data set", "the data set could not be parsed";
+        CANCELLED = 0xFE00, "C-FIND, C-MOVE, C-GET", "the peer cancelled";
+        PENDING = 0xFF00, "C-FIND, C-MOVE, C-GET", "more to come";
+        PENDING_WITHOUT_SOME_KEYS = 0xFF01, "C-FIND", "more to come; some of the keys asked for are not known here";
+    }
 }
 
 mod element {
@@ -69,6 +82,7 @@ mod element {
     pub const ERROR_COMMENT: u16 = 0x0902;
     pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
     pub const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
+    pub const ATTRIBUTE_IDENTIFIER_LIST: u16 = 0x1005;
     pub const EVENT_TYPE_ID: u16 = 0x1002;
     pub const ACTION_TYPE_ID: u16 = 0x1008;
     /// Remaining; completed, failed and warning follow.
@@ -136,6 +150,8 @@ pub struct Command {
     pub destination: Option<String>,
     /// Event Type ID (0000,1002) or Action Type ID (0000,1008).
     pub type_id: Option<u16>,
+    /// Attribute Identifier List (0000,1005) of N-GET; empty: all.
+    pub attributes: Vec<Tag>,
     /// Of a response to C-MOVE or C-GET.
     pub sub_operations: Option<SubOperations>,
     /// Of C-STORE as part of C-MOVE: who asked for it (0000,1030), and with which message
@@ -166,7 +182,8 @@ impl Command {
         }
     }
 
-    /// A request whose data set follows: C-FIND, C-MOVE, C-GET, N-ACTION or N-EVENT-REPORT.
+    /// A request whose data set follows: C-FIND, C-MOVE, C-GET, N-ACTION, N-CREATE or
+    /// N-EVENT-REPORT.
     pub fn request(field: u16, message_id: u16, sop_class: Uid) -> Self {
         Self {
             field,
@@ -219,6 +236,10 @@ impl Command {
                 field::N_ACTION_RQ => elements.us(element::ACTION_TYPE_ID)?,
                 _ => None,
             },
+            attributes: match field {
+                field::N_GET_RQ => elements.tags(element::ATTRIBUTE_IDENTIFIER_LIST)?,
+                _ => Vec::new(),
+            },
             sub_operations: elements.sub_operations()?,
             originator: elements
                 .ae_title(element::MOVE_ORIGINATOR)
@@ -267,6 +288,11 @@ impl Command {
             let at = if is_event { element::EVENT_TYPE_ID } else { element::ACTION_TYPE_ID };
             us(&mut body, at, type_id);
         }
+        if !self.attributes.is_empty() {
+            let halves = |tag: &Tag| [tag.group().to_le_bytes(), tag.element().to_le_bytes()];
+            let list: Vec<u8> = self.attributes.iter().flat_map(halves).flatten().collect();
+            put(&mut body, element::ATTRIBUTE_IDENTIFIER_LIST, &list);
+        }
         if let Some(counts) = &self.sub_operations {
             let done = [counts.completed, counts.failed, counts.warning].map(Some);
             let values = [counts.remaining].into_iter().chain(done);
@@ -313,7 +339,7 @@ fn has_priority(field: u16) -> bool {
 
 /// Appends one element of group 0000.
 fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
-    let length = u32::try_from(value.len()).expect("values are at most 64 bytes");
+    let length = u32::try_from(value.len()).expect("values are at most as long as a command set");
     bytes.extend_from_slice(&[0, 0]);
     bytes.extend_from_slice(&element.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
@@ -384,6 +410,18 @@ impl<'a> Elements<'a> {
         (!text.is_empty() && text.len() <= 16).then(|| text.to_owned())
     }
 
+    fn tags(&self, element: u16) -> Result<Vec<Tag>, CommandError> {
+        let value = self.value(element).unwrap_or_default();
+        let (tags, rest) = value.as_chunks::<4>();
+        let tag = |[a, b, c, d]: &[u8; 4]| {
+            Tag(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]))
+        };
+        match rest {
+            [] => Ok(tags.iter().map(tag).collect()),
+            _ => Err(CommandError::Length(element)),
+        }
+    }
+
     fn sub_operations(&self) -> Result<Option<SubOperations>, CommandError> {
         let [remaining, completed, failed, warning] = element::SUB_OPERATIONS;
         let Some(completed) = self.us(completed)? else { return Ok(None) };
@@ -443,9 +481,15 @@ mod tests {
             type_id: Some(2),
             ..Command::request(field::N_EVENT_REPORT_RQ, 5, uid())
         };
+        let get = Command {
+            has_data_set: false,
+            sop_instance: Some(uid()),
+            attributes: vec![Tag(0x0074, 0x1000), Tag(0x0010, 0x0020)],
+            ..Command::request(field::N_GET_RQ, 6, uid())
+        };
         let part = Command { originator: Some(("PEER".to_owned(), 9)), ..store() };
         let answered = action.response(status::SUCCESS, None);
-        let all = [store(), echo, refused, moved, pending, action, event, part, answered];
+        let all = [store(), echo, refused, moved, pending, action, event, get, part, answered];
         for command in all {
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }

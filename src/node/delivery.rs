@@ -2,16 +2,19 @@
 //!
 //! All state is in the archive, so a restart goes on where the last run stopped. A delivery ends
 //! as delivered only when the peer has confirmed it; sending again is harmless, since results keep
-//! their SOP Instance UIDs.
+//! their SOP Instance UIDs. A peer with `commitment: true` is then asked to commit itself to what it
+//! has got.
+
+mod announcement;
 
 use super::local::LocalAe;
 use super::send::{Outgoing, SendError, SendOutcome, store_batch};
-use super::settings::Peer;
-use super::stopped;
-use crate::archive::{Archive, ArchiveError, AuditEvent, Delivery, DeliveryEnd};
+use super::settings::{Limits, Peer};
+use super::{backoff, blocking, commitment, stopped};
+use crate::archive::{Announcement, Archive, ArchiveError, AuditEvent, Delivery, DeliveryEnd};
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -25,10 +28,9 @@ const POLL: Duration = Duration::from_secs(1);
 const MAX_DUE: u32 = 4096;
 /// Instances on one association.
 const MAX_BATCH: usize = 256;
-/// Longest wait between attempts.
-const MAX_WAIT_S: u64 = 3600;
-/// Part of a wait that is varied, so that many deliveries do not come back at one instant.
-const JITTER: f64 = 0.25;
+/// Announcements taken at one look, of all peers together.
+const MAX_ANNOUNCEMENTS: u32 = 256;
+const UNKNOWN_PEER: &str = "no peer of this name is configured; add it or send elsewhere";
 
 /// SOP classes in the order in which they are sent: what others refer to goes first.
 const ORDER: &[&str] = &[
@@ -55,7 +57,7 @@ pub async fn run(
     local: Arc<LocalAe>,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let sender = Arc::new(Sender { archive, peers, local });
+    let sender = Arc::new(Sender { archive, peers, local, stop: shutdown.clone() });
     let mut busy: BTreeSet<String> = BTreeSet::new();
     let mut batches: JoinSet<String> = JoinSet::new();
     let mut peer_of_task = BTreeMap::new();
@@ -64,7 +66,7 @@ pub async fn run(
             busy.insert(peer.clone());
             let (sender, name) = (sender.clone(), peer.clone());
             let task = batches.spawn(async move {
-                sender.deliver(&name, batch).await;
+                sender.serve(&name, batch).await;
                 name
             });
             peer_of_task.insert(task.id(), peer);
@@ -89,39 +91,88 @@ pub async fn run(
     Ok(())
 }
 
+/// What is to be done with one peer.
+#[derive(Default)]
+struct Due {
+    deliveries: Vec<Delivery>,
+    announcements: Vec<Announcement>,
+}
+
 /// What one batch of deliveries needs.
 struct Sender {
     archive: Arc<dyn Archive>,
     peers: Arc<[Peer]>,
     local: Arc<LocalAe>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Sender {
-    /// What is due, by peer, of those that are not being sent to already.
-    async fn due(&self, busy: &BTreeSet<String>) -> BTreeMap<String, Vec<Delivery>> {
-        let archive = self.archive.clone();
-        let due = spawn_blocking(move || archive.due_deliveries(Timestamp::now(), MAX_DUE)).await;
-        let mut by_peer: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
-        match due {
-            Ok(Ok(due)) => {
-                for delivery in due.into_iter().filter(|d| !busy.contains(&d.peer)) {
-                    let batch = by_peer.entry(delivery.peer.clone()).or_default();
-                    if batch.len() < MAX_BATCH {
-                        batch.push(delivery);
-                    }
+    /// What is due, by peer, of those that are not being spoken with already. A peer with nothing
+    /// but commitments to be asked for has nothing in it.
+    async fn due(&self, busy: &BTreeSet<String>) -> BTreeMap<String, Due> {
+        let (peers, busy) = (self.peers.clone(), busy.clone());
+        let looked = blocking(&self.archive, move |archive| {
+            let now = Timestamp::now();
+            let mut by_peer: BTreeMap<String, Due> = BTreeMap::new();
+            for delivery in archive.due_deliveries(now, MAX_DUE)? {
+                let due = by_peer.entry(delivery.peer.clone()).or_default();
+                if due.deliveries.len() < MAX_BATCH {
+                    due.deliveries.push(delivery);
                 }
             }
-            Ok(Err(error)) => tracing::error!(%error, "the delivery queue cannot be read"),
-            Err(error) => tracing::error!(%error, "the delivery queue cannot be read"),
+            for announcement in archive.due_announcements(now, MAX_ANNOUNCEMENTS)? {
+                let due = by_peer.entry(announcement.peer.clone()).or_default();
+                due.announcements.push(announcement);
+            }
+            for peer in peers.iter().filter(|peer| peer.commitment) {
+                if !archive.due_commitments(&peer.name, now, 1)?.is_empty() {
+                    by_peer.entry(peer.name.clone()).or_default();
+                }
+            }
+            by_peer.retain(|peer, _| !busy.contains(peer));
+            Ok(by_peer)
+        });
+        looked.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the delivery queue cannot be read");
+            BTreeMap::new()
+        })
+    }
+
+    /// Sends a batch, asks for the commitments that are due, and tells what others have stored.
+    async fn serve(&self, name: &str, due: Due) {
+        if !due.deliveries.is_empty() {
+            self.deliver(name, due.deliveries).await;
         }
-        by_peer
+        let peer = self.peers.iter().find(|peer| peer.name == name);
+        if let Some(peer) = peer.filter(|peer| peer.commitment) {
+            commitment::ask(&self.archive, peer, &self.local, &self.stop).await;
+        }
+        if due.announcements.is_empty() {
+            return;
+        }
+        let ends = match peer {
+            Some(peer) => {
+                let (peers, announcements) = ((peer, &*self.peers), due.announcements);
+                announcement::tell(&self.archive, peers, &self.local, announcements).await
+            }
+            None => {
+                let end = DeliveryEnd::Parked { reason: UNKNOWN_PEER.to_owned() };
+                due.announcements.into_iter().map(|it| (it, end.clone())).collect()
+            }
+        };
+        let written = blocking(&self.archive, move |archive| {
+            ends.into_iter().try_for_each(|(it, end)| archive.finish_announcement(it.id, end))
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "the end of an announcement was not written");
+        }
     }
 
     async fn deliver(&self, peer: &str, batch: Vec<Delivery>) {
         let Some(peer) = self.peers.iter().find(|known| known.name == peer) else {
             for delivery in batch {
-                let reason = "no peer of this name is configured; add it or send elsewhere";
-                self.end(&delivery, DeliveryEnd::Parked { reason: reason.to_owned() }).await;
+                let reason = UNKNOWN_PEER.to_owned();
+                self.end(&delivery, DeliveryEnd::Parked { reason }).await;
             }
             return;
         };
@@ -213,19 +264,7 @@ impl Sender {
 
     /// Another attempt later, or none when the waits so far add up to `give_up_h`.
     fn again(&self, delivery: &Delivery, reason: String) -> DeliveryEnd {
-        let give_up_s = u64::from(self.local.limits.give_up_h) * 3600;
-        let waited: u64 =
-            (0..delivery.attempts).map(|n| wait_s(self.local.limits.retry_s, n)).sum();
-        if waited >= give_up_s {
-            let hours = self.local.limits.give_up_h;
-            return DeliveryEnd::Parked {
-                reason: format!("given up after {hours} h of attempts; last: {reason}"),
-            };
-        }
-        let wait = wait_s(self.local.limits.retry_s, delivery.attempts);
-        let wait = varied(wait, delivery.id, delivery.attempts);
-        let at = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        DeliveryEnd::Retry { at, reason }
+        again(&self.local.limits, delivery.attempts, delivery.id, reason)
     }
 
     async fn end(&self, delivery: &Delivery, end: DeliveryEnd) {
@@ -255,6 +294,16 @@ impl Sender {
     }
 }
 
+/// Another attempt later, or none.
+fn again(limits: &Limits, attempts: u32, id: i64, reason: String) -> DeliveryEnd {
+    if backoff::is_over(limits, attempts) {
+        let hours = limits.give_up_h;
+        let reason = format!("given up after {hours} h of attempts; last: {reason}");
+        return DeliveryEnd::Parked { reason };
+    }
+    DeliveryEnd::Retry { at: backoff::at(limits.retry_s, attempts, id), reason }
+}
+
 /// Why an instance cannot be sent now.
 enum NotReady {
     Park(String),
@@ -266,37 +315,9 @@ fn rank(sop_class: &Uid) -> usize {
     ORDER.iter().position(|class| *class == sop_class.as_str()).unwrap_or(ORDER.len())
 }
 
-/// Wait after `attempts` earlier failures: doubles up to an hour, s.
-fn wait_s(first_s: u32, attempts: u32) -> u64 {
-    let factor = 1u64.checked_shl(attempts.min(32)).unwrap_or(u64::MAX);
-    u64::from(first_s.max(1)).saturating_mul(factor).min(MAX_WAIT_S)
-}
-
-/// A wait lengthened by up to [`JITTER`], by a hash of what is waiting: as good as chance for
-/// spreading attempts, and the same again when a run is repeated.
-fn varied(wait_s: u64, id: i64, attempts: u32) -> SignedDuration {
-    // Fibonacci hashing: the multiplier is 2^64 divided by the golden ratio.
-    let seed = id.cast_unsigned() ^ (u64::from(attempts) << 48);
-    let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-    let part = mixed as f64 / (1u64 << 24) as f64;
-    SignedDuration::from_secs_f64(wait_s as f64 * (1.0 + JITTER * part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_double_up_to_an_hour_and_vary_by_a_quarter_at_most() {
-        let waits: Vec<u64> = (0..12).map(|attempts| wait_s(10, attempts)).collect();
-        assert_eq!(waits[..9], [10, 20, 40, 80, 160, 320, 640, 1280, 2560]);
-        assert_eq!(waits[9..], [3600; 3]);
-        assert_eq!(wait_s(u32::MAX, u32::MAX), MAX_WAIT_S);
-        let spread: BTreeSet<_> = (0..100).map(|id| varied(100, id, 3)).collect();
-        assert!(spread.len() > 90, "attempts of a hundred deliveries fall apart");
-        assert!(*spread.first().unwrap() >= SignedDuration::from_secs(100));
-        assert!(*spread.last().unwrap() <= SignedDuration::from_secs(125));
-    }
 
     #[test]
     fn what_others_refer_to_is_sent_first() {

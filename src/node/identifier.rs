@@ -7,7 +7,7 @@
 
 use super::command::status;
 use crate::archive::Match;
-use crate::archive::query::{Attribute, Condition, Matching, Query, QueryLevel};
+use crate::archive::query::{Attribute, Condition, KEYS, Key, Matching, Query, QueryLevel};
 use crate::dicom::gate::{self, TransferSyntaxKind};
 use crate::dicom::{Uid, header};
 use dicom_core::header::Header;
@@ -22,50 +22,6 @@ use std::io::Cursor;
 
 /// Longest identifier that is read, bytes: room for some ten thousand UIDs.
 pub(super) const MAX_IDENTIFIER_BYTES: usize = 1 << 20;
-
-/// How values of an attribute are compared.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Name,
-    Uid,
-    Span,
-    Number,
-}
-
-/// What can be matched on, and where it stands.
-const ATTRIBUTES: &[(Tag, Attribute, Kind)] = &[
-    (tags::PATIENT_ID, Attribute::PatientId, Kind::Text),
-    (tags::ISSUER_OF_PATIENT_ID, Attribute::IssuerOfPatientId, Kind::Text),
-    (tags::PATIENT_NAME, Attribute::PatientName, Kind::Name),
-    (tags::PATIENT_BIRTH_DATE, Attribute::PatientBirthDate, Kind::Span),
-    (tags::PATIENT_SEX, Attribute::PatientSex, Kind::Text),
-    (tags::STUDY_INSTANCE_UID, Attribute::StudyInstanceUid, Kind::Uid),
-    (tags::STUDY_DATE, Attribute::StudyDate, Kind::Span),
-    (tags::STUDY_TIME, Attribute::StudyTime, Kind::Span),
-    (tags::STUDY_ID, Attribute::StudyId, Kind::Text),
-    (tags::ACCESSION_NUMBER, Attribute::AccessionNumber, Kind::Text),
-    (tags::STUDY_DESCRIPTION, Attribute::StudyDescription, Kind::Text),
-    (tags::REFERRING_PHYSICIAN_NAME, Attribute::ReferringPhysicianName, Kind::Name),
-    (tags::MODALITIES_IN_STUDY, Attribute::Modality, Kind::Text),
-    (tags::SERIES_INSTANCE_UID, Attribute::SeriesInstanceUid, Kind::Uid),
-    (tags::MODALITY, Attribute::Modality, Kind::Text),
-    (tags::SERIES_NUMBER, Attribute::SeriesNumber, Kind::Number),
-    (tags::SERIES_DESCRIPTION, Attribute::SeriesDescription, Kind::Text),
-    (tags::SERIES_DATE, Attribute::SeriesDate, Kind::Span),
-    (tags::SERIES_TIME, Attribute::SeriesTime, Kind::Span),
-    (tags::BODY_PART_EXAMINED, Attribute::BodyPartExamined, Kind::Text),
-    (tags::PROTOCOL_NAME, Attribute::ProtocolName, Kind::Text),
-    (tags::STATION_NAME, Attribute::StationName, Kind::Text),
-    (tags::MANUFACTURER, Attribute::Manufacturer, Kind::Text),
-    (tags::MANUFACTURER_MODEL_NAME, Attribute::ManufacturerModelName, Kind::Text),
-    (tags::SOP_INSTANCE_UID, Attribute::SopInstanceUid, Kind::Uid),
-    (tags::SOP_CLASS_UID, Attribute::SopClassUid, Kind::Uid),
-    (tags::INSTANCE_NUMBER, Attribute::InstanceNumber, Kind::Number),
-    (tags::NUMBER_OF_FRAMES, Attribute::NumberOfFrames, Kind::Number),
-    (tags::ROWS, Attribute::Rows, Kind::Number),
-    (tags::COLUMNS, Attribute::Columns, Kind::Number),
-];
 
 /// Names of the levels, and what identifies a match at each.
 const LEVELS: [(&str, QueryLevel, Attribute); 4] = [
@@ -113,11 +69,9 @@ impl Identifier {
             return mismatch("Study Root has no level PATIENT");
         }
         let mut conditions = Vec::new();
-        for (tag, attribute, kind) in ATTRIBUTES {
-            if let Some(text) = header::text(&object, *tag)
-                && let Some(matching) = matching(*kind, &text)?
-            {
-                conditions.push(Condition { attribute: *attribute, matching });
+        for key in KEYS {
+            if let Some(text) = header::text(&object, key.tag) {
+                conditions.extend(key.condition(&text).or_else(mismatch)?);
             }
         }
         let keys = object.iter().map(|element| (element.tag(), element.vr())).collect();
@@ -144,11 +98,9 @@ impl Identifier {
 
     /// Whether all keys of the request are known here.
     pub fn is_all_known(&self) -> bool {
-        self.keys.iter().all(|(tag, _)| {
-            is_frame(*tag)
-                || ATTRIBUTES.iter().any(|(known, ..)| known == tag)
-                || COMPUTED.contains(tag)
-        })
+        self.keys
+            .iter()
+            .all(|(tag, _)| is_frame(*tag) || Key::of(*tag).is_some() || COMPUTED.contains(tag))
     }
 
     /// The identifier of a response, encoded.
@@ -201,7 +153,7 @@ impl Identifier {
                 count(level, QueryLevel::Series, found.instances)
             }
             _ => {
-                let (_, attribute, _) = ATTRIBUTES.iter().find(|(known, ..)| *known == tag)?;
+                let attribute = Key::of(tag)?.attribute;
                 let within = attribute.level() <= level;
                 within.then(|| attribute.value(&found.header)).flatten().map(Into::into)
             }
@@ -241,45 +193,6 @@ fn is_patient_root(model: &str) -> bool {
             | uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
             | uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
     )
-}
-
-/// What a key's text asks for; `None` where it matches everything.
-fn matching(kind: Kind, text: &str) -> Result<Option<Matching>, IdentifierError> {
-    let text = text.trim_matches([' ', '\0']);
-    if text.is_empty() || text.chars().all(|c| c == '*') {
-        return Ok(None);
-    }
-    let listed = || text.split('\\').map(|value| value.trim_matches([' ', '\0']).to_owned());
-    Ok(Some(match kind {
-        Kind::Name => Matching::Name(text.to_owned()),
-        Kind::Text if text.contains(['*', '?']) => Matching::Pattern(text.to_owned()),
-        Kind::Text => Matching::OneOf(listed().collect()),
-        Kind::Uid => {
-            if !listed().all(|value| Uid::parse(&value).is_ok()) {
-                return mismatch("a UID to match is none");
-            }
-            Matching::OneOf(listed().collect())
-        }
-        Kind::Number => match text.parse() {
-            Ok(number) => Matching::Number(number),
-            Err(_) => return mismatch("a number to match is none"),
-        },
-        Kind::Span => span(text)?,
-    }))
-}
-
-/// A date, a time, or a range of them.
-fn span(text: &str) -> Result<Matching, IdentifierError> {
-    let (from, to) = match text.split_once('-') {
-        Some((from, to)) => (from.trim(), to.trim()),
-        None => (text, text),
-    };
-    let legal = |bound: &str| bound.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ':'));
-    if !legal(from) || !legal(to) || (from.is_empty() && to.is_empty()) {
-        return mismatch("a date or time to match is none");
-    }
-    let bound = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Ok(Matching::Range { from: bound(from), to: bound(to) })
 }
 
 /// Parses a data set that came with a command, behind the gate.
@@ -334,31 +247,6 @@ mod tests {
     }
 
     const STUDY: (Tag, VR, &str) = (tags::QUERY_RETRIEVE_LEVEL, VR::CS, "STUDY");
-
-    #[test]
-    fn each_kind_of_matching_is_read_from_its_key() {
-        let read =
-            |tag, vr, text| parse(STUDY_ROOT, &[STUDY, (tag, vr, text)]).unwrap().query.conditions;
-        let one = |values: &[&str]| Matching::OneOf(values.iter().map(|v| (*v).into()).collect());
-        let range = |from: &str, to: Option<&str>| Matching::Range {
-            from: Some(from.into()),
-            to: to.map(Into::into),
-        };
-        for (tag, vr, text, wanted) in [
-            (tags::PATIENT_ID, VR::LO, "P-1", one(&["P-1"])),
-            (tags::PATIENT_ID, VR::LO, "P*", Matching::Pattern("P*".into())),
-            (tags::PATIENT_NAME, VR::PN, "doe^j", Matching::Name("doe^j".into())),
-            (tags::STUDY_INSTANCE_UID, VR::UI, "1.2\\1.3", one(&["1.2", "1.3"])),
-            (tags::STUDY_DATE, VR::DA, "20260301-", range("20260301", None)),
-            (tags::STUDY_DATE, VR::DA, "20260301", range("20260301", Some("20260301"))),
-            (tags::MODALITIES_IN_STUDY, VR::CS, "NM\\PT", one(&["NM", "PT"])),
-            (tags::SERIES_NUMBER, VR::IS, "07", Matching::Number(7)),
-        ] {
-            assert_eq!(read(tag, vr, text)[0].matching, wanted, "{text}");
-        }
-        assert!(read(tags::PATIENT_ID, VR::LO, "").is_empty(), "universal");
-        assert!(read(tags::PATIENT_NAME, VR::PN, "*").is_empty(), "universal");
-    }
 
     #[test]
     fn what_is_no_identifier_gets_the_status_that_says_so() {

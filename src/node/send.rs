@@ -4,28 +4,24 @@
 //! the peer takes it; it is rewritten between explicit and implicit little endian, and from a lossless
 //! compression to either.
 
+mod client;
 mod outgoing;
 
+pub(super) use client::{Client, is_answer};
 pub use outgoing::Outgoing;
 
-use super::ae_title::{AeTitle, AeTitleError};
-use super::association::{
-    self, Association, AssociationError, Context, Indication, Transport, seconds,
-};
-use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::ae_title::AeTitleError;
+use super::association::{Association, AssociationError, Context, Transport};
+use super::command::{Command, status};
 use super::local::LocalAe;
-use super::serve::configure;
 use super::settings::Peer;
-use super::tls::{Stream, TlsError};
+use super::tls::TlsError;
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION,
 };
 use dicom_ul::pdu::{PDataValueType, PresentationContextProposed};
 use std::path::PathBuf;
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// Presentation context identifiers are odd and one byte wide.
 const MAX_CONTEXTS: usize = 128;
@@ -256,121 +252,5 @@ pub(super) fn judge(response: Command) -> SendOutcome {
             SendOutcome::Stored { status }
         }
         _ => SendOutcome::Refused { status, comment: response.comment },
-    }
-}
-
-/// An association on which we ask.
-pub(super) struct Client<S> {
-    pub(super) association: Association<S>,
-    /// For each answer.
-    answer: Duration,
-}
-
-impl Client<Stream> {
-    pub(super) async fn connect(
-        peer: &Peer,
-        local: &LocalAe,
-        proposed: Vec<PresentationContextProposed>,
-        as_scp_of: &[&str],
-    ) -> Result<Self, SendError> {
-        let LocalAe { title, limits, tls } = local;
-        let called = AeTitle::parse(&peer.ae_title)
-            .map_err(|source| SendError::AeTitle { peer: peer.name.clone(), source })?;
-        let unreachable = |reason: String| SendError::Connect {
-            peer: peer.name.clone(),
-            host: peer.host.clone(),
-            port: peer.port,
-            reason,
-        };
-        let connect = TcpStream::connect((peer.host.as_str(), peer.port));
-        let answer = seconds(limits.peer_answer_s);
-        let stream = timeout(answer, connect)
-            .await
-            .map_err(|_| unreachable("no answer in time".to_owned()))?
-            .map_err(|error| unreachable(error.to_string()))?;
-        configure(&stream, limits.pdu_s);
-        let insecure = |source| SendError::Tls { peer: peer.name.clone(), source };
-        let stream = match (peer.tls, tls) {
-            (false, _) => Stream::Plain(stream),
-            (true, None) => return Err(insecure(TlsError::NotConfigured)),
-            (true, Some(tls)) => tls.connect(stream, peer, answer).await.map_err(insecure)?,
-        };
-        let association = association::request(stream, title, &called, proposed, as_scp_of, limits)
-            .await
-            .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
-        Ok(Self { association, answer })
-    }
-}
-
-impl<S: Transport> Client<S> {
-    pub(super) async fn command(
-        &mut self,
-        context: u8,
-        command: &Command,
-    ) -> Result<(), AssociationError> {
-        self.association.send(context, PDataValueType::Command, &command.encode()).await
-    }
-
-    /// The response to `request`, which has to come within `peer_answer_s`.
-    pub(super) async fn response(
-        &mut self,
-        context: u8,
-        request: &Command,
-    ) -> Result<Command, AssociationError> {
-        let violation = |what| Err(AssociationError::Violation(what));
-        let mut bytes = Vec::new();
-        loop {
-            let indication = self.association.next(self.answer).await?;
-            let Indication::Data(values) = indication else {
-                return violation("release instead of a response");
-            };
-            for value in values {
-                if value.presentation_context_id != context
-                    || value.value_type != PDataValueType::Command
-                    || bytes.len() + value.data.len() > MAX_COMMAND_BYTES
-                {
-                    return violation("a fragment that is no part of the response");
-                }
-                bytes.extend_from_slice(&value.data);
-                if !value.is_last {
-                    continue;
-                }
-                let Ok(response) = Command::decode(&bytes) else {
-                    return violation("malformed response");
-                };
-                if response.field != request.field | field::RESPONSE
-                    || response.message_id != request.message_id
-                    || response.has_data_set
-                {
-                    return violation("a response to something else");
-                }
-                return Ok(response);
-            }
-        }
-    }
-
-    /// Sends one instance. An error means that the association is of no more use.
-    pub(super) async fn store_one(
-        &mut self,
-        message_id: u16,
-        file: &Outgoing,
-        originator: Option<(String, u16)>,
-    ) -> Result<SendOutcome, AssociationError> {
-        let Some((context, syntax)) = context_for(&self.association, file, |_| true) else {
-            return Ok(SendOutcome::NotAccepted);
-        };
-        let (class, instance) = (file.sop_class.clone(), file.sop_instance.clone());
-        let request = Command { originator, ..Command::store_request(message_id, class, instance) };
-        if let Err(reason) = put(&mut self.association, context, &syntax, &request, file).await? {
-            return Ok(SendOutcome::Interrupted { reason });
-        }
-        Ok(judge(self.response(context, &request).await?))
-    }
-
-    /// Every answer is in; a release that goes wrong changes nothing about them.
-    pub(super) async fn release(self, peer: &str) {
-        if let Err(error) = self.association.release().await {
-            tracing::debug!(peer, %error, "release failed");
-        }
     }
 }

@@ -4,9 +4,10 @@ use super::accept;
 use super::ae_title::AeTitle;
 use super::association::acceptor::Rejection;
 use super::association::{AssociationError, Proposal, Transport, receive_request, seconds};
+use super::commitment::Report;
 use super::local::LocalAe;
+use super::quota::{Quota, Quotas};
 use super::refusals::{self, Line, Refusals};
-use super::services::Report;
 use super::settings::Peer;
 use super::stopped;
 use super::storage::{Ending, Session};
@@ -123,6 +124,7 @@ struct Node {
     peers: Arc<[(AeTitle, Peer)]>,
     archive: Arc<dyn Archive>,
     associations: Arc<Semaphore>,
+    quotas: Quotas,
     refusals: Mutex<Refusals>,
     shutdown: watch::Receiver<bool>,
 }
@@ -141,6 +143,7 @@ impl Node {
         Ok(Self {
             peers: peers.iter().map(with_title).collect::<io::Result<_>>()?,
             associations: Arc::new(Semaphore::new(local.limits.associations)),
+            quotas: Quotas::of(peers),
             refusals: Mutex::default(),
             local,
             archive,
@@ -173,13 +176,18 @@ impl Node {
             Ok(calling) => calling,
             Err(rejection) => return self.refuse(proposal, ip, rejection).await,
         };
+        let peer = calling.1.clone();
+        let quota = self.quotas.quota(&peer);
+        let Some(own_place) = quota.enter(&peer) else {
+            count::QUOTA_REFUSALS.add(1);
+            return self.refuse(proposal, ip, Rejection::PeerLimit).await;
+        };
         let Ok(permit) = self.associations.clone().try_acquire_owned() else {
             return self.refuse(proposal, ip, Rejection::LocalLimit).await;
         };
         drop(place);
-        let peer = calling.1.clone();
-        let unreported = self.converse(proposal, calling).await;
-        drop(permit);
+        let unreported = self.converse(proposal, calling, quota).await;
+        drop((permit, own_place));
         for report in unreported {
             tokio::select! {
                 () = stopped(&mut shutdown) => return,
@@ -217,6 +225,7 @@ impl Node {
         &self,
         proposal: Proposal<S>,
         calling: (AeTitle, Peer),
+        quota: Arc<Quota>,
     ) -> Vec<Report> {
         let actor = calling.0.as_str().to_owned();
         let negotiate = |proposed: &_| accept::negotiate(proposed, &calling.1);
@@ -234,6 +243,7 @@ impl Node {
         let session = Session::new(
             association,
             calling,
+            quota,
             (self.local.clone(), self.peers.clone()),
             self.archive.clone(),
         );

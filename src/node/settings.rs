@@ -64,6 +64,8 @@ pub enum Service {
     Retrieve,
     /// Storage commitment.
     Commit,
+    /// Unified Procedure Steps.
+    Worklist,
 }
 
 /// A system that we talk with; also the allow-list of those who may call.
@@ -85,6 +87,28 @@ pub struct Peer {
     /// SHA-256 of its certificate, hexadecimal; absent: any certificate that names its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
+    /// Asked to commit itself (PS3.4 annex J) to every object delivered to it.
+    #[serde(default)]
+    pub commitment: bool,
+    /// Told by Instance Availability Notification (PS3.4 annex R) of results that are stored at a
+    /// destination.
+    #[serde(default)]
+    pub announce: bool,
+    /// How much of us it may use.
+    #[serde(default)]
+    pub limits: PeerLimits,
+}
+
+/// `peers[].limits:` what is absent is bounded by `node.limits` and the disk alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeerLimits {
+    /// Associations at once; further ones are refused politely (local limit exceeded).
+    pub associations: Option<u32>,
+    /// Instances in a minute; further ones are refused with A700.
+    pub instances_per_minute: Option<u32>,
+    /// Data sets in a day, MiB; further ones are refused with A700.
+    pub mb_per_day: Option<u64>,
 }
 
 impl Peer {
@@ -117,6 +141,10 @@ pub struct Limits {
     pub retry_s: u32,
     /// After this long without success a delivery is parked, h.
     pub give_up_h: u32,
+    /// For a report of storage commitment to come on the association that asked, s.
+    pub commitment_wait_s: u32,
+    /// For it to come at all, h; then the peer is asked again.
+    pub commitment_h: u32,
 }
 
 impl Default for Limits {
@@ -132,6 +160,8 @@ impl Default for Limits {
             peer_answer_s: 30,
             retry_s: 10,
             give_up_h: 24,
+            commitment_wait_s: 5,
+            commitment_h: 24,
         }
     }
 }

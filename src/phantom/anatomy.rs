@@ -1,7 +1,8 @@
 //! What the digital patient is made of, and which voxel belongs to what.
 
-use super::PhantomError;
 use super::noise::Random;
+use super::planar::Camera;
+use super::{Body, PhantomError, PhantomOptions};
 use crate::volume::Grid;
 use serde::Deserialize;
 
@@ -12,6 +13,12 @@ pub(super) struct Description {
     pub variation: f64,
     pub acquisition_minutes: f64,
     pub views: u16,
+    /// Camera of the whole-body views; a phantom that is no patient has none.
+    pub planar: Option<Camera>,
+    /// Of the SPECT: a Gaussian of this FWHM, mm. Absent: sharp.
+    pub resolution_mm: Option<f64>,
+    /// The SPECT is stored in counts of this sensitivity, cps/MBq. Absent: Bq/ml.
+    pub counts_cps_per_mbq: Option<f64>,
     /// Hounsfield units outside of the body.
     pub air_hu: i16,
     pub body: Shape,
@@ -27,23 +34,35 @@ pub(super) struct Shape {
     pub half_axes_mm: [f64; 3],
     pub hu: i16,
     pub density_g_per_ml: f64,
+    /// Fraction of the administered activity at time zero.
+    #[serde(default)]
     pub uptake: f64,
+    /// Or its concentration then, MBq/ml.
+    pub mbq_per_ml: Option<f64>,
     pub biological_half_life_h: f64,
 }
 
 impl Description {
-    /// The built-in patient, its kinetics varied by `seed`.
-    pub fn of_seed(seed: u64) -> Result<Self, PhantomError> {
+    /// The built-in patient or phantom, its kinetics varied by the seed and as the options have it.
+    pub fn of(options: &PhantomOptions) -> Result<Self, PhantomError> {
+        let text = match options.body {
+            Body::Patient => include_str!("../../config/phantom.yaml"),
+            Body::Cylinder => include_str!("../../config/phantom-cylinder.yaml"),
+            Body::Nema => include_str!("../../config/phantom-nema.yaml"),
+        };
         let mut description: Self =
-            serde_saphyr::from_str(include_str!("../../config/phantom.yaml"))
-                .map_err(|e| PhantomError::Description(e.to_string()))?;
-        let mut random = Random::new(seed, 1);
+            serde_saphyr::from_str(text).map_err(|e| PhantomError::Description(e.to_string()))?;
+        let mut random = Random::new(options.seed, 1);
         let part = description.variation;
         let all = std::iter::once(&mut description.body).chain(&mut description.regions);
         for shape in all {
             shape.uptake *= random.around_one(part);
             shape.biological_half_life_h *= random.around_one(part);
+            if options.retained {
+                shape.biological_half_life_h = f64::INFINITY;
+            }
         }
+        description.regions.iter_mut().for_each(|shape| shape.uptake *= options.uptake_scale);
         Ok(description)
     }
 }

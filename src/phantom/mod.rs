@@ -7,13 +7,16 @@
 //! dosimetry program finds there must agree with `truth.json`.
 
 mod anatomy;
+mod course;
 mod ct;
 pub(crate) mod noise;
 mod patient;
+mod planar;
 mod regions;
 mod spect;
 mod truth;
 
+pub use course::{SimulatedCourse, protocols};
 pub use truth::RegionTruth;
 
 use crate::dicom::write::segmentation::SegmentationError;
@@ -58,6 +61,29 @@ pub enum RegionObjects {
     Both,
 }
 
+/// What is imaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Body {
+    #[default]
+    Patient,
+    /// A uniform cylinder, for a calibration factor.
+    Cylinder,
+    /// Six hot spheres in a warm body, for a recovery curve.
+    Nema,
+}
+
+/// What the gamma camera acquires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Views {
+    /// SPECT/CT in every session.
+    #[default]
+    Spect,
+    /// Whole-body views in every session, one CT.
+    Planar,
+    /// Whole-body views in every session, SPECT/CT in the second (or only) one.
+    Hybrid,
+}
+
 /// Decay data where they are not to be looked up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PhantomDecay {
@@ -84,6 +110,8 @@ pub struct PhantomOptions {
     pub storage: SpectStorage,
     pub slice_order: SliceOrder,
     pub region_objects: RegionObjects,
+    pub views: Views,
+    pub body: Body,
     /// SPECT `[k, j, i]`.
     pub spect_shape: [usize; 3],
     /// Edge of a cubic SPECT voxel, mm.
@@ -92,6 +120,12 @@ pub struct PhantomOptions {
     pub ct_per_spect: usize,
     /// Poisson noise: counts in the field of view of the first image. `None`: no noise.
     pub noise_counts: Option<f64>,
+    /// `None`: named after the nuclide.
+    pub radiopharmaceutical: Option<String>,
+    /// Factor on the uptake of every drawn region.
+    pub uptake_scale: f64,
+    /// Nothing leaves but by decay.
+    pub retained: bool,
 }
 
 impl PhantomOptions {
@@ -108,10 +142,32 @@ impl PhantomOptions {
             storage: SpectStorage::default(),
             slice_order: SliceOrder::default(),
             region_objects: RegionObjects::default(),
+            views: Views::default(),
+            body: Body::default(),
             spect_shape: [48, 64, 64],
             spect_voxel_mm: 4.8,
             ct_per_spect: 2,
             noise_counts: None,
+            radiopharmaceutical: None,
+            uptake_scale: 1.0,
+            retained: false,
+        }
+    }
+
+    /// A phantom of a test laboratory: one scan in counts, blurred, with finer voxels than a patient's.
+    pub fn of_body(nuclide: Nuclide, body: Body) -> Self {
+        let patient = Self::new(nuclide);
+        if body == Body::Patient {
+            return patient;
+        }
+        Self {
+            body,
+            times: Some(vec![Seconds::from_hours(1.0)]),
+            region_objects: RegionObjects::StructureSet,
+            spect_shape: [64, 112, 112],
+            spect_voxel_mm: 3.0,
+            ct_per_spect: 1,
+            ..patient
         }
     }
 }
@@ -123,6 +179,8 @@ pub enum PhantomError {
     Nuclide(#[from] NuclideError),
     #[error("the description of the phantom cannot be read: {0}")]
     Description(String),
+    #[error("{0}")]
+    Protocol(String),
     #[error("{what} must be {wanted}")]
     Option { what: &'static str, wanted: &'static str },
     #[error(transparent)]
@@ -161,7 +219,7 @@ impl DigitalPatient {
                 PhantomDecay { half_life: data.half_life, energy_per_decay }
             }
         };
-        let description = Description::of_seed(options.seed)?;
+        let description = Description::of(options)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
         let labels = anatomy::labels(&description, &spect);
@@ -188,8 +246,33 @@ impl DigitalPatient {
     /// Writes DICOM files (`spect-N/`, `ct-N/`, `regions/`), `plan.yaml` and `truth.json` below
     /// `directory`, which is made where it does not exist. Returns every path.
     pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
+        let mut paths = self.write_objects(directory)?;
+        let mut texts = vec![("truth.json", format!("{:#}\n", self.truth_document()))];
+        match self.options.body {
+            Body::Patient => texts.push(("plan.yaml", self.plan())),
+            Body::Cylinder | Body::Nema => texts.push(("phantom.yaml", self.filling())),
+        }
+        if self.options.views != Views::Spect {
+            texts.push(("config.yaml", self.config()?));
+        }
+        paths.extend(truth::store(directory, texts)?);
+        Ok(paths)
+    }
+
+    /// The DICOM files alone.
+    fn write_objects(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
         let mut paths = Vec::new();
-        for session in 0..self.times.len() {
+        let sessions = 0..self.times.len();
+        if self.options.views != Views::Spect {
+            for session in sessions.clone() {
+                let folder = directory.join(format!("planar-{}", session + 1));
+                paths.extend(store(&folder, &[planar::whole_body(self, session)?])?);
+            }
+        }
+        if self.options.views == Views::Planar {
+            paths.extend(store(&directory.join("ct-1"), &ct::slices(self, 0)?)?);
+        }
+        for session in sessions.filter(|session| self.has_spect(*session)) {
             let spect = match self.options.storage {
                 SpectStorage::NmReconTomo => vec![spect::recon_tomo(self, session)?],
                 SpectStorage::Pet => spect::pet_slices(self, session)?,
@@ -199,42 +282,127 @@ impl DigitalPatient {
             paths.extend(store(&directory.join(format!("ct-{}", session + 1)), &ct)?);
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
-        let truth = truth::document(&self.options, &self.decay, &self.times, &self.truth);
-        for (name, text) in [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))] {
-            let path = directory.join(name);
-            std::fs::write(&path, text)
-                .map_err(|source| PhantomError::File { path: path.clone(), source })?;
-            paths.push(path);
-        }
         Ok(paths)
+    }
+
+    /// What was given.
+    pub fn administered(&self) -> Becquerel {
+        self.options.administered
+    }
+
+    fn truth_document(&self) -> serde_json::Value {
+        truth::document(&self.options, &self.decay, &self.times, &self.truth)
+    }
+
+    /// One entry of a plan's `cycles`.
+    fn plan_cycle(&self, number: u32) -> String {
+        let at = patient::local(self, self.options.administered_at);
+        format!(
+            "{{ number: {number}, administered: {{ activity_mbq: {}, at: {} }} }}",
+            self.options.administered.mbq(),
+            at.strftime("%Y-%m-%dT%H:%M:%S%:z")
+        )
     }
 
     /// The treatment plan that the images belong to.
     pub fn plan(&self) -> String {
-        let at =
-            self.options.administered_at.to_zoned_datetime(self.options.utc_offset.to_time_zone());
         format!(
             "# Plan of the digital patient: one cycle, imaged at {count} time points.\n\
              patient: {{ id: \"{id}\", issuer: \"{issuer}\" }}\n\
              protocol: multi-time-point\n\
              radiopharmaceutical: {agent}\n\
              cycles:\n\
-             \x20 - number: 1\n\
-             \x20   administered: {{ activity_mbq: {activity}, at: {at} }}\n\
+             \x20 - {cycle}\n\
              settings:\n\
-             \x20 imaging: {{ time_points: {count} }}\n",
+             \x20 imaging: {{ time_points: {series}{planar} }}\n",
             count = self.times.len(),
+            series = self.times.len() + usize::from(self.options.views == Views::Hybrid),
+            planar = match self.options.views {
+                Views::Spect => "",
+                Views::Planar => ", planar: activity",
+                Views::Hybrid => ", planar: shape",
+            },
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
-            agent = patient::radiopharmaceutical(self),
-            activity = self.options.administered.mbq(),
-            at = at.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+            agent = patient::radiopharmaceutical_of(&self.options),
+            cycle = self.plan_cycle(1),
         )
+    }
+
+    /// Configuration that knows the camera of the whole-body views.
+    fn config(&self) -> Result<String, PhantomError> {
+        let camera = planar::camera(self)?;
+        Ok(format!(
+            "# For `grayd compute --config`: the digital camera.\n\
+             plans: .\n\
+             cameras:\n\
+             \x20 - match: {{ station_name: PHANTOM }}\n\
+             \x20   nuclide: {}\n\
+             \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
+            self.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
+        ))
+    }
+
+    /// What a phantom was filled with, for `grayd calibrate`.
+    fn filling(&self) -> String {
+        let concentration = |name: &str| {
+            let shape = self.description.regions.iter().find(|shape| shape.name == name);
+            shape.and_then(|shape| shape.mbq_per_ml).unwrap_or(0.0)
+        };
+        let at =
+            self.options.administered_at.to_zoned_datetime(self.options.utc_offset.to_time_zone());
+        let mut text = format!(
+            "# What the phantom was filled with, for `grayd calibrate`.\n\
+             nuclide: {}\n\
+             at: {}\n\
+             uniform: {{ region: Uniform, mbq_per_ml: {}, relative_uncertainty: 0.02 }}\n",
+            self.options.nuclide,
+            at.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+            concentration("Uniform"),
+        );
+        let spheres: Vec<&str> = self
+            .description
+            .regions
+            .iter()
+            .map(|shape| shape.name.as_str())
+            .filter(|name| name.starts_with("Sphere"))
+            .collect();
+        if let Some(first) = spheres.first() {
+            text.push_str(&format!(
+                "spheres:\n\
+                 \x20 regions: [{}]\n\
+                 \x20 mbq_per_ml: {}\n\
+                 \x20 background_mbq_per_ml: {}\n\
+                 \x20 relative_uncertainty: 0.02\n",
+                spheres.join(", "),
+                concentration(first),
+                self.description.body.mbq_per_ml.unwrap_or(0.0),
+            ));
+        }
+        text
+    }
+
+    fn has_spect(&self, session: usize) -> bool {
+        match self.options.views {
+            Views::Spect => true,
+            Views::Planar => false,
+            Views::Hybrid => session == 1.min(self.times.len() - 1),
+        }
+    }
+
+    /// The session whose SPECT (or, without one, whose CT) the regions are drawn on.
+    fn drawn_session(&self) -> usize {
+        (0..self.times.len()).find(|session| self.has_spect(*session)).unwrap_or(0)
     }
 
     /// When the acquisition of a session began.
     fn acquired(&self, session: usize) -> Timestamp {
-        let after = jiff::SignedDuration::from_secs(self.times[session].value().round() as i64);
+        self.after(self.times[session])
+    }
+
+    /// So long after the administration.
+    fn after(&self, time: Seconds) -> Timestamp {
+        let after = jiff::SignedDuration::from_secs(time.value().round() as i64);
         self.options.administered_at.saturating_add(after).unwrap_or(self.options.administered_at)
     }
 }
@@ -249,6 +417,9 @@ fn check(options: &PhantomOptions) -> Result<(), PhantomError> {
     }
     if options.spect_shape.iter().any(|n| !(8..=512).contains(n)) {
         return wrong("SPECT size", "8 to 512 voxels along each axis");
+    }
+    if !(options.uptake_scale.is_finite() && options.uptake_scale > 0.0) {
+        return wrong("factor on the uptake", "a positive number");
     }
     if options.noise_counts.is_some_and(|n| !(n.is_finite() && n > 0.0 && n < 1e10)) {
         return wrong("noise", "a positive number of counts below 1e10");

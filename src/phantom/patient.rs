@@ -1,6 +1,6 @@
 //! The modules that every object of the digital patient shares.
 
-use super::DigitalPatient;
+use super::{DigitalPatient, PhantomOptions};
 use crate::dicom::Uid;
 use crate::dicom::write::{Code, DataSet, InstanceReference};
 use dicom_core::VR;
@@ -27,9 +27,12 @@ pub(super) fn patient_id(patient: &DigitalPatient) -> String {
     format!("PHANTOM-{}", patient.options.seed)
 }
 
-/// `177Lu-PHANTOM` for `Lu-177`.
-pub(super) fn radiopharmaceutical(patient: &DigitalPatient) -> String {
-    let name = patient.options.nuclide.to_string();
+/// As stated, else `177Lu-PHANTOM` for `Lu-177`.
+pub(super) fn radiopharmaceutical_of(options: &PhantomOptions) -> String {
+    if let Some(stated) = &options.radiopharmaceutical {
+        return stated.clone();
+    }
+    let name = options.nuclide.to_string();
     let (symbol, mass) = name.split_once('-').unwrap_or((&name, ""));
     format!("{mass}{symbol}-PHANTOM")
 }

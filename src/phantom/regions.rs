@@ -5,7 +5,7 @@
 
 use super::ct;
 use super::patient::{self, Series};
-use super::{DigitalPatient, PhantomError, RegionObjects, RegionTruth, SpectStorage};
+use super::{DigitalPatient, PhantomError, RegionObjects, RegionTruth, SpectStorage, Views};
 use crate::dicom::write::reference::common_instance_reference;
 use crate::dicom::write::segmentation::{Segment, Segmentation};
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
@@ -18,10 +18,11 @@ use dicom_dictionary_std::{tags, uids};
 pub(super) fn objects(patient: &DigitalPatient) -> Result<Vec<DicomFile>, PhantomError> {
     let wanted = patient.options.region_objects;
     let mut objects = Vec::new();
-    if wanted != RegionObjects::Segmentation {
+    if wanted != RegionObjects::Segmentation || patient.options.views == Views::Planar {
         objects.push(structure_set(patient)?);
     }
-    if wanted != RegionObjects::StructureSet {
+    // A segmentation is on the SPECT's grid.
+    if wanted != RegionObjects::StructureSet && patient.options.views != Views::Planar {
         objects.push(segmentation(patient)?);
     }
     Ok(objects)
@@ -39,7 +40,7 @@ fn series<'a>(
 ) -> Series<'a> {
     Series {
         patient,
-        session: 0,
+        session: patient.drawn_session(),
         name,
         sop_class,
         number,
@@ -51,13 +52,15 @@ fn series<'a>(
 fn structure_set(patient: &DigitalPatient) -> Result<DicomFile, PhantomError> {
     let series = series(patient, "structures", uids::RT_STRUCTURE_SET_STORAGE, 30);
     let images: Vec<InstanceReference> = (0..patient.ct.shape()[0])
-        .map(|k| ct::series(patient, 0).reference(ct::instance_number(patient, k)))
+        .map(|k| {
+            ct::series(patient, patient.drawn_session()).reference(ct::instance_number(patient, k))
+        })
         .collect();
     let rois: Vec<Roi> =
         drawn(patient).zip(1..).map(|(region, n)| roi(patient, region, n, &images)).collect();
     let structures = StructureSet {
         label: "PHANTOM",
-        at: &patient::local(patient, patient.acquired(0)),
+        at: &patient::local(patient, patient.acquired(patient.drawn_session())),
         frame_of_reference: &patient::frame_of_reference(patient),
         images: &images,
         rois: &rois,
@@ -96,6 +99,7 @@ fn roi(
         name: region.name.clone(),
         interpreted_type: if codes.is_abnormal() { "GTV" } else { "ORGAN" },
         algorithm: "AUTOMATIC",
+        description: None,
         colour: [(number * 83 % 256) as u8, (number * 151 % 256) as u8, 160],
         identification: Some(codes.property),
         volume_ml: region.volume.value(),
@@ -116,7 +120,7 @@ fn segmentation(patient: &DigitalPatient) -> Result<DicomFile, PhantomError> {
         label: "PHANTOM",
         description: "Regions of the digital patient",
     };
-    let at = patient::local(patient, patient.acquired(0));
+    let at = patient::local(patient, patient.acquired(patient.drawn_session()));
     let content = DataSet::new().text(tags::CONTENT_DATE, VR::DA, &patient::date(&at)).text(
         tags::CONTENT_TIME,
         VR::TM,
@@ -156,6 +160,7 @@ fn spect_references(patient: &DigitalPatient) -> Vec<InstanceReference> {
             (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, patient.spect.shape()[0])
         }
     };
-    let series = series(patient, "spect", sop_class, 10);
+    let number = 10 + patient.drawn_session() as i64;
+    let series = series(patient, "spect", sop_class, number);
     (1..=count).map(|number| series.reference(number)).collect()
 }

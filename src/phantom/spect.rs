@@ -5,14 +5,42 @@ use super::noise::Random;
 use super::patient::{self, Series};
 use super::{DigitalPatient, PhantomError, SliceOrder};
 use crate::dicom::write::{Code, DataSet, DicomFile, geometry};
+use crate::quantify::planar::blur_along;
 use crate::volume::{Grid, GridError};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
+use ndarray::Array2;
 
 /// Stored value of the largest concentration: below 65535, so that noise does not clip.
 const LARGEST_STORED: f64 = 60_000.0;
 
-/// Concentration of every voxel, Bq/ml, and the label that it belongs to is `patient.labels`.
+/// The camera's resolution: a Gaussian along each axis; what it carries out of the field of view is lost.
+fn blurred(patient: &DigitalPatient, values: Vec<f64>) -> Vec<f64> {
+    let Some(fwhm_mm) = patient.description.resolution_mm else { return values };
+    let [slices, rows, columns] = patient.spect.shape();
+    let pixels = patient.spect.spacing_mm().map(|spacing| fwhm_mm / spacing);
+    let shaped = |values: Vec<f64>, rows: usize, columns: usize| {
+        Array2::from_shape_vec((rows, columns), values).expect("one value a voxel")
+    };
+    let along_k = blur_along(&shaped(values, slices, rows * columns), 0, pixels[2]);
+    let mut out = Vec::with_capacity(along_k.len());
+    for slice in along_k.rows() {
+        let slice = shaped(slice.to_vec(), rows, columns);
+        out.extend(blur_along(&blur_along(&slice, 0, pixels[1]), 1, pixels[0]));
+    }
+    out
+}
+
+/// What one Bq/ml at the beginning of the acquisition counts in a voxel over its duration.
+fn counts_per_bq_per_ml(patient: &DigitalPatient, cps_per_mbq: f64) -> f64 {
+    let lambda = patient.decay.half_life.half_life_to_rate().value();
+    let x = lambda * acquisition_s(patient);
+    let mean_over_start = -(-x).exp_m1() / x;
+    let mbq = patient.spect.voxel_volume().value() * 1e-6;
+    mbq * cps_per_mbq * acquisition_s(patient) * mean_over_start
+}
+
+/// Value of every voxel: Bq/ml, or counts where the description says so; the label that it belongs to is `patient.labels`.
 fn concentrations(patient: &DigitalPatient, session: usize) -> Vec<f64> {
     let mut by_label = [0.0; 256];
     for region in &patient.truth {
@@ -20,6 +48,16 @@ fn concentrations(patient: &DigitalPatient, session: usize) -> Vec<f64> {
     }
     let exact: Vec<f64> =
         patient.labels.iter().map(|&label| by_label[usize::from(label)]).collect();
+    let exact = blurred(patient, exact);
+    if let Some(cps_per_mbq) = patient.description.counts_cps_per_mbq {
+        let scale = counts_per_bq_per_ml(patient, cps_per_mbq);
+        let mut random = Random::new(patient.options.seed, 2 + session as u64);
+        let count = |value: f64| match patient.options.noise_counts {
+            Some(_) => random.poisson(value * scale) as f64,
+            None => value * scale,
+        };
+        return exact.into_iter().map(count).collect();
+    }
     let Some(counts) = patient.options.noise_counts else { return exact };
     // The camera's sensitivity is the same in every session; the first image has `counts`.
     let voxel_ml = patient.spect.voxel_volume().value();
@@ -70,7 +108,9 @@ pub(super) fn recon_tomo(
 ) -> Result<DicomFile, PhantomError> {
     let series = series(patient, session, uids::NUCLEAR_MEDICINE_IMAGE_STORAGE);
     let values = concentrations(patient, session);
-    let step = values.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE) / LARGEST_STORED;
+    let in_counts = patient.description.counts_cps_per_mbq.is_some();
+    let largest = values.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    let step = if in_counts { 1.0 } else { largest / LARGEST_STORED };
     let mut quantiser = Quantiser::new();
     let stored: Vec<u16> = values
         .iter()
@@ -84,6 +124,8 @@ pub(super) fn recon_tomo(
     let frames = if patient.options.slice_order == SliceOrder::Ascending { &up } else { &down };
     let pixels = frames.iter().flat_map(|&k| &stored[k * rows * columns..][..rows * columns]);
     let bytes: Vec<u8> = pixels.flat_map(|value| value.to_le_bytes()).collect();
+    let corrections: &[&str] =
+        if in_counts { &["UNIF", "ATTN", "SCAT"] } else { &["UNIF", "ATTN", "SCAT", "DECY"] };
     let set = series
         .shared(1)
         .with(series.acquired())
@@ -92,18 +134,18 @@ pub(super) fn recon_tomo(
         .with(tomo_acquisition(patient))
         .with(isotope(patient, patient.options.administered.mbq())?)
         .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, vec![])
-        .with(real_world_value(step))
+        .with(if in_counts { DataSet::new() } else { real_world_value(step) })
         .text(tags::MODALITY, VR::CS, "NM")
         .texts(tags::IMAGE_TYPE, VR::CS, &["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"])
         .empty(tags::PATIENT_ORIENTATION, VR::CS)
         .empty(tags::COUNTS_ACCUMULATED, VR::IS)
-        .texts(tags::CORRECTED_IMAGE, VR::CS, &["UNIF", "ATTN", "SCAT", "DECY"])
+        .texts(tags::CORRECTED_IMAGE, VR::CS, corrections)
         .with(unsigned_pixels())
         .bytes(tags::PIXEL_DATA, VR::OW, bytes);
     Ok(set.into_file()?)
 }
 
-fn unsigned_pixels() -> DataSet {
+pub(super) fn unsigned_pixels() -> DataSet {
     DataSet::new()
         .unsigned(tags::SAMPLES_PER_PIXEL, &[1])
         .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
@@ -160,7 +202,14 @@ fn tomo_acquisition(patient: &DigitalPatient) -> DataSet {
         .unsigned(tags::NUMBER_OF_ROTATIONS, &[1])
         .sequence(tags::ROTATION_INFORMATION_SEQUENCE, vec![rotation])
         // Not of this IOD, but the only attribute that says what DECY refers to.
-        .text(tags::DECAY_CORRECTION, VR::CS, "START")
+        .text(
+            tags::DECAY_CORRECTION,
+            VR::CS,
+            match patient.description.counts_cps_per_mbq {
+                Some(_) => "NONE",
+                None => "START",
+            },
+        )
 }
 
 fn acquisition_s(patient: &DigitalPatient) -> f64 {
@@ -168,11 +217,11 @@ fn acquisition_s(patient: &DigitalPatient) -> f64 {
 }
 
 /// `total_dose`: MBq in NM, Bq in PET.
-fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, PhantomError> {
+pub(super) fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, PhantomError> {
     let given = patient::local(patient, patient.options.administered_at);
     let agent = DataSet::new()
         .code(tags::RADIONUCLIDE_CODE_SEQUENCE, &patient::radionuclide_code(patient)?)
-        .text(tags::RADIOPHARMACEUTICAL, VR::LO, &patient::radiopharmaceutical(patient))
+        .text(tags::RADIOPHARMACEUTICAL, VR::LO, &patient::radiopharmaceutical_of(&patient.options))
         .text(tags::RADIOPHARMACEUTICAL_START_TIME, VR::TM, &patient::time(&given))
         .decimals(tags::RADIONUCLIDE_TOTAL_DOSE, &[total_dose]);
     Ok(DataSet::new().sequence(tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, vec![agent]))

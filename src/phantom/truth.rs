@@ -5,10 +5,11 @@
 //! decay happens, the mean dose of a region is TIA E / mass (MIRD pamphlet 21).
 
 use super::anatomy::{AIR, BODY, Description, FIRST_REGION, Shape};
-use super::{PhantomDecay, PhantomOptions};
+use super::{PhantomDecay, PhantomError, PhantomOptions};
 use crate::quantity::{Becquerel, BecquerelSecond, Gram, Gray, JOULE_PER_EV, Millilitre, Seconds};
 use crate::volume::Grid;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// One region's truth.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +69,10 @@ fn region(
 ) -> RegionTruth {
     let biological = Seconds::from_hours(shape.biological_half_life_h);
     let rate = decay.half_life.half_life_to_rate() + biological.half_life_to_rate();
-    let initial_activity = administered * shape.uptake;
+    let initial_activity = match shape.mbq_per_ml {
+        Some(concentration) => Becquerel::from_mbq(concentration * volume.value()),
+        None => administered * shape.uptake,
+    };
     let mass = Gram::new(volume.value() * shape.density_g_per_ml);
     let integral = initial_activity.value() / rate.value();
     let joule_per_decay = decay.energy_per_decay.value() * 1e3 * JOULE_PER_EV;
@@ -89,7 +93,22 @@ fn region(
     }
 }
 
-/// `truth.json`.
+/// Writes `plan.yaml`, `truth.json` and what else there is beside the images.
+pub(super) fn store(
+    directory: &Path,
+    texts: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Vec<PathBuf>, PhantomError> {
+    let store = |(name, text): (&str, String)| {
+        let path = directory.join(name);
+        match std::fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(PhantomError::File { path, source }),
+        }
+    };
+    texts.into_iter().map(store).collect()
+}
+
+/// What `truth.json` says of one cycle.
 pub(super) fn document(
     options: &PhantomOptions,
     decay: &PhantomDecay,

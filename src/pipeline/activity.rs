@@ -4,15 +4,19 @@ use super::inputs::Inputs;
 use super::{PipelineError, Request};
 use crate::config::CameraSettings;
 use crate::dicom::read::{Device, Emission};
-use crate::quantify::{self, ActivityMap, Administration, Calibration, QuantifyParameters};
-use crate::quantity::Seconds;
+use crate::quantify::{self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve};
 use crate::quantity::nuclide::Nuclide;
+use crate::quantity::{PerSecond, Seconds};
 
 /// One time point: the map, and when it was.
 #[derive(Debug)]
 pub struct TimePointImage {
     pub map: ActivityMap,
     pub after_administration: Seconds,
+    /// Recovery curve of the camera, where the site states one.
+    pub recovery: Option<RecoveryCurve>,
+    /// Date of the calibration that the configuration states for the camera.
+    pub calibrated_on: Option<jiff::civil::Date>,
 }
 
 /// Quantifies every emission series, in their order.
@@ -22,6 +26,7 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     })?;
     let given = &cycle.administered;
     let mut images = Vec::new();
+    let mut rates = request.plan.parameters.quantification.wide_window_cps.iter();
     for emission in &inputs.emissions {
         let what = format!("image series {}", emission.series);
         // A text that names no nuclide (a local code) says nothing against the plan.
@@ -34,15 +39,26 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.plan.nuclide
             )));
         }
-        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide);
+        // What the camera's views lack is made up for when they are unmixed.
+        let planar = inputs.planar_point(&emission.series);
+        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide)
+            .filter(|_| planar.is_none());
         let parameters = QuantifyParameters {
             administered: Some(Administration { activity: given.activity, at: given.at }),
-            calibration: camera.and_then(calibration),
+            calibration: camera.and_then(CameraSettings::calibration),
             decay_reference: camera.and_then(|camera| camera.decay_reference),
+            dead_time: camera.and_then(CameraSettings::dead_time),
+            wide_window: match planar {
+                Some(_) => None,
+                None => rates.next().copied().map(PerSecond::new),
+            },
             ..QuantifyParameters::new(request.plan.nuclide.decay()?.half_life)
         };
-        let map = quantify::activity_map(&emission.image, &parameters)
+        let mut map = quantify::activity_map(&emission.image, &parameters)
             .map_err(|error| PipelineError::of_quantify(&what, error))?;
+        if let Some(point) = planar {
+            map.relative_uncertainty = point.calibration;
+        }
         let after = (map.at.as_millisecond() - given.at.as_millisecond()) as f64 / 1000.0;
         if after <= 0.0 {
             return Err(PipelineError::Parked(format!(
@@ -51,7 +67,12 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.cycle
             )));
         }
-        images.push(TimePointImage { map, after_administration: Seconds::new(after) });
+        images.push(TimePointImage {
+            map,
+            after_administration: Seconds::new(after),
+            recovery: camera.and_then(CameraSettings::recovery_curve),
+            calibrated_on: camera.and_then(|camera| camera.calibrated_on),
+        });
     }
     check_distinct_times(&images, &inputs.emissions)?;
     Ok(images)
@@ -75,7 +96,7 @@ fn check_distinct_times(
 }
 
 /// The first camera of the configuration that this device and nuclide match.
-fn camera<'a>(
+pub fn camera<'a>(
     cameras: &'a [CameraSettings],
     device: &Device,
     nuclide: &Nuclide,
@@ -86,13 +107,7 @@ fn camera<'a>(
                 device.station_name.as_deref(),
                 device.manufacturer.as_deref(),
                 device.model.as_deref(),
+                device.collimator.as_deref(),
             )
-    })
-}
-
-fn calibration(camera: &CameraSettings) -> Option<Calibration> {
-    camera.calibration_cps_per_mbq.map(|cps_per_mbq| Calibration {
-        cps_per_mbq,
-        relative_uncertainty: camera.relative_uncertainty,
     })
 }

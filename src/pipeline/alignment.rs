@@ -8,7 +8,7 @@ use super::{PipelineError, Request};
 use crate::config::RegistrationMethod;
 use crate::dicom::Uid;
 use crate::quantity::Warning;
-use crate::register::{self, Constants, Registered, Settings};
+use crate::register::{self, Constants, Metric, Registered, Settings};
 use crate::volume::transform::{Affine, Transform};
 use crate::volume::{Grid, Volume};
 
@@ -20,9 +20,10 @@ pub struct Alignment {
     pub moving: Space,
     /// x_registered = M · x_moving.
     pub moving_to_registered: Affine,
-    /// `CT` or `emission`.
+    /// `CT to CT`, and so on: what was compared with what.
     pub images: &'static str,
-    pub correlation: f64,
+    pub metric: &'static str,
+    pub score: f64,
     pub overlap: f64,
 }
 
@@ -32,9 +33,9 @@ impl Alignment {
         Warning::new(
             "registered-by-images",
             format!(
-                "image series {series} was placed by registration of its {} images: correlation {:.3}, \
-                 overlap {:.2}; see the Spatial Registration object",
-                self.images, self.correlation, self.overlap
+                "image series {series} was placed by registration of {}: {} {:.3}, overlap {:.2}; see \
+                 the Spatial Registration object",
+                self.images, self.metric, self.score, self.overlap
             ),
         )
     }
@@ -59,53 +60,67 @@ pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, Pipel
         if space::map(inputs, &moving, fixed)?.is_some() {
             continue;
         }
-        let Some((registered, images)) = images(inputs, fixed, &moving)? else { continue };
+        let Some((registered, images, metric)) = images(inputs, fixed, &moving)? else { continue };
         found.push(Alignment {
             registered_frame: frame,
             moving,
             moving_to_registered: registered.fixed_to_moving.inverse(),
             images,
-            correlation: registered.correlation,
+            metric: metric.name(),
+            score: registered.score,
             overlap: registered.overlap,
         });
     }
     Ok(found)
 }
 
-/// Registers what images the two spaces have in common; none where they have none.
+/// Registers what images there are in the two spaces, of one modality before two; none where one space
+/// has none.
 fn images(
     inputs: &Inputs,
     fixed: &Space,
     moving: &Space,
-) -> Result<Option<(Registered, &'static str)>, PipelineError> {
-    let constants = register::constants();
+) -> Result<Option<(Registered, &'static str, Metric)>, PipelineError> {
+    let of = register::constants();
     let series = moving.series.first().map_or("", Uid::as_str);
-    let refused = |error| parked(format_args!("registration of image series {series}"), error);
-    if let (Some(fixed), Some(moving)) = (ct_in(inputs, fixed)?, ct_in(inputs, moving)?) {
-        let [low, high] = constants.ct_window_hu.value;
-        let clamp = |hu: &Volume<f32>| {
-            Volume::new(hu.grid().clone(), hu.values().mapv(|v| v.clamp(low, high)))
-        };
-        let settings = settings(constants, constants.correlation_min_ct.value);
-        let done = register::register(&clamp(fixed), &clamp(moving), &settings);
-        return done.map(|done| Some((done, "CT"))).map_err(refused);
-    }
-    if let (Some(fixed), Some(moving)) = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?)
-    {
-        let settings = settings(constants, constants.correlation_min_emission.value);
-        let done = register::register(fixed, moving, &settings);
-        return done.map(|done| Some((done, "emission"))).map_err(refused);
-    }
-    Ok(None)
+    let cts = (windowed(ct_in(inputs, fixed)?, of), windowed(ct_in(inputs, moving)?, of));
+    let emissions = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?);
+    let (fixed, moving, images, score_min) = match (&cts, emissions) {
+        ((Some(fixed), Some(moving)), _) => {
+            (fixed, moving, "CT to CT", of.correlation_min_ct.value)
+        }
+        (_, (Some(fixed), Some(moving))) => {
+            (fixed, moving, "emission to emission", of.correlation_min_emission.value)
+        }
+        ((Some(fixed), _), (_, Some(moving))) => {
+            (fixed, moving, "emission to CT", of.mutual_information_min.value)
+        }
+        ((_, Some(moving)), (Some(fixed), _)) => {
+            (fixed, moving, "CT to emission", of.mutual_information_min.value)
+        }
+        _ => return Ok(None),
+    };
+    let one_modality = matches!(images, "CT to CT" | "emission to emission");
+    let (metric, levels) = match one_modality {
+        true => (Metric::Correlation, &of.levels_mm),
+        false => (Metric::MutualInformation, &of.levels_of_two_modalities_mm),
+    };
+    let settings = Settings {
+        motion: register::Motion::Rigid,
+        metric,
+        levels_mm: levels.value.clone(),
+        score_min,
+        overlap_min: of.overlap_min.value,
+    };
+    register::register(fixed, moving, &settings)
+        .map(|done| Some((done, images, metric)))
+        .map_err(|error| parked(format_args!("registration of image series {series}"), error))
 }
 
-fn settings(constants: &Constants, correlation_min: f64) -> Settings {
-    Settings {
-        motion: register::Motion::Rigid,
-        levels_mm: constants.levels_mm.value.clone(),
-        correlation_min,
-        overlap_min: constants.overlap_min.value,
-    }
+/// Metal and the air around count no more than tissue.
+fn windowed(ct: Option<&Volume<f32>>, of: &Constants) -> Option<Volume<f32>> {
+    let [low, high] = of.ct_window_hu.value;
+    ct.map(|hu| Volume::new(hu.grid().clone(), hu.values().mapv(|v| v.clamp(low, high))))
 }
 
 /// The largest CT in these coordinates.

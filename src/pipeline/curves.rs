@@ -1,11 +1,14 @@
 //! Activity of every region at every time point, and the curve through it.
 
 use super::activity::TimePointImage;
-use super::placement::Placed;
+use super::inputs::Inputs;
+use super::placement::{Placed, PlacedRegion};
 use super::{PipelineError, Request};
-use crate::config::{Kinetics, KineticsMethod, Trapezoid};
+use crate::config::{Kinetics, KineticsMethod, PlanarUse, Trapezoid};
+use crate::dicom::read::Emission;
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
-use crate::quantity::{Becquerel, Seconds, Warning};
+use crate::quantify::{QuantifyError, Recovered};
+use crate::quantity::{Becquerel, PerSecond, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
 
 /// One region's measured activities and what was made of them.
@@ -13,10 +16,18 @@ use crate::volume::{Occupancy, Volume};
 pub struct Curve {
     /// At the beginning of each acquisition, in the order of the time points.
     pub activity: Vec<Becquerel>,
+    /// Coefficient that the activity of the reference time point was divided by, where there is one.
+    pub recovery: Option<Recovered>,
+    /// `false`: too small for its camera's recovery curve. The curve is then of what the image shows, for
+    /// the dose map alone, and no number of the region is given.
+    pub is_quantifiable: bool,
     /// `None` where the region holds no activity to fit; a warning says so.
     pub fit: Option<Fit>,
     pub warnings: Vec<Warning>,
 }
+
+/// SPECT over planar activity further than this from 1 is worth a warning.
+const HYBRID_SCALE_WARN: f64 = 0.2;
 
 /// Σ concentration × occupied volume.
 pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becquerel {
@@ -25,11 +36,34 @@ pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becque
     Becquerel::new(sum * bq_per_ml.grid().voxel_volume().value())
 }
 
+/// A region's activity at each time point by the mean concentration of its sample.
+fn sampled(
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    sample: &PlacedRegion,
+) -> Result<Vec<Becquerel>, PipelineError> {
+    let at = |n: usize, image: &TimePointImage| {
+        let map = &image.map.bq_per_ml;
+        let sampled = sample.occupancy[n].volume(map.grid());
+        if sampled.value() <= 0.0 {
+            return Err(PipelineError::Parked(format!(
+                "{} lies outside of the image at {:.1} h; send an image that holds it, or the registration",
+                sample.name,
+                image.after_administration.hours()
+            )));
+        }
+        let volume = region.occupancy[n].volume(map.grid());
+        Ok(activity_within(map, &sample.occupancy[n]) * (volume / sampled))
+    };
+    images.iter().enumerate().map(|(n, image)| at(n, image)).collect()
+}
+
 /// Curves of all regions, in their order.
 ///
 /// # Errors
 /// A curve that cannot be fitted parks the job: its voxels would have no dose that can be stood by.
 pub fn fit(
+    inputs: &Inputs,
     images: &[TimePointImage],
     placed: &Placed,
     request: &Request,
@@ -39,33 +73,180 @@ pub fn fit(
         .regions
         .iter()
         .map(|region| {
-            let activity: Vec<Becquerel> = images
-                .iter()
-                .zip(&region.occupancy)
-                .map(|(image, occupancy)| activity_within(&image.map.bq_per_ml, occupancy))
-                .collect();
+            let mut warnings = Vec::new();
+            let sample = region.sampled_in.map(|sample| &placed.regions[sample]);
+            // Small volumes in the hottest part are taken as they are: no blur is made good there.
+            let recovered = match sample {
+                Some(_) => Ok(vec![None; images.len()]),
+                None => recovered(images, region, request),
+            };
+            let is_quantifiable = recovered.is_ok();
+            let recovered = recovered.unwrap_or_else(|error| {
+                let text = format!("region {}: {error}", region.name);
+                warnings.push(Warning::new("not-quantifiable", text));
+                vec![None; images.len()]
+            });
+            let recovery = recovered[placed.reference];
+            let activity: Vec<Becquerel> = match sample {
+                Some(sample) => sampled(images, region, sample)?,
+                None => (0..images.len())
+                    .map(|n| {
+                        let point = inputs.planar_point(&inputs.emissions[n].series);
+                        let unmixed = point.and_then(|point| point.regions.get(&region.name));
+                        let seen =
+                            || activity_within(&images[n].map.bq_per_ml, &region.occupancy[n]);
+                        let seen = unmixed.map_or_else(seen, |unmixed| unmixed.value);
+                        seen / recovered[n].map_or(1.0, |recovered| recovered.coefficient)
+                    })
+                    .collect(),
+            };
             if activity.iter().all(|a| a.value() <= 0.0) {
                 let text = format!("region {} holds no activity in any image", region.name);
-                let warnings = vec![Warning::new("region-without-activity", text)];
-                return Ok(Curve { activity, fit: None, warnings });
+                warnings.push(Warning::new("region-without-activity", text));
+                return Ok(Curve { activity, recovery, is_quantifiable, fit: None, warnings });
             }
-            let points = images
-                .iter()
-                .zip(&activity)
-                .map(|(image, &activity)| CurvePoint {
-                    time: image.after_administration,
-                    activity,
-                    relative_uncertainty: Some(
-                        request.plan.parameters.kinetics.relative_sigma.value,
-                    ),
-                })
-                .collect();
-            let method = method(&region.name, &request.plan.parameters.kinetics, images.len())?;
-            let fit = kinetics::fit(&TimeActivityCurve { points, physical }, method)
-                .map_err(|error| PipelineError::of_kinetics(&region.name, error))?;
-            Ok(Curve { activity, fit: Some(fit), warnings: Vec::new() })
+            let points = points(inputs, images, region, &activity, request);
+            let fit = hybrid_or_one(inputs, region, points, physical, request, &mut warnings)?;
+            Ok(Curve { activity, recovery, is_quantifiable, fit: Some(fit), warnings })
         })
         .collect()
+}
+
+/// The measured points; a planar one knows what unmixing added to what is assumed of all.
+fn points(
+    inputs: &Inputs,
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    activity: &[Becquerel],
+    request: &Request,
+) -> Vec<CurvePoint> {
+    let assumed = request.plan.parameters.kinetics.relative_sigma.value;
+    let of_planar = |emission: &Emission| {
+        let point = inputs.planar_point(&emission.series)?;
+        point.regions.get(&region.name)?.relative_uncertainty
+    };
+    images
+        .iter()
+        .zip(&inputs.emissions)
+        .zip(activity)
+        .map(|((image, emission), &activity)| CurvePoint {
+            time: image.after_administration,
+            activity,
+            relative_uncertainty: Some(assumed.hypot(of_planar(emission).unwrap_or(0.0))),
+        })
+        .collect()
+}
+
+/// The curve through all points; or, where planar views give the shape and a SPECT the scale, the
+/// planar points' curve through that SPECT's.
+fn hybrid_or_one(
+    inputs: &Inputs,
+    region: &PlacedRegion,
+    points: Vec<CurvePoint>,
+    physical: PerSecond,
+    request: &Request,
+    warnings: &mut Vec<Warning>,
+) -> Result<Fit, PipelineError> {
+    let parameters = &request.plan.parameters;
+    let why = |error| PipelineError::of_kinetics(&region.name, error);
+    let fitted = |points: Vec<CurvePoint>, warnings: &mut Vec<Warning>| {
+        let method = match prior_cycle(region, points.len(), request)? {
+            Some((half_life, warning)) => {
+                warnings.push(warning);
+                single(half_life, &parameters.kinetics)
+            }
+            None => method(&region.name, &parameters.kinetics, points.len())?,
+        };
+        kinetics::fit(&TimeActivityCurve { points, physical }, method).map_err(why)
+    };
+    let is_planar = |n: &usize| inputs.planar_point(&inputs.emissions[*n].series).is_some();
+    let (planar, spect): (Vec<usize>, Vec<usize>) = (0..points.len()).partition(is_planar);
+    if parameters.imaging.planar != PlanarUse::Shape || planar.is_empty() || spect.is_empty() {
+        return fitted(points, warnings);
+    }
+    let [spect] = spect[..] else {
+        return Err(PipelineError::Parked(format!(
+            "`imaging: planar: shape` scales the planar curve through one SPECT, and {} were found; \
+             narrow the plan's `match`, or write `planar: activity`",
+            spect.len()
+        )));
+    };
+    let shape = fitted(planar.iter().map(|&n| points[n]).collect(), warnings)?;
+    let hybrid = shape.scaled_through(points[spect]).map_err(why)?;
+    // Scale over the planar's own, where both measure the same activity.
+    let scale = hybrid.time_integrated_activity / shape.time_integrated_activity;
+    if (scale - 1.0).abs() > HYBRID_SCALE_WARN {
+        warnings.push(Warning::new(
+            "hybrid-scale",
+            format!(
+                "the SPECT shows {scale:.2} times the activity that the planar views show at that time; \
+                 the SPECT's was used"
+            ),
+        ));
+    }
+    Ok(hybrid)
+}
+
+/// The coefficient of a region at every time point, by its volume there. None for the remainder and for
+/// regions that sample a larger organ.
+fn recovered(
+    images: &[TimePointImage],
+    region: &PlacedRegion,
+    request: &Request,
+) -> Result<Vec<Option<Recovered>>, QuantifyError> {
+    let quantification = &request.plan.parameters.quantification;
+    let whole = !region.is_remainder && !quantification.is_sampling(&region.name);
+    let of_point = |(image, occupancy): (&TimePointImage, &Occupancy)| {
+        let curve = image.recovery.as_ref().filter(|_| whole);
+        let volume = occupancy.volume(image.map.bq_per_ml.grid());
+        curve.map(|curve| curve.of_region(volume)).transpose()
+    };
+    images.iter().zip(&region.occupancy).map(of_point).collect()
+}
+
+/// The effective half-life of a region's last cycle that was imaged more than once, where this one was
+/// imaged once and the protocol takes it from there.
+fn prior_cycle(
+    region: &PlacedRegion,
+    points: usize,
+    request: &Request,
+) -> Result<Option<(Seconds, Warning)>, PipelineError> {
+    let kinetics = &request.plan.parameters.kinetics;
+    if points != 1 || !kinetics.prior_cycle || kinetics.half_life_h(&region.name).is_some() {
+        return Ok(None);
+    }
+    // A part of a region clears as the region does.
+    let within = region.made.as_ref().and_then(|made| made.within.as_ref());
+    let name = within.unwrap_or(&region.name);
+    let before = request
+        .earlier
+        .iter()
+        .filter(|dose| {
+            dose.cycle < request.cycle && dose.region == *name && !dose.single_time_point
+        })
+        .filter_map(|dose| Some((dose.cycle, dose.effective_half_life?)))
+        .max_by_key(|(cycle, _)| *cycle);
+    let Some((cycle, half_life)) = before else {
+        return Err(PipelineError::Parked(format!(
+            "region {} was imaged once in cycle {} and its effective half-life is known from no cycle \
+             before; image it again, compute an earlier cycle first, or state `settings: kinetics: \
+             effective_half_life_h`",
+            region.name, request.cycle
+        )));
+    };
+    let text = format!(
+        "imaged once: the effective half-life of {:.2} h is that of cycle {cycle}",
+        half_life.hours()
+    );
+    Ok(Some((half_life, Warning::new("half-life-of-prior-cycle", text))))
+}
+
+fn single(half_life: Seconds, kinetics: &Kinetics) -> Method<'static> {
+    let known = kinetics.half_life_relative_uncertainty.as_ref();
+    Method::SingleTimePoint {
+        effective_half_life: half_life,
+        relative_uncertainty: known.map(|uncertainty| uncertainty.value),
+    }
 }
 
 fn method<'a>(
@@ -116,11 +297,5 @@ fn stated_half_life(
              kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
         ))
     })?;
-    Ok(Method::SingleTimePoint {
-        effective_half_life: Seconds::from_hours(hours),
-        relative_uncertainty: kinetics
-            .half_life_relative_uncertainty
-            .as_ref()
-            .map(|uncertainty| uncertainty.value),
-    })
+    Ok(single(Seconds::from_hours(hours), kinetics))
 }

@@ -3,8 +3,9 @@
 use super::PipelineError;
 use super::alignment::Alignment;
 use super::error::parked;
+use super::planar::PlanarPoint;
 use crate::dicom::read::{
-    self, AdministrationReport, Ct, Emission, EmissionContext, Registration, Segmentation,
+    self, AdministrationReport, Ct, Emission, EmissionContext, Planar, Registration, Segmentation,
     StructureSet,
 };
 use crate::dicom::{InstanceHeader, PatientIdentity, Uid};
@@ -19,6 +20,9 @@ use std::path::{Path, PathBuf};
 pub struct Inputs {
     /// Ascending in time of acquisition.
     pub emissions: Vec<Emission>,
+    /// Whole-body and static scans; `planar::unmix_scans` puts them among the emissions.
+    pub planar: Vec<Planar>,
+    pub planar_points: Vec<PlanarPoint>,
     pub cts: Vec<Ct>,
     pub structure_sets: Vec<StructureSet>,
     pub segmentations: Vec<Segmentation>,
@@ -34,6 +38,7 @@ pub struct Inputs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Emission,
+    Planar,
     Ct,
     StructureSet,
     Segmentation,
@@ -42,8 +47,12 @@ enum Role {
     Administration,
 }
 
-fn role(sop_class: &Uid) -> Option<Role> {
-    Some(match sop_class.as_str() {
+fn role(header: &InstanceHeader) -> Option<Role> {
+    let image_type = header.image_type.get(2).map_or("", String::as_str);
+    Some(match header.sop_class.as_str() {
+        uids::NUCLEAR_MEDICINE_IMAGE_STORAGE if matches!(image_type, "WHOLE BODY" | "STATIC") => {
+            Role::Planar
+        }
         uids::NUCLEAR_MEDICINE_IMAGE_STORAGE
         | uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE
         | uids::ENHANCED_PET_IMAGE_STORAGE
@@ -70,7 +79,7 @@ fn sort_into_series(paths: &[PathBuf], zone: &TimeZone) -> Result<Series, Pipeli
     for path in paths {
         let header = InstanceHeader::read(path, zone)
             .map_err(|error| parked("an instance cannot be read", error))?;
-        if let Some(role) = role(&header.sop_class) {
+        if let Some(role) = role(&header) {
             let key = (role, header.series);
             found.entry(key).or_default().push((header.sop_instance, path.clone()));
         }
@@ -102,6 +111,12 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
         })
         .collect::<Result<Vec<_>, _>>()?;
     emissions.sort_by(|a, b| (a.acquired, &a.series).cmp(&(b.acquired, &b.series)));
+    let planar = of(Role::Planar)
+        .map(|((_, uid), files)| {
+            read::planar(files, zone)
+                .map_err(|error| PipelineError::of_read(&format!("planar series {uid}"), error))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let cts = of(Role::Ct)
         .map(|((_, uid), files)| {
             read::ct(files)
@@ -110,6 +125,8 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
         .collect::<Result<Vec<_>, _>>()?;
     let inputs = Inputs {
         emissions,
+        planar,
+        planar_points: Vec::new(),
         cts,
         structure_sets: each(of(Role::StructureSet), "structure set", read::structure_set)?,
         segmentations: each(of(Role::Segmentation), "segmentation", read::segmentation)?,
@@ -123,7 +140,7 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
             .map(|map| map.source)
             .collect(),
     };
-    if inputs.emissions.is_empty() {
+    if inputs.emissions.is_empty() && inputs.planar.is_empty() {
         return Err(PipelineError::Parked(
             "no NM or PET series among the inputs; send the reconstructed images".into(),
         ));
@@ -150,11 +167,17 @@ impl Inputs {
     fn identities(&self) -> impl Iterator<Item = &PatientIdentity> {
         let images = self.emissions.iter().map(|e| &e.identity);
         images
+            .chain(self.planar.iter().map(|p| &p.identity))
             .chain(self.cts.iter().map(|c| &c.identity))
             .chain(self.structure_sets.iter().map(|s| &s.identity))
             .chain(self.segmentations.iter().map(|s| &s.identity))
             .chain(self.registrations.iter().map(|r| &r.identity))
             .chain(self.administrations.iter().map(|a| &a.identity))
+    }
+
+    /// What is known of a time point that was measured by planar views.
+    pub fn planar_point(&self, series: &Uid) -> Option<&PlanarPoint> {
+        self.planar_points.iter().find(|point| point.series == *series)
     }
 
     fn check_one_patient(&self) -> Result<(), PipelineError> {

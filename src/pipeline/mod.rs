@@ -6,13 +6,17 @@
 mod activity;
 mod administered;
 mod alignment;
+pub mod calibration;
 pub mod course;
 mod ct_grid;
 mod curves;
+mod derived;
+mod drawn;
 mod engine;
 mod error;
 mod inputs;
 mod placement;
+mod planar;
 mod result;
 mod space;
 mod voxels;
@@ -81,12 +85,14 @@ pub fn compute(
     let mut inputs = inputs::read(&request.inputs, &request.zone)?;
     at(0.2, "registering");
     inputs.alignments = alignment::align(&inputs, request)?;
+    at(0.25, "unmixing planar views");
+    planar::unmix_scans(&mut inputs, request)?;
     at(0.3, "quantifying");
     let images = activity::quantify(&inputs, request)?;
     at(0.4, "placing regions");
     let placed = placement::place(&inputs, &images, request)?;
     at(0.6, "fitting curves");
-    let curves = curves::fit(&images, &placed, request)?;
+    let curves = curves::fit(&inputs, &images, &placed, request)?;
     at(0.7, "integrating voxels");
     let tia = voxels::time_integrated_activity(&inputs, &images, &placed, &curves, request)?;
     let masses = voxels::masses(&inputs, &placed, &tia, request)?;
@@ -98,7 +104,7 @@ pub fn compute(
     let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.85, "prescribing");
     result.warnings.extend(notes);
-    course::prescribe(request, &mut result);
+    course::prescribe(&planar::with_whole_body_counts(&inputs, &images, request), &mut result);
     at(0.9, "writing");
     // The study's own dates are copied, so ours are written in the zone that they are in.
     let zone = request.zone.to_offset(images[placed.reference].map.at);

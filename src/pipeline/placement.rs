@@ -1,7 +1,13 @@
 //! Every region on every time point's grid, and the time point whose grid carries the dose.
 
+mod shares;
+
+pub use shares::{Share, ct_in, shares_on};
+
 use super::activity::TimePointImage;
 use super::ct_grid::{self, CtGrid};
+use super::derived;
+use super::drawn::{Given, Shape, given, names_in_order};
 use super::error::parked;
 use super::inputs::Inputs;
 use super::space::{self, Space};
@@ -9,12 +15,12 @@ use super::{PipelineError, Request};
 use crate::dicom::Uid;
 use crate::dicom::read::Code;
 use crate::quantity::Warning;
+use crate::report::Made;
 use crate::segment::{self, Contour};
 use crate::volume::transform::Transform;
 use crate::volume::{Grid, Occupancy, Volume};
 
-/// Name of the region that is everything else.
-pub const REMAINDER: &str = "Remainder of body";
+pub use crate::report::REMAINDER;
 
 /// One region on all time points.
 #[derive(Debug, Clone)]
@@ -27,6 +33,12 @@ pub struct PlacedRegion {
     /// (structure set, ROI number) that it was drawn as.
     pub roi: Option<(usize, u32)>,
     pub is_remainder: bool,
+    /// Where it was made here rather than drawn.
+    pub made: Option<Made>,
+    /// Does it own voxels of the dose map? What is made within a region, and the body, do not.
+    pub owns_voxels: bool,
+    /// Region whose mean concentration stands for this one's.
+    pub sampled_in: Option<usize>,
     pub warnings: Vec<Warning>,
 }
 
@@ -56,20 +68,6 @@ impl Placed {
     }
 }
 
-/// A region as it was given.
-struct Given<'a> {
-    name: &'a str,
-    anatomy: Option<&'a Code>,
-    space: Space,
-    shape: Shape<'a>,
-    roi: Option<(usize, u32)>,
-}
-
-enum Shape<'a> {
-    Contours(&'a [Contour]),
-    Voxels(&'a Grid, &'a Occupancy),
-}
-
 /// Places every region of every structure set and segmentation.
 pub fn place(
     inputs: &Inputs,
@@ -80,7 +78,7 @@ pub fn place(
     let mut spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
     warn_of_shared_frames(inputs, &mut warnings);
     warnings.extend(inputs.alignments.iter().map(super::alignment::Alignment::warning));
-    let given = given(inputs, request, &mut warnings)?;
+    let given = given(inputs, request.plan.parameters.regions.remainder, &mut warnings)?;
     let reference = reference(inputs, images, &spaces, &given)?;
     let mut grids: Vec<&Grid> = images.iter().map(|image| image.map.bq_per_ml.grid()).collect();
     let ct = ct_of(inputs, reference, &spaces[reference], grids[reference])?;
@@ -94,6 +92,15 @@ pub fn place(
         let same_name: Vec<&Given> = given.iter().filter(|g| g.name == name).collect();
         regions.push(place_one(inputs, &same_name, &spaces, &grids)?);
     }
+    let scene = derived::Scene {
+        inputs,
+        images,
+        spaces: &spaces,
+        grids: &grids,
+        reference,
+        ct: ct.as_ref().map(|(index, _)| *index),
+    };
+    derived::add(&scene, request, &mut regions, &mut warnings)?;
     if request.plan.parameters.regions.remainder {
         regions.push(remainder(&regions, &grids));
     }
@@ -109,7 +116,8 @@ pub fn place(
 /// Time points that some region cannot be carried to by frames of reference and registrations, each
 /// with the space that this region was drawn in.
 pub fn unreached(inputs: &Inputs, request: &Request) -> Result<Vec<(usize, Space)>, PipelineError> {
-    let given = given(inputs, request, &mut Vec::new())?;
+    let remainder = request.plan.parameters.regions.remainder;
+    let given = given(inputs, remainder, &mut Vec::new())?;
     let names = names_in_order(&given, &[]);
     let mut found = Vec::new();
     for (index, emission) in inputs.emissions.iter().enumerate() {
@@ -149,126 +157,6 @@ fn warn_of_shared_frames(inputs: &Inputs, warnings: &mut Vec<Warning>) {
     }
 }
 
-/// Everything drawn, as given. An ROI without contours is left out with a warning; a name drawn in
-/// both kinds of object for one space is taken from the structure set.
-fn given<'a>(
-    inputs: &'a Inputs,
-    request: &Request,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<Given<'a>>, PipelineError> {
-    let mut all: Vec<Given> = Vec::new();
-    for (index, set) in inputs.structure_sets.iter().enumerate() {
-        for roi in &set.rois {
-            if !roi.rejected.is_empty() {
-                warnings.push(Warning::new(
-                    "unusable-region",
-                    format!(
-                        "ROI {} ({}) was left out: {}",
-                        roi.number,
-                        roi.name,
-                        roi.rejected.join("; ")
-                    ),
-                ));
-                continue;
-            }
-            if roi.contours.is_empty() {
-                warnings.push(Warning::new(
-                    "empty-region",
-                    format!("ROI {} ({}) has no contour and was left out", roi.number, roi.name),
-                ));
-                continue;
-            }
-            all.push(Given {
-                name: &roi.name,
-                anatomy: roi.anatomy.as_ref(),
-                space: Space {
-                    frame: roi.frame_of_reference.clone(),
-                    series: set.referenced_series.clone(),
-                    images: roi.images.clone(),
-                },
-                shape: Shape::Contours(&roi.contours),
-                roi: Some((index, roi.number)),
-            });
-        }
-    }
-    for seg in &inputs.segmentations {
-        let mut drawn_too = Vec::new();
-        for segment in &seg.segments {
-            let space = Space {
-                frame: seg.frame_of_reference.clone(),
-                series: seg.referenced_series.clone(),
-                images: Vec::new(),
-            };
-            let drawn = all.iter().any(|g| g.roi.is_some() && g.name == segment.label);
-            if drawn {
-                drawn_too.push(segment.label.as_str());
-                continue;
-            }
-            if segment.occupancy.is_empty() {
-                let text = format!("segment {} ({}) is empty", segment.number, segment.label);
-                warnings.push(Warning::new("empty-region", format!("{text} and was left out")));
-                continue;
-            }
-            all.push(Given {
-                name: &segment.label,
-                anatomy: segment.anatomy.as_ref(),
-                space,
-                shape: Shape::Voxels(&seg.grid, &segment.occupancy),
-                roi: None,
-            });
-        }
-        if !drawn_too.is_empty() {
-            warnings.push(Warning::new(
-                "region-given-twice",
-                format!(
-                    "drawn in a structure set and in segmentation {}: {}; the structure set was used",
-                    seg.sop_instance,
-                    drawn_too.join(", ")
-                ),
-            ));
-        }
-    }
-    if all.is_empty() && !request.plan.parameters.regions.remainder {
-        return Err(PipelineError::Parked(
-            "no region is drawn in any structure set or segmentation; send an RTSTRUCT or SEG"
-                .into(),
-        ));
-    }
-    check_drawn_once(&all)?;
-    Ok(all)
-}
-
-/// Two drawings of one region in one space leave open which one is meant.
-fn check_drawn_once(all: &[Given]) -> Result<(), PipelineError> {
-    for (n, one) in all.iter().enumerate() {
-        let twice = all[..n].iter().any(|other| {
-            other.name == one.name
-                && other.space.frame == one.space.frame
-                && other.space.series == one.space.series
-        });
-        if twice {
-            return Err(PipelineError::Parked(format!(
-                "region {} is drawn twice in one frame of reference; delete or rename one, or send \
-                 only the structure set that is meant",
-                one.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Each name once: those that the protocol puts in order, then as they are numbered.
-fn names_in_order<'a>(given: &[Given<'a>], order: &[String]) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    let first = order.iter().filter_map(|name| given.iter().find(|g| g.name == *name));
-    for one in first.chain(given) {
-        if !names.contains(&one.name) {
-            names.push(one.name);
-        }
-    }
-    names
-}
-
 /// The time point whose grid carries the dose: one whose space the regions were drawn in (so that
 /// their structure set can be referenced), with a CT before one without, and then the one where
 /// activity × time is largest: near the mean life, where a distribution stands for the whole
@@ -279,7 +167,7 @@ fn reference(
     spaces: &[Space],
     given: &[Given],
 ) -> Result<usize, PipelineError> {
-    let mut best: Option<(usize, (usize, bool, f64))> = None;
+    let mut best: Option<(usize, (bool, usize, bool, f64))> = None;
     for (index, (image, space)) in images.iter().zip(spaces).enumerate() {
         let mut native = 0;
         for one in given {
@@ -289,7 +177,9 @@ fn reference(
         let ct = ct_of(inputs, index, space, image.map.bq_per_ml.grid())?;
         let direct = matches!(ct, Some((_, Transform::Identity)));
         let weight = image.map.field_of_view.value() * image.after_administration.value();
-        let rank = (native, direct, weight);
+        // Planar views do not know the distribution within a region.
+        let tomographic = inputs.planar_point(&inputs.emissions[index].series).is_none();
+        let rank = (tomographic, native, direct, weight);
         if best.as_ref().is_none_or(|(_, other)| rank > *other) {
             best = Some((index, rank));
         }
@@ -300,7 +190,7 @@ fn reference(
 
 /// The CT of an image: in its space before registered to it, of its study before another's, then the
 /// one that covers most of its grid; the first by Series Instance UID where several are alike.
-fn ct_of(
+pub(super) fn ct_of(
     inputs: &Inputs,
     emission: usize,
     space: &Space,
@@ -373,6 +263,9 @@ fn place_one(
         occupancy,
         roi: drawn.iter().find_map(|one| one.roi),
         is_remainder: false,
+        made: None,
+        owns_voxels: true,
+        sampled_in: None,
         warnings,
     })
 }
@@ -453,8 +346,9 @@ fn remainder(regions: &[PlacedRegion], grids: &[&Grid]) -> PlacedRegion {
         .iter()
         .enumerate()
         .map(|(n, grid)| {
-            let drawn: Vec<&Occupancy> = regions.iter().map(|r| &r.occupancy[n]).collect();
-            segment::remainder(grid, &drawn)
+            let owners = regions.iter().filter(|region| region.owns_voxels);
+            let owned: Vec<&Occupancy> = owners.map(|region| &region.occupancy[n]).collect();
+            segment::remainder(grid, &owned)
         })
         .collect();
     PlacedRegion {
@@ -463,16 +357,20 @@ fn remainder(regions: &[PlacedRegion], grids: &[&Grid]) -> PlacedRegion {
         occupancy,
         roi: None,
         is_remainder: true,
+        made: None,
+        owns_voxels: true,
+        sampled_in: None,
         warnings: Vec::new(),
     }
 }
 
 /// Who owns which part of each voxel of the reference grid.
 fn shares(regions: &[PlacedRegion], reference: usize, grid: &Grid) -> Vec<Occupancy> {
+    let nothing = Occupancy::default();
     let drawn: Vec<&Occupancy> = regions
         .iter()
         .filter(|region| !region.is_remainder)
-        .map(|region| &region.occupancy[reference])
+        .map(|region| if region.owns_voxels { &region.occupancy[reference] } else { &nothing })
         .collect();
     let assignment = segment::assign(grid, &drawn);
     let mut shares = assignment.shares;

@@ -16,11 +16,12 @@ use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
 use crate::kinetics::Fit;
 use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
+use crate::report::planes;
 use crate::report::{
-    Bed, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor, RegionResult,
-    RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
+    Acquisition, Bed, CtUse, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor,
+    RegionResult, RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
 };
-use crate::uncertainty::{Budget, Chain, Outline, budget};
+use crate::uncertainty::{Budget, Chain, Outline, Recovery, budget};
 use crate::volume::Occupancy;
 use sha2::{Digest, Sha256};
 
@@ -50,7 +51,7 @@ pub fn assemble(
     let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
         PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
     })?;
-    let regions = placed
+    let regions: Vec<RegionResult> = placed
         .regions
         .iter()
         .zip(curves)
@@ -60,6 +61,9 @@ pub fn assemble(
         })
         .collect();
     let warnings = warnings(inputs, images, placed, &voxels, request);
+    let ct = placed.ct.as_ref().map(|(index, to_ct)| (&inputs.cts[*index], to_ct));
+    let behind = ct.map(|(ct, to_ct)| (&ct.hu, to_ct));
+    let planes = planes::cut(&voxels.dose.gy, behind, &regions);
     let Voxels { masses, dose, tia } = voxels;
     Ok(CycleResult {
         software: software(request),
@@ -76,6 +80,7 @@ pub fn assemble(
         administered_at: cycle.administered.at,
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
+        relative_sigma: Some(request.plan.parameters.kinetics.relative_sigma.value),
         frame_of_reference,
         reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
@@ -96,6 +101,12 @@ pub fn assemble(
         dose_gy: dose.gy,
         dose_error_gy: dose.standard_error_gy,
         maps: maps(tia),
+        ct: ct.map(|(ct, _)| CtUse {
+            series: ct.series.clone(),
+            station_name: ct.station_name.clone(),
+            kvp: ct.kvp,
+        }),
+        planes,
         regions,
         warnings,
         prescription: None,
@@ -122,6 +133,10 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             modality: emission.modality.clone(),
             field_of_view: image.map.field_of_view,
             quantification: image.map.quantification.clone(),
+            acquisition: Acquisition {
+                calibrated_on: image.calibrated_on,
+                ..emission.acquisition.clone()
+            },
         })
         .collect()
 }
@@ -143,7 +158,8 @@ fn registrations(inputs: &Inputs) -> Vec<RegisteredSpace> {
         moving_images: alignment.moving.images.clone(),
         moving_to_registered: alignment.moving_to_registered.matrix(),
         images: alignment.images,
-        correlation: alignment.correlation,
+        metric: alignment.metric,
+        score: alignment.score,
         overlap: alignment.overlap,
     };
     inputs.alignments.iter().map(of).collect()
@@ -194,6 +210,8 @@ fn region_result(
     let grid = voxels.dose.gy.grid();
     let mut warnings = region.warnings.clone();
     warnings.extend(curve.warnings.iter().cloned());
+    // Numbers of a region that its camera cannot resolve would be read as measured.
+    let fit = curve.fit.as_ref().filter(|_| curve.is_quantifiable);
     let occupancy = if region.is_remainder {
         tissue(placed.on_dose_grid(region), voxels)
     } else {
@@ -208,40 +226,45 @@ fn region_result(
         ));
     }
     let mut dose = None;
-    if has_mass && curve.fit.is_some() {
+    if has_mass && fit.is_some() {
         match statistics(&voxels.dose.gy, &voxels.masses.mass_g, &occupancy) {
             Ok(statistics) => dose = Some(statistics),
             Err(error) => warnings.push(Warning::new("no-dose", error.to_string())),
         }
     }
-    let bed = match (&dose, &curve.fit) {
+    let bed = match (&dose, fit) {
         (Some(dose), Some(fit)) if request.plan.parameters.biology.bed => {
             bed(region, dose, fit, request, &mut warnings)
         }
         _ => None,
     };
     let volume = occupancy.volume(grid);
+    // Of a hybrid curve only the SPECT's scale counts.
+    let hybrid = curve.fit.as_ref().is_some_and(|fit| fit.model == "hybrid");
+    let scaled_by = if hybrid { std::slice::from_ref(&images[placed.reference]) } else { images };
     let known = known(
         request,
         (!region.is_remainder).then_some(volume),
         curve,
-        images,
+        scaled_by,
         voxels.dose.relative_uncertainty[index],
     );
     let budget = budget(&known);
-    if curve.fit.is_some() {
+    if fit.is_some() {
         warnings.extend(unknown_sources(&budget));
     }
     RegionResult {
         name: region.name.clone(),
         number: index as u16 + 1,
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
+        made: region.made.clone(),
         volume,
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
-        activity: curve.activity.iter().map(|a| Some(*a)).collect(),
-        uncertainty: budget.absorbed_dose,
-        uncertainty_budget: curve.fit.is_some().then_some(budget),
-        fit: curve.fit.clone(),
+        activity: curve.activity.iter().map(|a| curve.is_quantifiable.then_some(*a)).collect(),
+        recovery: curve.recovery,
+        uncertainty: budget.absorbed_dose.filter(|_| fit.is_some()),
+        uncertainty_budget: fit.is_some().then_some(budget),
+        fit: fit.cloned(),
         occupancy,
         dose,
         bed,
@@ -270,7 +293,7 @@ fn known(
     request: &Request,
     volume: Option<Millilitre>,
     curve: &Curve,
-    images: &[TimePointImage],
+    scaled_by: &[TimePointImage],
     engine: Option<f64>,
 ) -> Chain {
     let stated = &request.plan.parameters.uncertainty;
@@ -287,8 +310,11 @@ fn known(
     Chain {
         outline: outline(),
         emission_fwhm: mm(&stated.emission_fwhm_mm),
-        recovery: None,
-        calibration: images
+        recovery: curve.recovery.map(|recovered| Recovery {
+            slope: recovered.slope,
+            relative_uncertainty: recovered.relative_uncertainty,
+        }),
+        calibration: scaled_by
             .iter()
             .filter_map(|image| image.map.relative_uncertainty)
             .reduce(f64::max),
@@ -305,6 +331,13 @@ fn unknown_sources(budget: &Budget) -> Vec<Warning> {
             "calibration-uncertainty-unknown",
             "the images do not say how well their scale is known: the stated uncertainty is without \
              the calibration's",
+        ));
+    }
+    if budget.unknown.contains(&"recovery") {
+        warnings.push(Warning::new(
+            "recovery-uncertainty-unknown",
+            "the stated uncertainty is without the recovery coefficient's: state cameras: recovery: \
+             relative_uncertainty in the configuration",
         ));
     }
     if budget.unknown.contains(&"volume") {
@@ -335,6 +368,9 @@ fn warnings(
 ) -> Vec<Warning> {
     let mut all: Vec<Warning> = request.notes.clone();
     all.extend(images.iter().flat_map(|image| image.map.warnings.clone()));
+    if inputs.planar_point(&inputs.emissions[placed.reference].series).is_some() {
+        all.push(super::planar::uniform_warning());
+    }
     if let Some((index, _)) = placed.ct {
         all.extend(inputs.cts[index].warnings.clone());
     }

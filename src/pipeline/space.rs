@@ -4,7 +4,7 @@
 use super::PipelineError;
 use super::inputs::Inputs;
 use crate::dicom::Uid;
-use crate::dicom::read::{Ct, Emission, MatrixKind, Registration};
+use crate::dicom::read::{Ct, Emission, MatrixKind, Planar, Registration};
 use crate::volume::Grid;
 use crate::volume::transform::{Affine, Deformation, Transform};
 
@@ -25,6 +25,14 @@ impl Space {
             frame: emission.frame_of_reference.clone(),
             series: vec![emission.series.clone()],
             images: emission.sources.iter().map(|s| s.sop_instance.clone()).collect(),
+        }
+    }
+
+    pub fn of_planar(scan: &Planar) -> Self {
+        Self {
+            frame: scan.frame_of_reference.clone(),
+            series: vec![scan.series.clone()],
+            images: scan.sources.iter().map(|s| s.sop_instance.clone()).collect(),
         }
     }
 
@@ -182,6 +190,8 @@ mod tests {
         };
         Inputs {
             emissions: Vec::new(),
+            planar: Vec::new(),
+            planar_points: Vec::new(),
             cts: Vec::new(),
             structure_sets: Vec::new(),
             segmentations: Vec::new(),

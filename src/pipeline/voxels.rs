@@ -50,6 +50,13 @@ pub fn time_integrated_activity(
                     .into(),
             ));
         }
+        VoxelKinetics::VoxelFit if !inputs.planar_points.is_empty() => {
+            return Err(PipelineError::Parked(
+                "`kinetics: voxels: voxel-fit` needs SPECT at every time point, and some are planar; use \
+                 `region-curve`"
+                    .into(),
+            ));
+        }
         VoxelKinetics::VoxelFit => by_voxel_fit(inputs, images, placed, curves, request)?,
     };
     if let Some(own) = &placed.dose_grid {
@@ -101,12 +108,15 @@ fn by_voxel_fit(
     let mut warnings = Vec::new();
     for ((share, region), curve) in placed.shares.iter().zip(&placed.regions).zip(curves) {
         let mut total = 0.0;
+        // As the region's own curve: what the blur carried out of it is given back to its voxels.
+        let seconds = seconds / curve.recovery.map_or(1.0, |recovered| recovered.coefficient);
         for (voxel, fraction) in share.iter() {
             let decays = f64::from(fits.tia_h[voxel]) * f64::from(fraction) * seconds;
             out[voxel] += decays;
             total += decays;
         }
-        let wanted = curve.fit.as_ref().map(|fit| fit.time_integrated_activity.value());
+        let owner = curve.fit.as_ref().filter(|_| region.owns_voxels);
+        let wanted = owner.map(|fit| fit.time_integrated_activity.value());
         let apart = wanted.map_or(0.0, |wanted| total / wanted - 1.0);
         if apart.abs() > CONSTANTS.voxel_fit_apart_warn.value {
             warnings.push(Warning::new(
@@ -140,7 +150,8 @@ fn by_voxel_fit(
 }
 
 /// Each voxel has its owner's curve, scaled by the voxel's part of the owner's activity in the
-/// reference image: ã(v) = A_ref(v) · Ã(owner) / A_ref(owner).
+/// reference image: ã(v) = A_ref(v) · Ã(owner) / A_ref(owner). An owner whose concentration was
+/// sampled is uniform: ã(v) = Ã(owner) · V(v) / V(owner).
 fn by_region_curve(images: &[TimePointImage], placed: &Placed, curves: &[Curve]) -> VoxelTia {
     let map = &images[placed.reference].map.bq_per_ml;
     let voxel_ml = map.grid().voxel_volume().value();
@@ -149,8 +160,14 @@ fn by_region_curve(images: &[TimePointImage], placed: &Placed, curves: &[Curve])
     let values = map.as_slice();
     let mut negative = 0usize;
     for ((share, region), curve) in placed.shares.iter().zip(&placed.regions).zip(curves) {
-        let at_reference = activity_within(map, &region.occupancy[placed.reference]).value();
         let Some(fit) = &curve.fit else { continue };
+        if region.sampled_in.is_some() {
+            let volume = region.occupancy[placed.reference].volume(map.grid()).value();
+            let per_voxel = fit.time_integrated_activity.value() * voxel_ml / volume;
+            share.iter().for_each(|(voxel, part)| out[voxel] += per_voxel * f64::from(part));
+            continue;
+        }
+        let at_reference = activity_within(map, &region.occupancy[placed.reference]).value();
         if at_reference <= 0.0 {
             continue;
         }

@@ -67,4 +67,49 @@ pub enum QuantifyError {
     Implausible { found_mbq: f64, left_mbq: f64, percent: f64, low: f64, high: f64 },
     #[error("the activity is not finite; a scale factor of the series is wrong")]
     NotFinite,
+    #[error(
+        "a rate of {rate:.0} counts/s cannot be observed with a dead time of {tau_us} \u{b5}s, at most \
+         {highest:.0}; correct cameras: dead_time, or measure the patient again at a lower activity"
+    )]
+    DeadTime { rate: f64, tau_us: f64, highest: f64 },
+    #[error(
+        "cameras: dead_time is stated for this camera, and the object neither says that it is \
+         corrected (DTIM in Corrected Image (0028,0051)) nor holds the rate of the whole spectrum; \
+         state `settings: quantification: wide_window_cps` in the plan, one rate a time point"
+    )]
+    NoWideWindow,
+    #[error(
+        "a recovery coefficient of {coefficient:.2} for {volume_ml:.2} ml is below {least}: the region \
+         is not quantifiable"
+    )]
+    NotRecoverable { volume_ml: f64, coefficient: f64, least: f64 },
+    #[error("no recovery curve can be fitted: {0}")]
+    Spheres(String),
+    #[error("the conjugate views give no activity: {what}")]
+    ConjugateView { what: &'static str },
+    #[error(
+        "no energy window holds a photopeak of the nuclide ({lines}); acquire with a window about \
+         one, or correct the nuclide"
+    )]
+    NoPhotopeak { lines: String },
+    #[error(
+        "the {0} view of the photopeak is missing; planar activity needs both, send the whole series"
+    )]
+    NoView(&'static str),
+    #[error(
+        "the dwell of a scanning whole-body image needs velocity (0018,1300) and the detector's length \
+         along the scan: state cameras: planar: field_of_view_mm"
+    )]
+    NoDwell,
+    #[error(
+        "the views have no scatter windows beside the photopeak, so attenuation is not that of unscattered \
+         photons; acquire with a window on either side, or state cameras: planar: broad_beam_ratio"
+    )]
+    NoScatterWindows,
+    #[error(
+        "region {0} lies outside of the planar views; narrow `match`, or send views that hold it"
+    )]
+    OutsideViews(String),
+    #[error("the planar views do not tell their regions apart: {0}")]
+    Unmixing(&'static str),
 }

@@ -1,7 +1,8 @@
 //! What quantification is given: values in a stated unit, and what the object claims of its
 //! times and decay corrections.
 
-use crate::quantity::{Becquerel, Gram, Seconds, Warning};
+use super::DeadTime;
+use crate::quantity::{Becquerel, Gram, PerSecond, Seconds, Warning};
 use crate::volume::Volume;
 use jiff::Timestamp;
 
@@ -86,6 +87,8 @@ pub struct EmissionImage {
     pub decay_correction: DecayCorrection,
     /// Corrected Image (0028,0051) names DECY.
     pub decay_flag: bool,
+    /// Corrected Image (0028,0051) names DTIM.
+    pub dead_time_corrected: bool,
     pub injection: Injection,
     pub weight: Option<Gram>,
     /// Where the unit was read from, beginning of a sentence.
@@ -120,6 +123,10 @@ pub struct QuantifyParameters {
     pub calibration: Option<Calibration>,
     /// The site's rule for this device, where it has one.
     pub decay_reference: Option<DecayReference>,
+    /// Of this camera, where the site states it.
+    pub dead_time: Option<DeadTime>,
+    /// Rate of the whole spectrum during the scan, which a reconstructed image does not know.
+    pub wide_window: Option<PerSecond>,
     /// Bounds of the field of view's part of the activity that is left.
     pub plausible_fraction: (f64, f64),
 }
@@ -132,6 +139,8 @@ impl QuantifyParameters {
             administered: None,
             calibration: None,
             decay_reference: None,
+            dead_time: None,
+            wide_window: None,
             plausible_fraction: super::PLAUSIBLE_FRACTION,
         }
     }

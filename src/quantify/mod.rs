@@ -5,16 +5,23 @@
 //! about and what is doubtful. Decay factors follow PS3.3 C.8.9.4.1.5; a contradiction is either
 //! small and stated as a warning, or a typed refusal. Knows no file, clock or DICOM attribute.
 
+mod constants;
+mod dead_time;
 mod decay;
 mod error;
 mod image;
+pub mod planar;
+mod recovery;
 mod suv;
 
+pub use constants::{CONSTANTS, Constants};
+pub use dead_time::{DeadTime, DeadTimeModel};
 pub use error::QuantifyError;
 pub use image::{
     Administration, Calibration, DecayCorrection, DecayReference, EmissionImage, EmissionKind,
     ImageUnit, Injection, QuantifyParameters, SliceTiming,
 };
+pub use recovery::{Recovered, RecoveryCurve, RecoveryFit, Sphere};
 pub use suv::{SuvScale, suv_scale};
 
 use crate::quantity::{Becquerel, Warning};
@@ -69,7 +76,10 @@ pub fn activity_map(
     check_administered(image, parameters, &mut warnings)?;
     let decay = decay::factors(image, parameters, &mut warnings)?;
     let (scale, how) = unit_scale(image, parameters, &decay)?;
-    let factors: Vec<f64> = decay.factors.iter().zip(&scale).map(|(d, s)| d * s).collect();
+    let dead = dead_time_factor(image, parameters)?;
+    let factors: Vec<f64> =
+        decay.factors.iter().zip(&scale).map(|(d, s)| d * s * dead.unwrap_or(1.0)).collect();
+    let dead_time = dead.map_or(String::new(), |f| format!("; dead time undone by {f:.4}"));
 
     let mut values = image.values.values().clone();
     let sums = values
@@ -101,9 +111,21 @@ pub fn activity_map(
             }
             ImageUnit::BecquerelPerMl | ImageUnit::SuvBodyWeight => None,
         },
-        quantification: format!("{}; {how}; {}", image.origin, decay.how),
+        quantification: format!("{}; {how}; {}{dead_time}", image.origin, decay.how),
         warnings,
     })
+}
+
+/// What the camera lost by its dead time: none where the site states none, or the object says that it
+/// is corrected.
+fn dead_time_factor(
+    image: &EmissionImage,
+    parameters: &QuantifyParameters,
+) -> Result<Option<f64>, QuantifyError> {
+    let stated = parameters.dead_time.filter(|_| !image.dead_time_corrected);
+    let Some(dead_time) = stated else { return Ok(None) };
+    let rate = parameters.wide_window.ok_or(QuantifyError::NoWideWindow)?;
+    dead_time.factor(rate).map(Some)
 }
 
 /// What turns the image's unit into Bq/ml, slice by slice.

@@ -9,9 +9,11 @@ use std::sync::LazyLock;
 #[serde(deny_unknown_fields)]
 pub struct Constants {
     pub levels_mm: Constant<Vec<f64>>,
+    pub levels_of_two_modalities_mm: Constant<Vec<f64>>,
     pub ct_window_hu: Constant<[f32; 2]>,
     pub correlation_min_ct: Constant,
     pub correlation_min_emission: Constant,
+    pub mutual_information_min: Constant,
     pub overlap_min: Constant,
 }
 

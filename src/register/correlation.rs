@@ -82,6 +82,11 @@ fn value_and_gradient(moving: &Volume<f32>, at: [f64; 3]) -> Option<(f64, [f64; 
     Some((a + part[2] * (b - a), gradient))
 }
 
+/// Trilinear value alone.
+pub(super) fn value(moving: &Volume<f32>, at: [f64; 3]) -> Option<f64> {
+    value_and_gradient(moving, at).map(|(value, _)| value)
+}
+
 /// Evaluates `fixed_to_moving`; none where the images share too little or one is flat.
 pub(super) fn normal_equations(
     fixed: &Volume<f32>,

@@ -12,9 +12,9 @@ pub enum RegisterError {
     )]
     NoOverlap,
     #[error(
-        "the images agree poorly after registration: correlation {correlation:.3} (at least \
-         {correlation_min} is wanted), overlap {overlap:.2} (at least {overlap_min}); register them by \
-         hand and send a Spatial Registration object"
+        "the images agree poorly after registration: {metric} {score:.3} (at least {score_min} is \
+         wanted), overlap {overlap:.2} (at least {overlap_min}); register them by hand and send a \
+         Spatial Registration object"
     )]
-    Poor { correlation: f64, correlation_min: f64, overlap: f64, overlap_min: f64 },
+    Poor { metric: &'static str, score: f64, score_min: f64, overlap: f64, overlap_min: f64 },
 }

@@ -1,13 +1,14 @@
-//! How one image lies in another: rigid and affine registration by their correlation.
+//! How one image lies in another: rigid and affine registration.
 //!
-//! In: two volumes of one modality (CT and CT, or emission and emission) in patient space, LPS mm.
-//! Out: the map of fixed points to moving points with its quality. Pure, and the same bits for any
+//! In: two volumes in patient space, LPS mm; of one modality (CT and CT, or emission and emission) by
+//! their correlation, of two by their mutual information. Out: the map of fixed points to moving points with its quality. Pure, and the same bits for any
 //! number of threads. See `docs/methods/registration.md`.
 
 mod constants;
 mod correlation;
 mod error;
 mod motion;
+mod mutual;
 mod pyramid;
 
 pub use constants::{Constants, constants};
@@ -17,16 +18,38 @@ pub use motion::Motion;
 use crate::volume::Volume;
 use crate::volume::transform::Affine;
 use correlation::{Normal, normal_equations};
+use mutual::Mutual;
 use pyramid::coarsen;
+
+/// How two images are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// Normalised (Pearson) correlation, -1 to 1.
+    #[default]
+    Correlation,
+    /// Normalised mutual information, 1 to 2.
+    MutualInformation,
+}
+
+impl Metric {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Correlation => "correlation",
+            Self::MutualInformation => "normalised mutual information",
+        }
+    }
+}
 
 /// What is asked of one registration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub motion: Motion,
+    pub metric: Metric,
     /// Voxel edges of the levels, mm, coarse to fine.
     pub levels_mm: Vec<f64>,
-    /// Least normalised correlation, 0 to 1.
-    pub correlation_min: f64,
+    /// Least score by the metric.
+    pub score_min: f64,
     /// Least part of the smaller volume that the other one must cover, 0 to 1.
     pub overlap_min: f64,
 }
@@ -36,8 +59,8 @@ pub struct Settings {
 pub struct Registered {
     /// Maps a point of the fixed image's space to the same point in the moving image's space.
     pub fixed_to_moving: Affine,
-    /// Normalised (Pearson) correlation of the two images where both are, at the finest level.
-    pub correlation: f64,
+    /// By the metric, of the two images where both are, at the finest level.
+    pub score: f64,
     /// Part of the smaller volume that the other one covers.
     pub overlap: f64,
 }
@@ -51,7 +74,7 @@ const STARTS: usize = 4;
 /// Distance of the starts around each guess, mm.
 const START_SPREAD_MM: f64 = 30.0;
 
-/// Finds the map from `fixed` to `moving` that maximises their correlation.
+/// Finds the map from `fixed` to `moving` under which they agree best.
 ///
 /// # Errors
 /// [`RegisterError`] where the images hold no structure, do not overlap, or stay below the gate.
@@ -63,29 +86,27 @@ pub fn register(
     if fixed.as_slice().iter().chain(moving.as_slice()).any(|v| !v.is_finite()) {
         return Err(RegisterError::NotFinite);
     }
-    let mut maps: Vec<Affine> = Vec::new();
-    let mut last = None;
+    let mut found: Option<Registered> = None;
     for &level_mm in &settings.levels_mm {
         let pair = Pair::new(coarsen(fixed, level_mm), coarsen(moving, level_mm), settings);
-        if maps.is_empty() {
-            // A whole turn of the body is no day-to-day motion: rotation starts at none.
-            maps = pair.starts();
-        }
-        let found = maps.iter().filter_map(|&map| pair.refine(map));
-        // The first of equals: the order of starts is fixed.
-        let best = found.reduce(|a, b| if b.1.correlation > a.1.correlation { b } else { a });
-        let Some((map, normal)) = best else { return Err(RegisterError::NoOverlap) };
-        maps = vec![map];
-        let overlap = pair.overlap(&normal);
-        last = Some((map, normal, overlap));
+        let start = found.map(|found| found.fixed_to_moving);
+        let best = match settings.metric {
+            Metric::Correlation => pair.by_correlation(start),
+            Metric::MutualInformation => pair.by_mutual_information(start),
+        };
+        found = Some(best.ok_or(RegisterError::NoOverlap)?);
     }
-    let Some((fixed_to_moving, normal, overlap)) = last else { return Err(RegisterError::NoLevel) };
-    let correlation = normal.correlation;
-    if correlation < settings.correlation_min || overlap < settings.overlap_min {
-        let (correlation_min, overlap_min) = (settings.correlation_min, settings.overlap_min);
-        return Err(RegisterError::Poor { correlation, correlation_min, overlap, overlap_min });
+    let Some(found) = found else { return Err(RegisterError::NoLevel) };
+    if found.score < settings.score_min || found.overlap < settings.overlap_min {
+        return Err(RegisterError::Poor {
+            metric: settings.metric.name(),
+            score: found.score,
+            score_min: settings.score_min,
+            overlap: found.overlap,
+            overlap_min: settings.overlap_min,
+        });
     }
-    Ok(Registered { fixed_to_moving, correlation, overlap })
+    Ok(found)
 }
 
 /// Correlation of two images under a map that something else says, on voxels of about `level_mm`;
@@ -112,20 +133,54 @@ impl<'a> Pair<'a> {
         Self { fixed, moving, settings }
     }
 
-    fn overlap(&self, normal: &Normal) -> f64 {
+    /// Part of the smaller volume that this many fixed voxels are.
+    fn covered(&self, samples: usize) -> f64 {
         let volume = |v: &Volume<f32>| v.grid().voxel_volume().value() * v.grid().len() as f64;
-        let common = normal.samples as f64 * self.fixed.grid().voxel_volume().value();
+        let common = samples as f64 * self.fixed.grid().voxel_volume().value();
         // Sampled between voxel centres, a volume can cover itself by little less or more than all.
         (common / volume(&self.fixed).min(volume(&self.moving))).min(1.0)
     }
 
+    /// From `start`, or from the best of the usual ones.
+    fn by_correlation(&self, start: Option<Affine>) -> Option<Registered> {
+        let starts = start.map_or_else(
+            || self.starts(|map| self.judge(map).map(|normal| normal.correlation)),
+            |map| vec![map],
+        );
+        let found = starts.iter().filter_map(|&map| self.refine(map));
+        // The first of equals: the order of starts is fixed.
+        let best = found.reduce(|a, b| if b.1.correlation > a.1.correlation { b } else { a });
+        best.map(|(fixed_to_moving, normal)| Registered {
+            fixed_to_moving,
+            score: normal.correlation,
+            overlap: self.covered(normal.samples),
+        })
+    }
+
+    fn by_mutual_information(&self, start: Option<Affine>) -> Option<Registered> {
+        let mutual = Mutual::new(self);
+        let starts = start.map_or_else(
+            || self.starts(|map| mutual.judge(map).map(|shared| shared.score)),
+            |map| vec![map],
+        );
+        let motion = self.settings.motion;
+        let found = starts.iter().filter_map(|&map| mutual.refine(map, motion));
+        let best = found.reduce(|a, b| if b.1.score > a.1.score { b } else { a });
+        best.map(|(fixed_to_moving, shared)| Registered {
+            fixed_to_moving,
+            score: shared.score,
+            overlap: self.covered(shared.samples),
+        })
+    }
+
     fn judge(&self, map: &Affine) -> Option<Normal> {
         let normal = normal_equations(&self.fixed, &self.moving, map, self.settings.motion)?;
-        (self.overlap(&normal) >= self.settings.overlap_min).then_some(normal)
+        (self.covered(normal.samples) >= self.settings.overlap_min).then_some(normal)
     }
 
     /// Shifts that bring frames, middles or centres of mass together, and those around them: the best few.
-    fn starts(&self) -> Vec<Affine> {
+    /// A whole turn of the body is no day-to-day motion: rotation starts at none.
+    fn starts(&self, score: impl Fn(&Affine) -> Option<f64>) -> Vec<Affine> {
         let (middle, mass) = (
             [pyramid::middle(&self.fixed), pyramid::middle(&self.moving)],
             [pyramid::centre_of_mass(&self.fixed), pyramid::centre_of_mass(&self.moving)],
@@ -136,8 +191,8 @@ impl<'a> Pair<'a> {
                 let step = [n % 3, n / 3 % 3, n / 9].map(|s| (s as f64 - 1.0) * START_SPREAD_MM);
                 let shift = std::array::from_fn(|a| base[1][a] - base[0][a] + step[a]);
                 let map = Affine::translation(shift);
-                if let Some(normal) = self.judge(&map) {
-                    tried.push((normal.correlation, map));
+                if let Some(score) = score(&map) {
+                    tried.push((score, map));
                 }
             }
         }

@@ -39,7 +39,13 @@ fn seen(to_scene: &Affine, noise: f64) -> Volume<f32> {
 }
 
 fn settings(motion: Motion) -> Settings {
-    Settings { motion, levels_mm: vec![16.0, 8.0, 4.0], correlation_min: 0.85, overlap_min: 0.5 }
+    Settings {
+        motion,
+        metric: Metric::Correlation,
+        levels_mm: vec![16.0, 8.0, 4.0],
+        score_min: 0.85,
+        overlap_min: 0.5,
+    }
 }
 
 /// Largest distance of two maps on the corners of a cube of 80 mm.
@@ -60,7 +66,7 @@ fn a_known_rigid_motion_comes_back_in_the_right_direction() {
     let moving = seen(&motion.inverse(), 100.0);
     let found = register(&seen(&Affine::IDENTITY, 0.0), &moving, &settings(Motion::Rigid)).unwrap();
     assert!(apart(&found.fixed_to_moving, &motion) < 0.2, "{found:?}");
-    assert!(found.correlation > 0.9 && Affine::rigid(found.fixed_to_moving.matrix()).is_ok());
+    assert!(found.score > 0.9 && Affine::rigid(found.fixed_to_moving.matrix()).is_ok());
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn pictures_of_different_things_are_refused_with_the_figure() {
         if (n / 7 + n / 331 + n / 9111).is_multiple_of(2) { 0.0 } else { 500.0 }
     });
     let error = register(&fixed, &Volume::new(grid, values), &settings(Motion::Rigid)).unwrap_err();
-    assert!(matches!(error, RegisterError::Poor { correlation, .. } if correlation < 0.85));
+    assert!(matches!(error, RegisterError::Poor { score, .. } if score < 0.85));
     assert!(error.to_string().contains("send a Spatial Registration object"));
 }
 
@@ -125,4 +131,31 @@ fn resampling_through_a_found_map_keeps_the_activity() {
     };
     let (before, after) = (sum(moving.as_slice(), moving.grid()), sum(there.as_slice(), &target));
     assert!((after / before - 1.0).abs() < 1e-3, "{before} {after}");
+}
+
+#[test]
+fn images_of_two_modalities_are_joined_by_mutual_information() {
+    let motion = Motion::Rigid.about(&[9.0, -6.0, 7.0, 8.0, -5.0, 10.0], [0.0; 3]);
+    let fixed = seen(&Affine::IDENTITY, 0.0);
+    // Another meaning of the values: bright is dark, and the middle is brightest.
+    let (grid, values) = seen(&motion.inverse(), 30.0).into_parts();
+    let other = values.mapv(|v| 500.0 - (v - 400.0).abs() * 0.7);
+    let other = Volume::new(grid, other);
+    let mutual =
+        Settings { metric: Metric::MutualInformation, score_min: 1.05, ..settings(Motion::Rigid) };
+    let found = register(&fixed, &other, &mutual).unwrap();
+    println!("{found:?}");
+    assert!(apart(&found.fixed_to_moving, &motion) < 1.0, "{found:?}");
+    let again = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(again.install(|| register(&fixed, &other, &mutual).unwrap()), found);
+    // What says nothing of the other is refused with the figure.
+    let (grid, mut values) = other.into_parts();
+    let mut state = 7u64;
+    values.mapv_inplace(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 40) as f32
+    });
+    let error = register(&fixed, &Volume::new(grid, values), &mutual).unwrap_err();
+    assert!(matches!(error, RegisterError::Poor { .. }), "{error}");
+    assert!(error.to_string().contains("mutual information"), "{error}");
 }

@@ -12,6 +12,8 @@ pub struct Identity {
     seed: Uid,
     study: Uid,
     dose_bits: DoseBits,
+    /// What SR and pages say of other cycles, which steers no other object; empty without.
+    course: String,
 }
 
 impl Identity {
@@ -46,7 +48,8 @@ impl Identity {
         let seed = Uid::derived(&parts);
         let study =
             result.study.study.clone().unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
-        Self { seed, study, dose_bits: options.dose_bits }
+        let course = result.prescription.as_ref().map(ToString::to_string).unwrap_or_default();
+        Self { seed, study, dose_bits: options.dose_bits, course }
     }
 
     /// The study that results join: the reference study, or one of their own where there is none.
@@ -57,18 +60,26 @@ impl Identity {
     /// SOP Instance UID of the object of that kind.
     pub fn instance(&self, kind: Kind) -> Uid {
         self.part(match (kind, self.dose_bits) {
+            (Kind::Document | Kind::Pages, _) => return self.with_course("document"),
             (Kind::RtDose, DoseBits::Sixteen) => "rt-dose-16",
             (Kind::RtDose, DoseBits::ThirtyTwo) => "rt-dose-32",
             (Kind::RtDoseError, DoseBits::Sixteen) => "rt-dose-error-16",
             (Kind::RtDoseError, DoseBits::ThirtyTwo) => "rt-dose-error-32",
             (Kind::Segmentation, _) => "segmentation",
-            (Kind::StructuredReport, _) => "structured-report",
+            (Kind::StructuredReport, _) => return self.with_course("structured-report"),
             (Kind::StructureSet, _) => "structure-set",
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Registration, _) => "registration",
             (Kind::Json, _) => "json",
         })
+    }
+
+    fn with_course(&self, name: &str) -> Uid {
+        match self.course.as_str() {
+            "" => self.part(name),
+            course => Uid::derived(&[self.seed.as_str(), name, course]),
+        }
     }
 
     /// A UID for a part of this result.
@@ -104,6 +115,7 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
             uids::PARAMETRIC_MAP_STORAGE
         }
         Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
+        Kind::Document | Kind::Pages => uids::ENCAPSULATED_PDF_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };
     Uid::parse(text).expect("a UID of the standard's registry is one")

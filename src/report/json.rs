@@ -86,7 +86,7 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
     let dose = numbers.dose.map(|d| {
         json!({
             "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
-            "d98": d.d98, "d95": d.d95, "d50": d.d50, "d2": d.d2,
+            "d98": d.d98, "d95": d.d95, "d90": d.d90, "d50": d.d50, "d2": d.d2,
         })
     });
     let dvh = numbers.dose.map(|d| {
@@ -104,9 +104,11 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
     json!({
         "name": region.name,
         "number": region.number,
+        "made": region.made,
         "volume_ml": numbers.volume_ml,
         "mass_g": numbers.mass_g,
         "activity_mbq": activity,
+        "recovery": region.recovery,
         "fit": fit.map(fit_value),
         "tia_mbq_h": fit.map(|f| f.time_integrated_activity.mbq_h()),
         "tiac_h": tiac,

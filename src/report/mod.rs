@@ -1,4 +1,4 @@
-//! One typed result, many forms: RT Dose, SEG, SR, RTSTRUCT and `results.json`.
+//! One typed result, many forms: RT Dose, SEG, SR, RTSTRUCT, PDF and `results.json`.
 //!
 //! Writers are pure: result and options in, data set out; one file a kind of object. The result's
 //! type is in `result.rs`. UIDs are a function of the inputs, the parameters, the software and the
@@ -6,10 +6,16 @@
 
 mod anatomy;
 mod axial;
+pub mod encapsulated;
 mod identity;
 pub mod json;
 mod modules;
+pub mod number;
 pub mod parametric_map;
+#[cfg(feature = "pdf")]
+pub mod pdf;
+pub mod planes;
+pub mod plot;
 mod regions;
 pub mod registration;
 pub mod result;
@@ -79,15 +85,19 @@ pub enum Kind {
     TimeIntegratedActivityMap,
     EffectiveHalfLifeMap,
     Registration,
+    /// Encapsulated PDF of the pages for people.
+    Document,
     /// `results.json`, which is no DICOM object.
     Json,
+    /// `report.pdf`: the pages by themselves.
+    Pages,
 }
 
 /// A file that was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     pub path: PathBuf,
-    /// Absent for `results.json`.
+    /// Absent for `results.json` and `report.pdf`.
     pub sop_class: Option<Uid>,
     pub sop_instance: Option<Uid>,
     pub kind: Kind,
@@ -110,6 +120,8 @@ pub enum ReportError {
     Segmentation(#[from] SegmentationError),
     #[error("the grid of the dose cannot be made axial: {0}")]
     Grid(#[from] crate::volume::GridError),
+    #[error("the pages of the report cannot be made: {0}")]
+    Pages(String),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("cannot write {path}: {source}")]
@@ -117,7 +129,7 @@ pub enum ReportError {
 }
 
 /// Writes every form of the result below `directory`, which must exist: Part 10 files named by
-/// kind, and `results.json`.
+/// kind, `results.json`, and `report.pdf` where the program can set pages.
 pub fn write_all(
     result: &CycleResult,
     directory: &Path,
@@ -149,6 +161,14 @@ pub fn write_all(
     if let Some(object) = registration::write(result, options)? {
         objects.push((Kind::Registration, "registration.dcm", object));
     }
+    #[cfg(feature = "pdf")]
+    let pages = Some(pdf::write(result, options)?);
+    #[cfg(not(feature = "pdf"))]
+    let pages: Option<Vec<u8>> = None;
+    if let Some(pages) = &pages {
+        let object = encapsulated::write(result, options, pages.clone())?;
+        objects.push((Kind::Document, "report.dcm", object));
+    }
     let mut written = Vec::new();
     for (kind, name, object) in objects {
         let path = directory.join(name);
@@ -160,10 +180,14 @@ pub fn write_all(
         let (sop_class, sop_instance) = (uid(tags::SOP_CLASS_UID), uid(tags::SOP_INSTANCE_UID));
         written.push(Written { path, sop_class, sop_instance, kind });
     }
-    let path = directory.join("results.json");
-    let text = format!("{:#}\n", json::write(result));
-    std::fs::write(&path, text)
-        .map_err(|source| ReportError::File { path: path.clone(), source })?;
-    written.push(Written { path, sop_class: None, sop_instance: None, kind: Kind::Json });
+    let text = format!("{:#}\n", json::write(result)).into_bytes();
+    let mut plain = vec![(Kind::Json, "results.json", text)];
+    plain.extend(pages.map(|pages| (Kind::Pages, "report.pdf", pages)));
+    for (kind, name, bytes) in plain {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes)
+            .map_err(|source| ReportError::File { path: path.clone(), source })?;
+        written.push(Written { path, sop_class: None, sop_instance: None, kind });
+    }
     Ok(written)
 }

@@ -90,6 +90,7 @@ fn dose_values(dose: &DoseStatistics) -> Vec<f64> {
         dose.sd,
         dose.d98,
         dose.d95,
+        dose.d90,
         dose.d50,
         dose.d2,
     ];

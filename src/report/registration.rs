@@ -45,10 +45,7 @@ pub fn write(
 }
 
 fn comment(space: &RegisteredSpace) -> String {
-    format!(
-        "{} to {}: correlation {:.3}, overlap {:.2}",
-        space.images, space.images, space.correlation, space.overlap
-    )
+    format!("{}: {} {:.3}, overlap {:.2}", space.images, space.metric, space.score, space.overlap)
 }
 
 fn item(

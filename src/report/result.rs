@@ -2,6 +2,7 @@
 
 use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
+use crate::quantify::Recovered;
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
 use crate::uncertainty::Budget;
@@ -11,6 +12,9 @@ use jiff::Timestamp;
 /// Results are research until a notified body says otherwise; every report carries this line.
 pub const RESEARCH_MARK: &str =
     "Research software. Not a medical device. Not for clinical decisions.";
+
+/// Name of the region that is everything else.
+pub const REMAINDER: &str = "Remainder of body";
 
 /// Name and version of the program that computed, and the hash of everything that steered it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -57,6 +61,40 @@ pub struct TimePoint {
     pub field_of_view: Becquerel,
     /// How stored values became Bq/ml, one sentence.
     pub quantification: String,
+    pub acquisition: Acquisition,
+}
+
+/// What a series says of how it was acquired and reconstructed; each absent where it does not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Acquisition {
+    pub manufacturer: Option<String>,
+    pub model: Option<String>,
+    pub station_name: Option<String>,
+    pub collimator: Option<String>,
+    pub series_description: Option<String>,
+    /// Whole scan time of a slice.
+    pub duration: Option<Seconds>,
+    /// Lower and upper limit, keV.
+    pub energy_windows_kev: Vec<(f64, f64)>,
+    /// Projections of a rotation, of all detectors together where the object counts so.
+    pub views: Option<u32>,
+    /// Columns, rows and slices, and their spacing.
+    pub matrix: Option<([usize; 3], [f64; 3])>,
+    /// Reconstruction Method (0054,1103) or Algorithm.
+    pub reconstruction: Option<String>,
+    /// Corrected Image (0028,0051).
+    pub corrections: Vec<String>,
+    /// Date of the camera's calibration in the configuration.
+    pub calibrated_on: Option<jiff::civil::Date>,
+}
+
+/// The CT that masses came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CtUse {
+    pub series: Uid,
+    pub station_name: Option<String>,
+    /// Tube voltage, kV.
+    pub kvp: Option<f64>,
 }
 
 /// The engine that made the dose.
@@ -84,12 +122,16 @@ pub struct RegionResult {
     pub number: u16,
     /// What the region is, for codes: an organ's name in lower case, `lesion`, or unknown.
     pub anatomy: Option<String>,
+    /// Where it was made here rather than drawn.
+    pub made: Option<Made>,
     /// On the dose grid.
     pub occupancy: Occupancy,
     pub volume: Millilitre,
     pub mass: Option<Gram>,
     /// Activity at each time point, at the beginning of that acquisition; same order as `time_points`.
     pub activity: Vec<Option<Becquerel>>,
+    /// Recovery coefficient that these activities were divided by, where the camera has a curve.
+    pub recovery: Option<Recovered>,
     pub fit: Option<Fit>,
     pub dose: Option<DoseStatistics>,
     /// Biologically effective dose of the mean dose, with what it assumed.
@@ -99,6 +141,17 @@ pub struct RegionResult {
     /// Who contributes how much to it, and what is not known.
     pub uncertainty_budget: Option<Budget>,
     pub warnings: Vec<Warning>,
+}
+
+/// How the program made a region by itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Made {
+    /// `spheres`, `threshold`, `ct`.
+    pub method: &'static str,
+    /// One sentence, with every number.
+    pub description: String,
+    /// Region that it is a part of; such a part counts toward no limit.
+    pub within: Option<String>,
 }
 
 /// Statistics of a region's dose: mean by mass (energy over mass), the rest by volume.
@@ -111,6 +164,7 @@ pub struct DoseStatistics {
     pub sd: Gray,
     pub d98: Gray,
     pub d95: Gray,
+    pub d90: Gray,
     pub d50: Gray,
     pub d2: Gray,
     /// Cumulative DVH: (dose at the bin's lower edge, volume that receives at least that).
@@ -161,6 +215,8 @@ pub struct CycleResult {
     pub administered_at: Timestamp,
     pub inputs: Vec<InputInstance>,
     pub time_points: Vec<TimePoint>,
+    /// Relative standard uncertainty (k = 1) that every activity enters its fit with.
+    pub relative_sigma: Option<f64>,
     /// Frame of reference that the dose grid lies in.
     pub frame_of_reference: Uid,
     /// Series whose grid the dose is on.
@@ -175,6 +231,9 @@ pub struct CycleResult {
     pub dose_error_gy: Option<Volume<f32>>,
     /// Further quantities on the dose grid.
     pub maps: Vec<VoxelMap>,
+    pub ct: Option<CtUse>,
+    /// Dose over CT through the hottest region, to be looked at.
+    pub planes: Vec<super::planes::Plane>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
@@ -201,9 +260,11 @@ pub struct RegisteredSpace {
     pub moving_images: Vec<Uid>,
     /// x_registered = M · x_moving, row-major, mm; rigid.
     pub moving_to_registered: [[f64; 4]; 4],
-    /// What was compared: `CT` or `emission`.
+    /// What was compared with what: `CT to CT`.
     pub images: &'static str,
-    pub correlation: f64,
+    /// How, and with what score.
+    pub metric: &'static str,
+    pub score: f64,
     pub overlap: f64,
 }
 

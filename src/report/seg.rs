@@ -50,11 +50,18 @@ pub(super) fn tracking_uid(result: &CycleResult, region: &RegionResult) -> Uid {
     Uid::derived(&["tracking", &patient.id, &patient.issuer, &region.name.to_lowercase()])
 }
 
+/// Drawn by people and carried over, or made by the program alone.
+pub(super) fn algorithm_type(region: &RegionResult) -> &'static str {
+    if region.made.is_some() { "AUTOMATIC" } else { "SEMIAUTOMATIC" }
+}
+
 fn segment(result: &CycleResult, region: &RegionResult) -> Segment {
     let codes = codes_of(&region.name, region.anatomy.as_deref());
     let (voxels, note) = members(region, result.dose_gy.grid());
     let warnings = region.warnings.iter().map(|w| w.text.clone());
-    let description: Vec<String> = note.into_iter().chain(warnings).collect();
+    let made = region.made.as_ref().map(|made| format!("Made here: {}.", made.description));
+    let description: Vec<String> = made.into_iter().chain(note).chain(warnings).collect();
+    let program = format!("{} {}", result.software.name, result.software.version);
     Segment {
         label: region.name.clone(),
         description: Some(description.join(" ")).filter(|text| !text.is_empty()),
@@ -63,8 +70,11 @@ fn segment(result: &CycleResult, region: &RegionResult) -> Segment {
         modifier: codes.laterality,
         tracking_id: region.name.clone(),
         tracking_uid: tracking_uid(result, region),
-        algorithm_type: "SEMIAUTOMATIC",
-        algorithm_name: format!("{} {}", result.software.name, result.software.version),
+        algorithm_type: algorithm_type(region),
+        algorithm_name: match &region.made {
+            Some(made) => format!("{program} {}", made.method),
+            None => program,
+        },
         voxels,
     }
 }
@@ -99,10 +109,12 @@ mod tests {
             name: "Lesion".into(),
             number: 1,
             anatomy: None,
+            made: None,
             occupancy: Occupancy::new(voxels),
             volume: Millilitre::new(1.0),
             mass: None,
             activity: vec![],
+            recovery: None,
             fit: None,
             dose: None,
             bed: None,

@@ -2,11 +2,11 @@
 //! voxels on the dose grid's slices, so that the contoured volume is the segment's.
 
 use super::anatomy::codes_of;
-use super::modules;
 use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions};
+use super::{modules, seg};
 use crate::dicom::write::DicomFile;
-use crate::dicom::write::outlines;
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
+use crate::dicom::write::{keyholed, outlines};
 use crate::volume::Grid;
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
@@ -42,7 +42,8 @@ fn roi(region: &RegionResult, grid: &Grid) -> Roi {
         number: region.number.into(),
         name: region.name.clone(),
         interpreted_type: if codes.is_abnormal() { "GTV" } else { "ORGAN" },
-        algorithm: "SEMIAUTOMATIC",
+        algorithm: seg::algorithm_type(region),
+        description: region.made.as_ref().map(|made| made.description.clone()),
         colour: [part(0.0), part(2.1), part(4.2)],
         identification: Some(codes.property),
         volume_ml: region.volume.value(),
@@ -60,7 +61,8 @@ fn contours(region: &RegionResult, grid: &Grid) -> Vec<Contour> {
     for (k, pixels) in masks.iter().enumerate().filter(|(_, pixels)| !pixels.is_empty()) {
         let mut inside = vec![false; rows * columns];
         pixels.iter().for_each(|&pixel| inside[pixel] = true);
-        for outline in outlines(rows, columns, |j, i| inside[j * columns + i]) {
+        // Holes as keyholes: not every reader takes one contour off another.
+        for outline in keyholed(outlines(rows, columns, |j, i| inside[j * columns + i])) {
             let points = outline.iter().map(|p| grid.voxel_to_lps([p[0], p[1], k as f64]));
             contours.push(Contour { points_lps_mm: points.collect(), image: None });
         }

@@ -1,6 +1,6 @@
-//! Why contours do not make a region.
+//! Why no region can be made.
 
-/// A refusal: the contours, not the program, must change.
+/// A refusal: contours, images or settings, not the program, must change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SegmentError {
     #[error(
@@ -32,4 +32,20 @@ pub enum SegmentError {
     TooComplex { edges: usize, limit: usize },
     #[error("the grid that the contours would need has too many voxels: {0:?} (k, j, i)")]
     TooLarge([usize; 3]),
+    #[error(
+        "no sphere of {diameter_mm} mm fits into the region; draw the whole organ, or state a smaller \
+         `diameter_mm`"
+    )]
+    NoSphereFits { diameter_mm: f64 },
+    #[error(
+        "nothing in the region reaches {threshold:.4e} Bq/ml; lower the threshold or draw it anew"
+    )]
+    NothingAbove { threshold: f64 },
+    #[error(
+        "the region holds no background below the threshold; draw it wider than the lesion, or use \
+         `of_maximum`"
+    )]
+    NoBackground,
+    #[error("the CT shows no {0} of plausible size; draw the region, or take it out of `derived`")]
+    NoTissue(&'static str),
 }

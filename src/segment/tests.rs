@@ -1,3 +1,5 @@
+mod made;
+
 use super::*;
 use crate::volume::{Grid, Occupancy, Transform};
 use dicom_dictionary_std::tags;

@@ -1,11 +1,12 @@
 //! Keeps looking at archive and plans, and queues what is due.
 
 use super::job::JobSpec;
+use super::priors::PriorsWanted;
 use super::{Found, Service, until_shutdown};
 use crate::archive::{ArchiveError, AuditEvent, Instance, InstanceFilter};
 use crate::config::{PlanFolder, Plans, watch};
 use crate::dicom::Uid;
-use crate::intake::{Decision, View, decide};
+use crate::intake::{Decision, View, Waiting, Why, decide};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -114,7 +115,7 @@ impl State {
             return Ok(());
         }
         let instances: Vec<Instance> = self.known.values().cloned().collect();
-        let decision = decide(&View {
+        let mut decision = decide(&View {
             instances: &instances,
             plans: &self.plans.in_force,
             now,
@@ -122,8 +123,16 @@ impl State {
         });
         self.look_again = decision.look_again;
         self.queue(service, &decision, now)?;
+        ask_for_regions(service, &mut decision)?;
         self.looked = true;
+        let zone = service.loaded.config.site.zone();
         service.board.set(Found {
+            priors: self
+                .plans
+                .in_force
+                .iter()
+                .filter_map(|plan| PriorsWanted::of(plan, &zone, now))
+                .collect(),
             looked: Some(now),
             decision,
             plan_faults: self.plans.faults.clone(),
@@ -191,4 +200,27 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Queues CTs for the peers that segment. A peer that the configuration does not know is said where
+/// the cycle waits.
+fn ask_for_regions(service: &Service, decision: &mut Decision) -> Result<(), ArchiveError> {
+    for request in &decision.requests {
+        if service.loaded.config.peers.iter().any(|peer| peer.name == request.peer) {
+            service.archive.deliver(&request.objects, &request.peer)?;
+            continue;
+        }
+        let of_request = |waiting: &&mut Waiting| {
+            waiting.why == Why::RegionsMissing
+                && waiting.course.as_deref() == Some(&request.course)
+                && waiting.cycle == Some(request.cycle)
+        };
+        for waiting in decision.waiting.iter_mut().filter(of_request) {
+            waiting.reason =
+                format!("regions are to come from {}, which is no peer of this node", request.peer);
+            waiting.supply =
+                "add it to `peers:` of the configuration, or correct `regions: from:`".into();
+        }
+    }
+    Ok(())
 }

@@ -28,6 +28,9 @@ pub struct JobSpec {
     pub time_zone: String,
     /// Bits per voxel of RT Dose.
     pub dose_bits: u8,
+    /// An RT Structure Set beside the SEG.
+    #[serde(default)]
+    pub structure_set: bool,
 }
 
 /// What a worker reads from its standard input, one line of JSON.
@@ -100,6 +103,7 @@ impl JobSpec {
             cameras: config.cameras.clone(),
             time_zone: config.site.time_zone.clone(),
             dose_bits: config.results.dose_bits,
+            structure_set: config.results.structure_set,
         }
     }
 
@@ -130,7 +134,11 @@ impl JobSpec {
             notes: self.work.notes.clone(),
             cameras: self.cameras.clone(),
             zone: SiteSettings { time_zone: self.time_zone.clone() }.zone(),
-            report: ReportOptions { dose_bits, ..ReportOptions::default() },
+            report: ReportOptions {
+                dose_bits,
+                structure_set: self.structure_set,
+                ..ReportOptions::default()
+            },
             computed_at,
         })
     }
@@ -153,6 +161,7 @@ impl JobSpec {
             "cameras": self.cameras,
             "time_zone": self.time_zone,
             "dose_bits": self.dose_bits,
+            "structure_set": self.structure_set,
         });
         let digest = Sha256::digest(steering.to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -7,24 +7,29 @@
 pub mod integrity;
 pub mod intake;
 pub mod job;
+pub mod priors;
 pub mod retention;
 pub mod runner;
 mod scrub;
 pub mod store;
+mod syslog;
 pub mod worker;
+mod worklist;
 
 use crate::archive::{Archive, AuditEvent};
 use crate::config::plan::PlanPatient;
 use crate::config::{Fault, Loaded};
-use crate::intake::Decision;
+use crate::intake::{Decision, Waiting};
 use crate::node::settings::Peer;
 use crate::node::{Listeners, LocalAe};
 use jiff::Timestamp;
+use priors::PriorsWanted;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -42,13 +47,19 @@ pub struct Service {
     pub(crate) look: Notify,
     /// A job may be waiting for a worker.
     pub(crate) jobs: Notify,
+    /// How far running jobs are, by their numbers.
+    pub(crate) progress: Mutex<BTreeMap<i64, job::Progress>>,
     /// Instances were deleted: what intake knows of the archive is to be read anew.
     pub(crate) forget: AtomicBool,
 }
 
-/// What intake last found, for pages; everything else they ask the archive.
+/// What intake last found, and which priors are missing, for pages; everything else they ask the
+/// archive.
 #[derive(Debug, Default)]
-pub struct Board(RwLock<Found>);
+pub struct Board {
+    found: RwLock<Found>,
+    priors_missing: RwLock<Vec<Waiting>>,
+}
 
 #[derive(Debug, Clone, Default)]
 pub struct Found {
@@ -60,16 +71,25 @@ pub struct Found {
     pub stale_plans: Vec<String>,
     /// Whose courses are open; `None` while a plan has faults, since it may be anybody's.
     pub patients_with_plans: Option<Vec<PlanPatient>>,
+    /// What plans in force want of peers.
+    pub priors: Vec<PriorsWanted>,
 }
 
 impl Board {
     pub fn get(&self) -> Found {
         // A panic while the lock was held cannot leave a half-written value: it is replaced whole.
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        let mut found = self.found.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let missing = self.priors_missing.read().unwrap_or_else(PoisonError::into_inner);
+        found.decision.waiting.extend(missing.iter().cloned());
+        found
     }
 
     pub(crate) fn set(&self, found: Found) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+        *self.found.write().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    pub(crate) fn set_priors(&self, missing: Vec<Waiting>) {
+        *self.priors_missing.write().unwrap_or_else(PoisonError::into_inner) = missing;
     }
 }
 
@@ -112,8 +132,14 @@ impl Service {
             board: Board::default(),
             look: Notify::new(),
             jobs: Notify::new(),
+            progress: Mutex::default(),
             forget: AtomicBool::new(false),
         }))
+    }
+
+    /// How far running jobs are.
+    pub(crate) fn progress(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, job::Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells intake that something came; it also looks by itself from time to time.
@@ -156,6 +182,13 @@ pub async fn run(
     let serving =
         crate::node::serve(listeners, local.clone(), peers.clone(), archive(), shutdown.clone());
     parts.spawn(async { ("node", serving.await) });
+    let fetching = priors::run(service.clone(), local.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("priors", {
+            fetching.await;
+            Ok(())
+        })
+    });
     let delivering = crate::node::delivery::run(archive(), peers, local, shutdown.clone());
     parts.spawn(async { ("delivery", delivering.await) });
     let viewer = match &config.web.viewer {
@@ -186,6 +219,20 @@ pub async fn run(
     parts.spawn(async {
         ("retention", {
             retaining.await;
+            Ok(())
+        })
+    });
+    let telling = syslog::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("syslog", {
+            telling.await;
+            Ok(())
+        })
+    });
+    let performing = worklist::run(service.clone(), shutdown.clone());
+    parts.spawn(async {
+        ("worklist", {
+            performing.await;
             Ok(())
         })
     });

@@ -2,7 +2,7 @@
 //!
 //! Whatever `storage.retention` says, three things stay: everything of a patient who has a plan in
 //! the folder, what a job still waits for, and a result (with its inputs) that a peer has yet to
-//! confirm. While a plan has faults, or there is none at all (a lost mount looks the same), nobody
+//! confirm or, where it is asked to, to commit itself to. While a plan has faults, or there is none at all (a lost mount looks the same), nobody
 //! knows which courses are open, and nothing goes.
 
 use super::job::JobSpec;
@@ -13,6 +13,7 @@ use crate::archive::{
 };
 use crate::config::plan::PlanPatient;
 use crate::dicom::Uid;
+use crate::node::settings::Peer;
 use crate::service::store::OWN_AE;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,9 +59,12 @@ pub fn make_room(service: &Service, now: Timestamp) -> Result<usize, ArchiveErro
         return Ok(0);
     };
     let instances = archive.instances(&InstanceFilter::default())?;
-    let kept = kept_by_jobs(&archive.jobs(u32::MAX)?, &archive.deliveries(u32::MAX)?, |job| {
-        archive.job_results(job)
-    })?;
+    let peers = &service.loaded.config.peers;
+    let is_safe = |delivery: &Delivery| is_safe(delivery, peers);
+    let kept =
+        kept_by_jobs(&archive.jobs(u32::MAX)?, &archive.deliveries(u32::MAX)?, is_safe, |job| {
+            archive.job_results(job)
+        })?;
     let mut studies = 0;
     for (study, doomed) in choose(&instances, &patients, &kept, settings, now) {
         if settings.delete == Delete::WhenFull
@@ -96,16 +100,28 @@ struct Kept {
     confirmed: BTreeSet<Uid>,
 }
 
+/// Whether the peer answers for the object: by its commitment where that is asked for, else by its
+/// answer as it was stored.
+fn is_safe(delivery: &Delivery, peers: &[Peer]) -> bool {
+    match delivery.state {
+        DeliveryState::Committed => true,
+        DeliveryState::Delivered => {
+            !peers.iter().any(|peer| peer.name == delivery.peer && peer.commitment)
+        }
+        DeliveryState::Waiting | DeliveryState::CommitmentFailed | DeliveryState::Parked => false,
+    }
+}
+
 /// Inputs and results of every job that is not done, or whose results are not confirmed.
 fn kept_by_jobs(
     jobs: &[Job],
     deliveries: &[Delivery],
+    is_safe: impl Fn(&Delivery) -> bool,
     results: impl Fn(i64) -> Result<Vec<Uid>, ArchiveError>,
 ) -> Result<Kept, ArchiveError> {
     let mut by_instance: BTreeMap<&Uid, bool> = BTreeMap::new();
     for delivery in deliveries {
-        let delivered = delivery.state == DeliveryState::Delivered;
-        *by_instance.entry(&delivery.sop_instance).or_insert(true) &= delivered;
+        *by_instance.entry(&delivery.sop_instance).or_insert(true) &= is_safe(delivery);
     }
     let confirmed: BTreeSet<Uid> =
         by_instance.iter().filter(|(_, all)| **all).map(|(uid, _)| (*uid).clone()).collect();
@@ -164,4 +180,75 @@ fn choose(
     }
     chosen.sort();
     chosen.into_iter().map(|(_, study, doomed)| (study, doomed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_safe_when_the_peer_has_said_what_is_asked_of_it() {
+        use DeliveryState::{CommitmentFailed, Committed, Delivered, Parked, Waiting};
+        let commits = Peer { name: "pacs".into(), commitment: true, ..Peer::default() };
+        let peers = [commits, Peer { name: "viewer".into(), ..Peer::default() }];
+        let safe = |peer: &str| -> Vec<DeliveryState> {
+            let delivery = |state| Delivery {
+                id: 1,
+                peer: peer.into(),
+                sop_instance: Uid::parse("1.2").unwrap(),
+                state,
+                attempts: 1,
+                next_attempt: Timestamp::UNIX_EPOCH,
+                reason: None,
+                transaction: None,
+                asked: 0,
+                refused: 0,
+            };
+            let states = [Waiting, Delivered, Committed, CommitmentFailed, Parked];
+            states.into_iter().filter(|state| is_safe(&delivery(*state), &peers)).collect()
+        };
+        assert_eq!(safe("pacs"), [Committed]);
+        assert_eq!(safe("viewer"), [Delivered, Committed]);
+        assert_eq!(safe("one that is no longer configured"), [Delivered, Committed]);
+    }
+
+    #[test]
+    fn inputs_and_results_stay_until_every_peer_has_them_safe() {
+        let uid = |text: &str| Uid::parse(text).unwrap();
+        let job = Job {
+            id: 1,
+            key: "k".into(),
+            course: "c".into(),
+            spec: "{}".into(),
+            state: JobState::Done,
+            attempts: 1,
+            reason: None,
+            created: Timestamp::UNIX_EPOCH,
+            changed: Timestamp::UNIX_EPOCH,
+        };
+        let delivery = |peer: &str, state| Delivery {
+            id: 1,
+            peer: peer.into(),
+            sop_instance: uid("1.2"),
+            state,
+            attempts: 1,
+            next_attempt: Timestamp::UNIX_EPOCH,
+            reason: None,
+            transaction: None,
+            asked: 0,
+            refused: 0,
+        };
+        let commits = [Peer { name: "pacs".into(), commitment: true, ..Peer::default() }];
+        let kept = |state| {
+            let deliveries =
+                [delivery("pacs", state), delivery("viewer", DeliveryState::Delivered)];
+            let safe = |delivery: &Delivery| is_safe(delivery, &commits);
+            let results = |_| Ok(vec![uid("1.2")]);
+            kept_by_jobs(std::slice::from_ref(&job), &deliveries, safe, results).unwrap()
+        };
+        let sent = kept(DeliveryState::Delivered);
+        assert!(sent.instances.contains(&uid("1.2")) && sent.confirmed.is_empty());
+        let committed = kept(DeliveryState::Committed);
+        assert!(committed.instances.is_empty() && committed.confirmed.contains(&uid("1.2")));
+    }
 }

@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 const COMPREHENSIVE_3D_SR: &str = "1.2.840.10008.5.1.4.1.1.88.34";
 
 /// How many jobs are looked back at for the result that a revision supersedes.
-const LOOK_BACK: u32 = 10_000;
+pub(super) const LOOK_BACK: u32 = 10_000;
 
 /// One worker slot, until `shutdown`.
 pub(super) async fn run(service: Arc<Service>, number: u32, shutdown: watch::Receiver<bool>) {
@@ -147,8 +147,11 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
     let id = job.id;
     let progress = |at: super::job::Progress| {
         tracing::debug!(job = id, stage = at.stage, fraction = at.fraction, "progress");
+        service.progress().insert(id, at);
     };
-    match worker::run(&service.worker, &order, limit, progress).await {
+    let ended = worker::run(&service.worker, &order, limit, progress).await;
+    service.progress().remove(&id);
+    match ended {
         Ended::Parked { reason } => JobEnd::Parked { reason },
         Ended::Failed { reason } => JobEnd::Attempt { reason },
         Ended::Done(outcome) => {
@@ -274,5 +277,23 @@ fn keep(
             .put_note(&results_note(&work.course, work.cycle), &text)
             .map_err(|error| error.to_string())?;
     }
-    Ok(JobEnd::Done { results, deliver_to: service.loaded.config.results.send_to.clone() })
+    let deliver = deliveries(service, &results).map_err(|error| error.to_string())?;
+    let told = service.loaded.config.peers.iter().filter(|peer| peer.announce);
+    let announce_to = told.map(|peer| peer.name.clone()).collect();
+    Ok(JobEnd::Done { results, deliver, announce_to })
+}
+
+/// Which result goes to which peer, by the configuration.
+fn deliveries(service: &Service, results: &[Uid]) -> Result<Vec<(String, Uid)>, ArchiveError> {
+    let mut all = Vec::new();
+    for uid in results {
+        let filter =
+            InstanceFilter { sop_instance: Some(uid.clone()), ..InstanceFilter::default() };
+        for instance in service.archive.instances(&filter)? {
+            let to = service.loaded.config.results.send_to.iter();
+            let to = to.filter(|to| to.gets(&instance.header.sop_class));
+            all.extend(to.map(|to| (to.peer.clone(), uid.clone())));
+        }
+    }
+    Ok(all)
 }

@@ -108,5 +108,12 @@ fn volume_effects(chain: &Chain) -> Option<[f64; 2]> {
     Some([activity * u, (activity - 1.0) * u])
 }
 
+/// Probability that what was measured as `value` with standard uncertainty `u` is above `limit`, for a normal
+/// distribution (GUM 7.2.3); none where nothing is uncertain.
+pub fn probability_above(value: f64, u: f64, limit: f64) -> Option<f64> {
+    let probability = 0.5 * (1.0 + outline::erf((value - limit) / (u * std::f64::consts::SQRT_2)));
+    (u > 0.0 && probability.is_finite()).then_some(probability)
+}
+
 #[cfg(test)]
 mod tests;

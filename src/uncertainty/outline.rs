@@ -63,7 +63,7 @@ pub fn recovered_fraction(radius: f64) -> f64 {
 }
 
 /// Error function: series below 2.5, continued fraction above; to some 1e-15.
-fn erf(x: f64) -> f64 {
+pub(super) fn erf(x: f64) -> f64 {
     if x < 0.0 {
         return -erf(-x);
     }

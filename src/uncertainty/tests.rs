@@ -144,3 +144,14 @@ fn the_jacobian_agrees_with_sampling_the_whole_chain() {
     let volume = budget.contributions.iter().find(|c| c.source == "volume").unwrap();
     assert!(volume.absorbed_dose.abs() < 0.6 * u);
 }
+
+#[test]
+fn a_dose_at_its_limit_is_above_it_as_often_as_not() {
+    let above = |value, u, limit| probability_above(value, u, limit).unwrap();
+    assert!((above(23.0, 2.3, 23.0) - 0.5).abs() < 1e-12);
+    // Standard normal distribution at 1, 2 and 1.959964.
+    assert!((above(20.7, 2.3, 23.0) - 0.158_655_253_9).abs() < 1e-9);
+    assert!((above(27.6, 2.3, 23.0) - 0.977_249_868_1).abs() < 1e-9);
+    assert!((above(0.0, 1.0, 1.959_964) - 0.025).abs() < 1e-7);
+    assert_eq!(probability_above(20.0, 0.0, 23.0), None);
+}

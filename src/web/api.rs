@@ -2,7 +2,7 @@
 
 use super::access::{Identity, record_access};
 use super::{Failure, Shared, ask};
-use crate::archive::{ArchiveError, AuditEvent, Delivery, Job};
+use crate::archive::{Announcement, ArchiveError, AuditEvent, Delivery, Job};
 use crate::dicom::Uid;
 use crate::intake::{CourseState, Waiting};
 use crate::report::Completeness;
@@ -98,6 +98,12 @@ pub(super) async fn jobs(State(web): State<Shared>) -> Result<Json<Vec<JobRow>>,
 
 pub(super) async fn deliveries(State(web): State<Shared>) -> Result<Json<Vec<Delivery>>, Failure> {
     Ok(Json(ask(&web, |service| service.archive.deliveries(ROWS)).await?))
+}
+
+pub(super) async fn announcements(
+    State(web): State<Shared>,
+) -> Result<Json<Vec<Announcement>>, Failure> {
+    Ok(Json(ask(&web, |service| service.archive.announcements(ROWS)).await?))
 }
 
 #[derive(Debug, Deserialize)]

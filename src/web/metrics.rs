@@ -83,6 +83,8 @@ fn render(service: &Service) -> Result<String, ArchiveError> {
     for (state, name) in [
         (DeliveryState::Waiting, "waiting"),
         (DeliveryState::Delivered, "delivered"),
+        (DeliveryState::Committed, "committed"),
+        (DeliveryState::CommitmentFailed, "commitment-failed"),
         (DeliveryState::Parked, "parked"),
     ] {
         let number = deliveries.iter().filter(|delivery| delivery.state == state).count();
@@ -107,6 +109,12 @@ fn counters(text: &mut Text) {
     text.head("associations_total", "counter", "Associations of peers, by how they were met.");
     text.line("associations_total", "{met=\"accepted\"}", count::ASSOCIATIONS_ACCEPTED.get());
     text.line("associations_total", "{met=\"refused\"}", count::ASSOCIATIONS_REFUSED.get());
+    text.one(
+        "quota_refusals_total",
+        "counter",
+        "Associations and instances beyond what peers.limits grant.",
+        count::QUOTA_REFUSALS.get(),
+    );
     text.one(
         "associations_open",
         "gauge",

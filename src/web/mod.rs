@@ -121,6 +121,12 @@ fn router(web: &Shared) -> Router {
         .get("/api/plans", Right::Read, "Faults of plans", api::plans)
         .get("/api/jobs", Right::Read, "Jobs, newest first", api::jobs)
         .get("/api/deliveries", Right::Read, "Deliveries to peers, newest first", api::deliveries)
+        .get(
+            "/api/announcements",
+            Right::Read,
+            "Who is told of results that are stored at a peer, newest first",
+            api::announcements,
+        )
         .get("/api/audit", Right::Manage, "The newest lines of the audit trail", api::audit)
         .get("/objects/{uid}", Right::Read, "One object as a Part 10 file", api::object)
         .get("/healthz", Right::Open, "The process answers", api::healthz)

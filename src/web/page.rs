@@ -2,27 +2,27 @@
 
 use super::access::{Identity, Right, record_access};
 use super::api::{self, CycleQuery, JobRow};
-use super::plot::{Axes, Line, chart};
+use super::plot::{Axes, chart};
 use super::{Failure, Shared, ask, sign};
 use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};
 use crate::config::credentials::sha256_hex;
-use crate::dicom::{Uid, visible};
+use crate::dicom::{InstanceHeader, Uid, visible};
 use crate::report::RESEARCH_MARK;
+use crate::report::number::four_digits;
+use crate::report::plot::{activity_lines, volume_lines};
 use crate::report::warnings::{Grouped, grouped};
 use crate::service::Service;
 use crate::service::job::SOFTWARE;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use dicom_dictionary_std::uids;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior, context, escape_formatter};
 use serde::Serialize;
 
 /// How many jobs and deliveries the first page shows.
 const RECENT: usize = 20;
-
-/// Points of a drawn curve.
-const CURVE_POINTS: u32 = 120;
 
 /// Templates are part of the program.
 pub(super) fn environment() -> Environment<'static> {
@@ -61,15 +61,7 @@ pub(super) fn environment() -> Environment<'static> {
 
 /// Four significant digits; what could not be had is a dash.
 fn number(value: Value) -> String {
-    let Ok(value) = f64::try_from(value) else { return "–".to_owned() };
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let digits = 3 - value.abs().log10().floor() as i32;
-    if !(-3..=6).contains(&digits) {
-        return format!("{value:.3e}");
-    }
-    format!("{value:.*}", usize::try_from(digits).unwrap_or(0))
+    f64::try_from(value).map_or_else(|_| "–".to_owned(), four_digits)
 }
 
 /// `2026-03-02T09:15:00Z` as people read it, UTC.
@@ -126,9 +118,12 @@ pub(super) async fn style() -> Response {
 
 /// Courses, what waits and why, jobs, deliveries.
 pub(super) async fn home(State(web): State<Shared>, who: Identity) -> Response {
-    let asked =
-        ask(&web, |service| Ok((api::job_rows(service)?, service.archive.deliveries(10_000)?)));
-    let (jobs, deliveries) = match asked.await {
+    let asked = ask(&web, |service| {
+        let archive = &service.archive;
+        let announcements = archive.announcements(RECENT as u32)?;
+        Ok((api::job_rows(service)?, archive.deliveries(10_000)?, announcements))
+    });
+    let (jobs, deliveries, announcements) = match asked.await {
         Ok(answer) => answer,
         Err(fault) => return failure(&web, fault),
     };
@@ -152,6 +147,7 @@ pub(super) async fn home(State(web): State<Shared>, who: Identity) -> Response {
         jobs => value(&jobs.iter().take(RECENT).collect::<Vec<_>>()),
         peers => value(&by_peer(&deliveries)),
         deliveries => value(&deliveries.iter().take(RECENT).collect::<Vec<_>>()),
+        announcements => value(&announcements),
     };
     render(&web, StatusCode::OK, "home.html", framed(&who, page))
 }
@@ -165,11 +161,13 @@ struct PeerCount {
     peer: String,
     waiting: usize,
     delivered: usize,
+    committed: usize,
+    /// Parked, or not committed.
     parked: usize,
 }
 
 fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
-    use crate::archive::DeliveryState::{Delivered, Parked, Waiting};
+    use crate::archive::DeliveryState::{CommitmentFailed, Committed, Delivered, Parked, Waiting};
     let names: std::collections::BTreeSet<&str> =
         deliveries.iter().map(|delivery| delivery.peer.as_str()).collect();
     let count = |peer: &str, state| {
@@ -181,7 +179,8 @@ fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
             peer: peer.to_owned(),
             waiting: count(peer, Waiting),
             delivered: count(peer, Delivered),
-            parked: count(peer, Parked),
+            committed: count(peer, Committed),
+            parked: count(peer, Parked) + count(peer, CommitmentFailed),
         })
         .collect()
 }
@@ -190,6 +189,8 @@ fn by_peer(deliveries: &[Delivery]) -> Vec<PeerCount> {
 #[derive(Debug, Serialize)]
 struct ObjectLink {
     uid: Uid,
+    /// Address of a document that a browser shows.
+    shown: Option<String>,
     modality: String,
     description: String,
     bytes: u64,
@@ -258,7 +259,13 @@ fn notes(result: &serde_json::Value, warnings: &[Grouped]) -> Vec<Vec<usize>> {
         let numbered = warnings.iter().zip(1..);
         numbered.filter(|(w, _)| w.places.contains(&place)).map(|(_, number)| number).collect()
     };
-    (0..regions(result).count()).map(about).collect()
+    (0..result["regions"].as_array().map_or(0, Vec::len)).map(about).collect()
+}
+
+/// DICOMweb's address of an instance as a browser can show it.
+fn rendered(header: &InstanceHeader) -> String {
+    let InstanceHeader { study, series, sop_instance, .. } = header;
+    format!("/dicom-web/studies/{study}/series/{series}/instances/{sop_instance}/rendered")
 }
 
 /// Objects of the newest finished job of the cycle.
@@ -275,6 +282,8 @@ fn objects(
         for instance in service.archive.instances(&filter)? {
             links.push(ObjectLink {
                 uid: uid.clone(),
+                shown: (instance.header.sop_class.as_str() == uids::ENCAPSULATED_PDF_STORAGE)
+                    .then(|| rendered(&instance.header)),
                 modality: instance.header.modality,
                 description: instance.header.series_description.unwrap_or_default(),
                 bytes: instance.bytes,
@@ -284,91 +293,26 @@ fn objects(
     Ok(links)
 }
 
-fn regions(result: &serde_json::Value) -> impl Iterator<Item = (&serde_json::Value, String)> {
-    result["regions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|region| (region, region["name"].as_str().unwrap_or("?").to_owned()))
-}
-
 /// Measured activities and the fitted curves, from the administration on.
 fn activity_plot(result: &serde_json::Value) -> Option<String> {
-    let last = regions(result)
-        .flat_map(|(region, _)| region["activity_mbq"].as_array().into_iter().flatten())
-        .filter_map(|point| point["hours"].as_f64())
-        .fold(0.0, f64::max);
-    let lines: Vec<Line> = regions(result)
-        .map(|(region, name)| {
-            let points = region["activity_mbq"].as_array().into_iter().flatten();
-            let terms: Vec<(f64, f64)> = region["fit"]["parameters"]["terms"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|t| Some((t["amplitude_mbq"].as_f64()?, t["rate_per_h"].as_f64()?)))
-                .collect();
-            let curve = (0..=CURVE_POINTS).filter(|_| !terms.is_empty()).map(|n| {
-                let hours = 1.2 * last * f64::from(n) / f64::from(CURVE_POINTS);
-                (hours, terms.iter().map(|(a, rate)| a * (-rate * hours).exp()).sum::<f64>())
-            });
-            let pair = |p: &serde_json::Value| Some((p["hours"].as_f64()?, p["value"].as_f64()?));
-            Line { name, points: points.filter_map(pair).collect(), curve: curve.collect() }
-        })
-        .collect();
     let axes = Axes {
         title: "Activity in each region over time",
         x: "hours after administration",
         y: "activity, MBq",
         y_logarithmic: true,
     };
-    chart(&axes, &lines)
+    chart(&axes, &activity_lines(result))
 }
 
-/// Cumulative dose-volume histograms; without bins, through the reported percentiles.
+/// Cumulative dose-volume histograms.
 fn volume_plot(result: &serde_json::Value) -> Option<String> {
-    let lines: Vec<Line> = regions(result)
-        .filter_map(|(region, name)| {
-            let dose = region["absorbed_dose_gy"].as_object()?;
-            let marks = [("min", 100.0), ("d98", 98.0), ("d95", 95.0), ("d50", 50.0), ("d2", 2.0)];
-            let percentiles = marks
-                .into_iter()
-                .filter_map(|(key, share)| Some((dose.get(key)?.as_f64()?, share)));
-            let hottest = dose.get("max").and_then(|d| d.as_f64()).map(|max| (max, 0.0));
-            let mut curve = match binned(&region["dvh"]) {
-                Some(bins) => bins.into_iter().chain(hottest).collect(),
-                None => percentiles.chain(hottest).collect::<Vec<_>>(),
-            };
-            curve.insert(0, (0.0, 100.0));
-            Some(Line { name, points: Vec::new(), curve })
-        })
-        .collect();
     let axes = Axes {
         title: "Dose-volume histogram of each region",
         x: "absorbed dose, Gy",
         y: "volume that gets at least that, %",
         y_logarithmic: false,
     };
-    chart(&axes, &lines)
-}
-
-/// `dvh`: pairs of dose (Gy) and volume (ml) that receives at least that.
-fn binned(dvh: &serde_json::Value) -> Option<Vec<(f64, f64)>> {
-    let pairs: Vec<(f64, f64)> = dvh
-        .as_array()?
-        .iter()
-        .filter_map(|pair| Some((pair.get(0)?.as_f64()?, pair.get(1)?.as_f64()?)))
-        .collect();
-    let whole = pairs.iter().map(|pair| pair.1).fold(0.0, f64::max);
-    if whole <= 0.0 {
-        return None;
-    }
-    // Of a run of bins with one volume, the ends draw the same line.
-    let changes = |n: usize| {
-        let volume = |n: usize| pairs.get(n).map(|pair| pair.1);
-        n == 0 || volume(n) != volume(n - 1) || volume(n) != volume(n + 1)
-    };
-    let shown = pairs.iter().enumerate().filter(|(n, _)| changes(*n));
-    Some(shown.map(|(_, (d, v))| (*d, 100.0 * v / whole)).collect())
+    chart(&axes, &volume_lines(result))
 }
 
 #[cfg(test)]
@@ -388,9 +332,6 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
-        let pairs = serde_json::json!([[0, 8.0], [1, 8.0], [2, 8.0], [3, 2.0]]);
-        assert_eq!(binned(&pairs).unwrap(), [(0.0, 100.0), (2.0, 100.0), (3.0, 25.0)]);
-        assert_eq!(binned(&serde_json::json!(null)), None);
         assert_eq!(instant(Value::from("2026-03-02T09:15:00Z")), "2026-03-02 09:15 UTC");
     }
 }

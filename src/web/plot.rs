@@ -2,15 +2,8 @@
 //! apart by colour, dash and marker alike.
 
 use crate::dicom::visible;
+use crate::report::plot::{Frame, Line, label};
 use std::fmt::Write;
-
-/// One region's line. Points are measured values, the curve is what was fitted or counted.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) points: Vec<(f64, f64)>,
-    pub(super) curve: Vec<(f64, f64)>,
-}
 
 /// A chart's frame.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +29,10 @@ const BOTTOM: f64 = 46.0;
 /// Height of one line of the legend.
 const LEGEND_ROW: f64 = 20.0;
 const LEGEND_COLUMNS: usize = 3;
-/// Decades that a logarithmic axis shows at most: below lies nothing that matters to an integral.
-const DECADES_MAX: f64 = 5.0;
 
 /// The chart, or nothing where there is nothing to draw.
 pub(super) fn chart(axes: &Axes<'_>, lines: &[Line]) -> Option<String> {
-    let scale = Scale::of(axes, lines)?;
+    let scale = Scale(Frame::of(axes.y_logarithmic, lines)?);
     let rows = lines.len().div_ceil(LEGEND_COLUMNS);
     let height = HEIGHT + rows as f64 * LEGEND_ROW;
     let mut svg = String::new();
@@ -61,70 +52,21 @@ pub(super) fn chart(axes: &Axes<'_>, lines: &[Line]) -> Option<String> {
 }
 
 /// Values to places.
-struct Scale {
-    x: (f64, f64),
-    y: (f64, f64),
-    logarithmic: bool,
-}
+struct Scale(Frame);
 
 impl Scale {
-    fn of(axes: &Axes<'_>, lines: &[Line]) -> Option<Self> {
-        let all = || lines.iter().flat_map(|line| line.points.iter().chain(&line.curve));
-        let drawn = |(x, y): &&(f64, f64)| {
-            x.is_finite() && y.is_finite() && !(axes.y_logarithmic && *y <= 0.0)
-        };
-        let x_max = all().filter(drawn).map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
-        let y_max = all().filter(drawn).map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-        let y_min = all().filter(drawn).map(|p| p.1).fold(f64::INFINITY, f64::min);
-        if !(x_max > 0.0 && y_max > 0.0) {
-            return None;
-        }
-        let y = if axes.y_logarithmic {
-            let top = y_max.log10().ceil();
-            let bottom = y_min.log10().floor().max(top - DECADES_MAX).min(top - 1.0);
-            (bottom, top)
-        } else {
-            (0.0, nice_step(y_max) * (y_max / nice_step(y_max)).ceil())
-        };
-        let step = nice_step(x_max);
-        let x = (0.0, step * (x_max / step).ceil());
-        Some(Self { x, y, logarithmic: axes.y_logarithmic })
-    }
-
     fn x(&self, value: f64) -> f64 {
-        LEFT + (value - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - LEFT - RIGHT)
+        LEFT + self.0.x(value) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let value = if self.logarithmic { value.max(1e-300).log10() } else { value };
-        let value = value.clamp(self.y.0, self.y.1);
-        HEIGHT - BOTTOM - (value - self.y.0) / (self.y.1 - self.y.0) * (HEIGHT - BOTTOM - TOP)
+        HEIGHT - BOTTOM - self.0.y(value) * (HEIGHT - BOTTOM - TOP)
     }
-
-    fn y_ticks(&self) -> Vec<f64> {
-        if self.logarithmic {
-            let decades = (self.y.1 - self.y.0).round() as i32;
-            return (0..=decades).map(|n| 10f64.powf(self.y.0 + f64::from(n))).collect();
-        }
-        ticks(self.y.1)
-    }
-}
-
-/// 1, 2 or 5 times a power of ten, so that some five steps reach `max`.
-fn nice_step(max: f64) -> f64 {
-    let raw = max / 5.0;
-    let power = 10f64.powf(raw.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|n| n * power).find(|step| *step >= raw).unwrap_or(10.0 * power)
-}
-
-fn ticks(max: f64) -> Vec<f64> {
-    let step = nice_step(max);
-    (0..=20).map(|n| f64::from(n) * step).take_while(|tick| *tick <= max * 1.000_001).collect()
 }
 
 fn draw_axes(svg: &mut String, axes: &Axes<'_>, scale: &Scale) {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    for tick in scale.y_ticks() {
+    for tick in scale.0.y_ticks() {
         let y = scale.y(tick);
         let _ = write!(
             svg,
@@ -135,7 +77,7 @@ fn draw_axes(svg: &mut String, axes: &Axes<'_>, scale: &Scale) {
             label(tick)
         );
     }
-    for tick in ticks(scale.x.1) {
+    for tick in scale.0.x_ticks() {
         let x = scale.x(tick);
         let _ = write!(
             svg,
@@ -213,14 +155,6 @@ fn marker(svg: &mut String, index: usize, x: f64, y: f64) {
     let _ = write!(svg, "<path fill=\"{colour}\" d=\"{shape}\"/>");
 }
 
-fn label(value: f64) -> String {
-    if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
-        return format!("{value:.0e}");
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
@@ -259,12 +193,5 @@ mod tests {
         assert_eq!(chart(&AXES, &[]), None);
         let line = Line { name: "a".into(), points: vec![(1.0, 0.0)], curve: vec![] };
         assert_eq!(chart(&AXES, &[line]), None);
-    }
-
-    #[test]
-    fn steps_are_round() {
-        for (max, step) in [(1.0, 0.2), (7.3, 2.0), (168.0, 50.0), (24.9, 5.0), (0.004, 0.001)] {
-            assert!((nice_step(max) - step).abs() < 1e-12, "{max}: {}", nice_step(max));
-        }
     }
 }

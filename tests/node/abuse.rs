@@ -1,9 +1,9 @@
 //! Peers that lie, stall, vanish, or are not who they should be.
 
 use crate::peer::fixtures::hostile;
-use crate::peer::node::{RunningNode, impatient, patient};
+use crate::peer::node::{RunningNode, impatient, patient, peer};
 use crate::peer::*;
-use grayd::node::settings::Limits;
+use grayd::node::settings::{Limits, Peer, PeerLimits};
 use std::path::Path;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,6 +123,50 @@ async fn one_association_too_many_is_told_to_come_back_later() {
         }
     }
     assert_eq!(first.echo().await, 0, "the others were not disturbed");
+}
+
+/// A peer that is allowed less than the node could give.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_over_its_own_limits_is_told_to_come_back_and_others_are_not() {
+    let own = PeerLimits {
+        associations: Some(1),
+        instances_per_minute: Some(2),
+        ..PeerLimits::default()
+    };
+    let greedy = Peer { limits: own, ..peer("greedy", "PEER", "127.0.0.1", 104) };
+    let modest = peer("modest", "NAMED", "127.0.0.1", 104);
+    let node = RunningNode::start_with(patient(), vec![greedy, modest]).await;
+    let mut first = RawPeer::associated(node.address).await;
+    let mut second = RawPeer::connect(node.address).await;
+    second.send(&usual_rq()).await;
+    assert_eq!(second.rejection().await, (2, 3, 2), "transient, local limit exceeded");
+    let contexts = context(1, VERIFICATION, &[IMPLICIT]);
+    let mut other = RawPeer::connect(node.address).await;
+    other.send(&associate_rq(b"GRAYD", b"NAMED", &contexts, &max_length(16384))).await;
+    assert!(matches!(other.answer().await, Answer::Pdu(0x02, _)));
+    let data = |uid: &str| ct_data_set(uid, &[1; 100]);
+    let mut statuses = Vec::new();
+    for uid in ["1.2.3.4.1", "1.2.3.4.2", "1.2.3.4.3"] {
+        statuses.push(first.store(uid, &data(uid)).await);
+    }
+    assert_eq!(statuses, [0, 0, 0xA700]);
+    assert_eq!(node.archive.count(), 2);
+    first.release().await;
+    // The place is free again once the node has noticed.
+    let again = async {
+        loop {
+            let mut next = RawPeer::connect(node.address).await;
+            next.send(&usual_rq()).await;
+            if matches!(next.answer().await, Answer::Pdu(0x02, _)) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(HANG, again).await.expect("the place is free again");
+    let refused = node.archive.audited("association-refused");
+    assert!(refused[0].outcome.contains("peers.limits.associations"), "{refused:?}");
+    let line = &node.archive.audited("instances-refused")[0];
+    assert!(line.actor == "PEER" && line.outcome.contains("A700"), "{line:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,3 +96,34 @@ server.shutdown()
 "#;
     ask(&pacs, script, &[&port.to_string()]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_may_only_report_is_not_answered_for_and_its_nonsense_has_a_status() {
+    let pacs = Pacs::start().await;
+    let script = r#"
+from pynetdicom import build_role
+ae = AE("ASKED")
+ae.add_requested_context(CLASS)
+a = associate()
+assert ask(a, "1.2.3.1", (NM, "1.2.9.1.1.1")) == 0x0124
+a.release()
+a = ae.associate("127.0.0.1", int(sys.argv[1]), ae_title="GRAYD",
+                 ext_neg=[build_role(CLASS, scp_role=True)])
+assert a.is_established
+def tell(transaction, kind=1, instance=INSTANCE):
+    ds = Dataset()
+    ds.ReferencedSOPSequence = []
+    if transaction: ds.TransactionUID = transaction
+    return a.send_n_event_report(ds, kind, CLASS, instance)[0].Status
+assert tell("1.2.3.4") == 0x0115
+assert tell(None) == 0x0115
+assert tell("1.2.3.4", kind=3) == 0x0113
+assert tell("1.2.3.4", instance="1.2.3") == 0x0112
+a.release()
+"#;
+    if !ask(&pacs, script, &[]).await {
+        return;
+    }
+    let trail = pacs.archive.audit_trail(99).unwrap();
+    assert_eq!(trail.iter().filter(|line| line.event == "commitment-refused").count(), 4);
+}

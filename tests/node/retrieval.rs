@@ -21,7 +21,7 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const LOSSY: &str = "1.2.840.10008.1.2.4.50";
 
 /// One instance: patient, name, study, series, number in the series.
-struct Sample {
+pub struct Sample {
     patient: &'static str,
     name: &'static str,
     study: u32,
@@ -30,15 +30,15 @@ struct Sample {
 }
 
 impl Sample {
-    fn class(&self) -> &'static str {
+    pub fn class(&self) -> &'static str {
         if self.series == 1 { NM } else { CT }
     }
 
-    fn uid(&self) -> String {
+    pub fn uid(&self) -> String {
         format!("1.2.9.{}.{}.{}", self.study, self.series, self.number)
     }
 
-    fn data_set(&self) -> Vec<u8> {
+    pub fn data_set(&self) -> Vec<u8> {
         let study = format!("1.2.9.{}", self.study);
         let series = format!("{study}.{}", self.series);
         let modality = if self.series == 1 { "NM" } else { "CT" };
@@ -90,7 +90,7 @@ pub fn uid(text: &str) -> Uid {
 }
 
 /// Two studies of one patient (two NM and three CT; one CT), and one study of another.
-fn samples() -> Vec<Sample> {
+pub fn samples() -> Vec<Sample> {
     let first = |study, series, number| Sample {
         patient: "P-1",
         name: "M\u{fc}ller^Anna",
@@ -142,6 +142,11 @@ impl Pacs {
                 allow: Some(vec![Service::Store]),
                 ..peer("scanner", "SCANNER", "127.0.0.1", 104)
             },
+            Peer {
+                allow: Some(vec![Service::Store]),
+                commitment: true,
+                ..peer("asked", "ASKED", "127.0.0.1", 104)
+            },
         ];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -170,7 +175,7 @@ impl Pacs {
     }
 
     /// Runs a script of pynetdicom's with `port` in its first argument.
-    async fn pynetdicom(&self, script: &str) {
+    pub async fn pynetdicom(&self, script: &str) {
         let Some(python) = python() else { return };
         let head = r#"
 import sys
@@ -198,7 +203,7 @@ GET = StudyRootQueryRetrieveInformationModelGet
     }
 }
 
-fn store(archive: &dyn Archive, class: &str, instance: &str, data: &[u8]) {
+pub fn store(archive: &dyn Archive, class: &str, instance: &str, data: &[u8]) {
     let arrival = Arrival {
         sop_class: uid(class),
         sop_instance: uid(instance),

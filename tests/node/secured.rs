@@ -72,12 +72,22 @@ impl Site {
         identity: &Identity,
         files: &[&str],
     ) -> Option<std::process::Output> {
+        self.dcmtk_with(program, identity, &[], files).await
+    }
+
+    async fn dcmtk_with(
+        &self,
+        program: &str,
+        identity: &Identity,
+        more: &[&str],
+        files: &[&str],
+    ) -> Option<std::process::Output> {
         let port = self.secured.port().to_string();
         let (key, certificate) = (text(&identity.key), text(&identity.certificate));
         let authority = text(&self.authority.file);
-        let options = ["-aet", "PEER", "-aec", "GRAYD", "+tls", &key, &certificate];
+        let options = ["-v", "-aet", "PEER", "-aec", "GRAYD", "+tls", &key, &certificate];
         let to = ["+cf", &authority, "127.0.0.1", &port];
-        run(program, &[&options[..], &to, files].concat()).await
+        run(program, &[&options[..], more, &to, files].concat()).await
     }
 
     fn file(&self, uid: &str) -> PathBuf {
@@ -108,7 +118,7 @@ fn fingerprint(identity: &Identity) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dcmtk_echoes_and_stores_over_tls_with_a_certificate_of_its_host() {
+async fn dcmtk_echoes_stores_and_finds_over_tls_with_a_certificate_of_its_host() {
     let site = Site::start(patient(), |_| Vec::new()).await;
     let identity = site.authority.identity("127.0.0.1");
     let Some(echo) = site.dcmtk("echoscu", &identity, &[]).await else { return };
@@ -118,6 +128,10 @@ async fn dcmtk_echoes_and_stores_over_tls_with_a_certificate_of_its_host() {
     assert!(sent.status.success(), "{}", said(&sent));
     let stored = site.node.archive.object("1.2.3.4.1").expect("stored");
     assert!(stored.len() > 300_000 && std::fs::read(&file).unwrap().ends_with(&stored));
+
+    let keys = ["-S", "-k", "QueryRetrieveLevel=IMAGE", "-k", "SOPInstanceUID"];
+    let found = site.dcmtk_with("findscu", &identity, &keys, &[]).await.unwrap();
+    assert!(found.status.success() && said(&found).contains("[1.2.3.4.1"), "{}", said(&found));
 
     let stranger = Authority::new(site.folder.path(), "stranger").identity("127.0.0.1");
     let refused = site.dcmtk("echoscu", &stranger, &[]).await.unwrap();

@@ -158,6 +158,9 @@ fn delivery(id: i64, peer: &str, uid: &str, attempts: u32) -> Delivery {
         attempts,
         next_attempt: Timestamp::UNIX_EPOCH,
         reason: None,
+        transaction: None,
+        asked: 0,
+        refused: 0,
     }
 }
 

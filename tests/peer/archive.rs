@@ -176,6 +176,10 @@ impl Archive for MemoryArchive {
         Ok(true)
     }
 
+    fn deliver(&self, _: &[Uid], _: &str) -> Result<(), ArchiveError> {
+        unreachable!("nothing is segmented elsewhere in these tests")
+    }
+
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError> {
         let deliveries = self.deliveries.lock().expect("no test panics in here");
         let due = deliveries
@@ -219,8 +223,14 @@ impl Archive for MemoryArchive {
     fn scrub(&self, _: Option<&Uid>, _: u32) -> Result<Scrubbed, ArchiveError> {
         Err(ArchiveError::NotFound("disk in this test"))
     }
-    fn instances(&self, _: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
-        Err(ArchiveError::NotFound("index in this test"))
+    fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, ArchiveError> {
+        let objects = self.shared.objects.lock().expect("no test panics in here");
+        let all = objects.values().map(|(arrival, bytes)| instance_of(arrival, bytes.len()));
+        let wanted = |instance: &Instance| {
+            let uid = filter.sop_instance.as_ref();
+            uid.is_none_or(|uid| *uid == instance.header.sop_instance)
+        };
+        Ok(all.filter(wanted).collect())
     }
     fn enqueue(&self, _: &str, _: &str, _: &str) -> Result<(i64, bool), ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
@@ -240,8 +250,39 @@ impl Archive for MemoryArchive {
     fn job_results(&self, _: i64) -> Result<Vec<Uid>, ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
     }
+    fn due_commitments(
+        &self,
+        _: &str,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn in_transaction(&self, _: &Uid) -> Result<Vec<Delivery>, ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn step_commitments(&self, _: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError> {
+        Err(ArchiveError::NotFound("commitments in this test"))
+    }
+    fn due_announcements(&self, _: Timestamp, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        Ok(Vec::new())
+    }
+    fn announced(&self, _: &Announcement) -> Result<Vec<Uid>, ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
+    fn finish_announcement(&self, _: i64, _: DeliveryEnd) -> Result<(), ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
+    fn announcements(&self, _: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        Err(ArchiveError::NotFound("announcements in this test"))
+    }
     fn audit_trail(&self, _: u32) -> Result<Vec<AuditEvent>, ArchiveError> {
         Ok(self.audit.lock().expect("no test panics in here").clone())
+    }
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        let lines = self.audit.lock().expect("no test panics in here").clone();
+        let numbered = (1..).zip(lines).filter(|(number, _)| *number > after);
+        Ok(numbered.take(limit as usize).collect())
     }
     fn put_note(&self, _: &str, _: &str) -> Result<(), ArchiveError> {
         Err(ArchiveError::NotFound("notes in this test"))

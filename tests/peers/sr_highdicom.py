@@ -32,4 +32,12 @@ for group in report.content.get_volumetric_roi_measurement_groups():
             },
         }
     )
-json.dump({"groups": groups, "patient_name": str(report.PatientName)}, sys.stdout)
+course = []
+for group in report.content.get_image_measurement_groups():
+    values = {}
+    for measurement in group.get_measurements():
+        values[f"{measurement.name.meaning} [{measurement.unit.value}]"] = float(
+            measurement[0].MeasuredValueSequence[0].FloatingPointValue
+        )
+    course.append({"tracking_identifier": group.tracking_identifier, "values": values})
+json.dump({"groups": groups, "course": course, "patient_name": str(report.PatientName)}, sys.stdout)

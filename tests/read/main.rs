@@ -8,5 +8,6 @@ mod codecs;
 mod ct;
 mod nm;
 mod pet;
+mod planar;
 mod real;
 mod regions;

@@ -4,6 +4,7 @@ use grayd::dicom::read::{
     self, Emission, EmissionContext, ReadError, administration, ct, emission, rwvm, segmentation,
     structure_set,
 };
+use grayd::quantify::planar::{Exposure, View};
 use grayd::quantify::{Administration, QuantifyParameters, activity_map, suv_scale};
 use grayd::quantity::{Becquerel, Seconds};
 use grayd::segment::contour::ContourKind;
@@ -163,6 +164,26 @@ fn openrem_planar_counts_are_those_of_the_file() {
     assert_eq!([counts(0), counts(1)], [1_655_650, 1_343_424]);
     let empty = dicom_object::open_file(openrem.join("NM-NmIm-Siemens-s1-1.dcm")).unwrap();
     assert!(matches!(read::pixels::decode(&empty), Err(ReadError::EmptyPixels)));
+}
+
+#[test]
+fn openrem_whole_body_scan_has_its_views_by_angle_and_orientation() {
+    let Some(openrem) = folder("openrem_nm") else { return };
+    let scan = read::planar(&[openrem.join("NM-NmIm-Siemens.dcm")], &TimeZone::UTC).unwrap();
+    let image = &scan.image;
+    let total = |view| image.frame(view, 0).unwrap().counts.iter().map(|&c| f64::from(c)).sum();
+    let counts: [f64; 2] = View::BOTH.map(total);
+    assert_eq!(counts, [1_655_650.0, 1_343_424.0]);
+    assert_eq!((image.raster.rows, image.raster.columns), (1024, 256));
+    assert_eq!(image.raster.origin_lps_mm, None, "its Image Position is empty");
+    assert_eq!(scan.device.collimator.as_deref(), Some("@18893971"));
+    let Exposure::Scanning { velocity, duration, field_of_view_mm, .. } = image.exposure else {
+        panic!("{:?}", image.exposure);
+    };
+    assert!((velocity - 25.0 / 3.0).abs() < 1e-9 && field_of_view_mm.is_none());
+    assert_eq!(duration, Some(Seconds::new(265.485)));
+    let [low, high] = image.windows[0].ends();
+    assert!((low - 129.028).abs() < 1e-3 && (high - 149.952).abs() < 1e-3);
 }
 
 #[test]

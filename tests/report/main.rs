@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod conformance;
+mod course;
+#[cfg(feature = "pdf")]
+mod pages;
 mod peer;
 mod phantom;
 mod results;
+#[path = "../statement/mod.rs"]
+mod statement;

@@ -60,6 +60,7 @@ pub fn dciodvfy_faults(dciodvfy: &Path, object: &Path, normal: &[(&str, &str)]) 
         "NMImage",
         "CTImage",
         "PETImage",
+        "EncapsulatedPDF",
     ];
     let output = Command::new(dciodvfy).arg("-new").arg(object).output().unwrap();
     let text = [output.stdout, output.stderr].concat();

@@ -256,15 +256,20 @@ const DICOMWEB_PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 impl Orthanc {
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&[], 1)
+    }
+
+    /// That knows under which port the node is called.
+    pub fn start_knowing(node_port: u16) -> Self {
+        Self::start_with(&[], node_port)
     }
 
     /// With its DICOMweb plugin, where that is installed.
     pub fn start_with_dicomweb() -> Option<Self> {
-        Path::new(DICOMWEB_PLUGIN).exists().then(|| Self::start_with(&[DICOMWEB_PLUGIN]))
+        Path::new(DICOMWEB_PLUGIN).exists().then(|| Self::start_with(&[DICOMWEB_PLUGIN], 1))
     }
 
-    fn start_with(plugins: &[&str]) -> Self {
+    fn start_with(plugins: &[&str], node_port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (dicom_port, http_port) = (free_port(), free_port());
         let config = serde_json::json!({
@@ -272,7 +277,7 @@ impl Orthanc {
             "IndexDirectory": folder.path().join("db"), "DicomAet": "ORTHANC",
             "DicomPort": dicom_port, "HttpPort": http_port, "RemoteAccessAllowed": false,
             "AuthenticationEnabled": false, "Plugins": plugins,
-            "DicomModalities": { "grayd": ["GRAYD", "127.0.0.1", 1] }
+            "DicomModalities": { "grayd": ["GRAYD", "127.0.0.1", node_port] }
         });
         let file = folder.path().join("orthanc.json");
         std::fs::write(&file, config.to_string()).unwrap();

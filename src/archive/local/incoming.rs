@@ -3,9 +3,9 @@
 use super::instances::{self, Met};
 use super::part10::{self, Meta};
 use super::{ArchiveError, Store, audit, now};
-use crate::archive::{Arrival, AuditEvent, Incoming, Instance, Receipt};
+use crate::archive::{Arrival, AuditEvent, Expected, Incoming, Instance, Receipt};
+use crate::dicom::InstanceHeader;
 use crate::dicom::header::HeaderError;
-use crate::dicom::{InstanceHeader, Uid};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -42,8 +42,8 @@ pub(super) struct Receiving {
     begun: u64,
     hash: Sha256,
     in_place: bool,
-    /// The only study that the instance may be of.
-    study: Option<Uid>,
+    /// What the instance has to be of.
+    expected: Expected,
 }
 
 impl Drop for Receiving {
@@ -85,7 +85,7 @@ impl Receiving {
             begun: 0,
             hash: Sha256::new(),
             in_place: false,
-            study: None,
+            expected: Expected::default(),
         };
         let head = part10::encode(&this.meta);
         this.append(&head)?;
@@ -136,8 +136,13 @@ impl Receiving {
                 )));
             }
         }
-        if self.study.as_ref().is_some_and(|study| *study != header.study) {
-            let reason = "Study Instance UID (0020,000D) is not that of the address stored to";
+        let Expected { study, patient } = &self.expected;
+        if study.as_ref().is_some_and(|study| *study != header.study) {
+            let reason = "Study Instance UID (0020,000D) is not the one that was asked for";
+            return Err(ArchiveError::Mismatch(reason.into()));
+        }
+        if patient.as_ref().is_some_and(|patient| !patient.is_same_person(&header.patient)) {
+            let reason = "Patient ID (0010,0020) is not the one that was asked for";
             return Err(ArchiveError::Mismatch(reason.into()));
         }
         Ok(header)
@@ -261,8 +266,8 @@ impl Incoming for Receiving {
         Ok(())
     }
 
-    fn expect_study(&mut self, study: Uid) -> Result<(), ArchiveError> {
-        self.study = Some(study);
+    fn expect(&mut self, expected: Expected) -> Result<(), ArchiveError> {
+        self.expected = expected;
         Ok(())
     }
 

@@ -13,8 +13,10 @@
 //! `objects/`, directory fsync, index commit. Whatever the moment of a crash, an object is whole
 //! under its final name or not there, and a row never comes before its object.
 
+mod announcements;
 mod audit;
 mod backup;
+mod deliveries;
 mod disk;
 mod incoming;
 mod index;
@@ -33,9 +35,9 @@ pub use part10::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 pub use reconcile::data_set_sha256;
 
 use super::{
-    Archive, ArchiveError, Arrival, AuditCheck, AuditEvent, AuditHead, Delivery, DeliveryEnd,
-    Incoming, Instance, InstanceFilter, Job, JobEnd, Match, Query, Scrubbed, Space,
-    StorageSettings,
+    Announcement, Archive, ArchiveError, Arrival, AuditCheck, AuditEvent, AuditHead,
+    CommitmentStep, Delivery, DeliveryEnd, Incoming, Instance, InstanceFilter, Job, JobEnd, Match,
+    Query, Scrubbed, Space, StorageSettings,
 };
 use crate::dicom::Uid;
 use disk::Disk;
@@ -204,15 +206,6 @@ impl LocalArchive {
         let found = self.store.index.read("audit check", |i| audit::chain_at(i, head.number))?;
         Ok(found.as_deref() == Some(&head.chain))
     }
-
-    /// At most `limit` lines after line number `after` (0: from the first), oldest first.
-    pub fn audit_after(
-        &self,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
-        self.store.index.read("read audit", |index| audit::after(index, after, limit))
-    }
 }
 
 impl Store {
@@ -325,20 +318,72 @@ impl Archive for LocalArchive {
         self.store.index.read("list results", |index| queue::results(index, job))
     }
 
+    fn deliver(&self, objects: &[Uid], peer: &str) -> Result<(), ArchiveError> {
+        let (objects, peer) = (objects.to_vec(), peer.to_owned());
+        self.store.index.write(move |index| {
+            objects.iter().try_for_each(|object| deliveries::queue(index, object, &peer))
+        })
+    }
+
     fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ArchiveError> {
-        self.store.index.read("list deliveries", |index| queue::due(index, now, limit))
+        self.store.index.read("list deliveries", |index| deliveries::due(index, now, limit))
     }
 
     fn finish_delivery(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError> {
-        self.store.index.write(move |index| queue::finish_delivery(index, id, &end))
+        self.store.index.write(move |index| deliveries::finish(index, id, &end))
     }
 
     fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, ArchiveError> {
-        self.store.index.read("list deliveries", |index| queue::deliveries(index, limit))
+        self.store.index.read("list deliveries", |index| deliveries::newest(index, limit))
+    }
+
+    fn due_commitments(
+        &self,
+        peer: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, ArchiveError> {
+        let step = "list commitments";
+        self.store.index.read(step, |index| deliveries::due_commitments(index, peer, now, limit))
+    }
+
+    fn in_transaction(&self, transaction: &Uid) -> Result<Vec<Delivery>, ArchiveError> {
+        self.store
+            .index
+            .read("find transaction", |index| deliveries::in_transaction(index, transaction))
+    }
+
+    fn step_commitments(&self, steps: &[(i64, CommitmentStep)]) -> Result<(), ArchiveError> {
+        let steps = steps.to_owned();
+        self.store.index.write(move |index| deliveries::step_commitments(index, &steps))
+    }
+
+    fn due_announcements(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, ArchiveError> {
+        self.store.index.read("list announcements", |index| announcements::due(index, now, limit))
+    }
+
+    fn announced(&self, announcement: &Announcement) -> Result<Vec<Uid>, ArchiveError> {
+        self.store.index.read("list results", |index| announcements::stored(index, announcement))
+    }
+
+    fn finish_announcement(&self, id: i64, end: DeliveryEnd) -> Result<(), ArchiveError> {
+        self.store.index.write(move |index| announcements::finish(index, id, &end))
+    }
+
+    fn announcements(&self, limit: u32) -> Result<Vec<Announcement>, ArchiveError> {
+        self.store.index.read("list announcements", |index| announcements::newest(index, limit))
     }
 
     fn audit(&self, event: AuditEvent) -> Result<(), ArchiveError> {
         self.store.index.write(move |index| audit::append(index, &event))
+    }
+
+    fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
+        self.store.index.read("read audit", |index| audit::after(index, after, limit))
     }
 
     fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEvent>, ArchiveError> {

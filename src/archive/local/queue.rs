@@ -1,10 +1,10 @@
-//! Jobs, their results, deliveries and notes: each change of state is one transaction.
+//! Jobs, their results and notes: each change of state is one transaction.
 //!
 //! Leases are reckoned on the machine's monotonic clock and hold until its next boot: setting the
 //! wall clock neither ends nor prolongs one.
 
-use super::{ArchiveError, audit, now, schema};
-use crate::archive::{AuditEvent, Delivery, DeliveryEnd, DeliveryState, Job, JobEnd, JobState};
+use super::{ArchiveError, announcements, audit, deliveries, now, schema};
+use crate::archive::{AuditEvent, Job, JobEnd, JobState};
 use crate::dicom::Uid;
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -12,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use std::sync::LazyLock;
 
 const JOB: &str = "id, key, course, spec, state, attempts, reason, created, changed";
-const DELIVERY: &str = "id, peer, sop_instance, state, attempts, next_attempt, reason";
 
 /// Names the current boot; where the system gives none, leases outlive a reboot.
 static BOOT: LazyLock<String> = LazyLock::new(|| {
@@ -39,28 +38,15 @@ fn job_state(name: &str) -> Option<JobState> {
     [Queued, Running, Done, Parked, Failed].into_iter().find(|s| job_state_name(*s) == name)
 }
 
-fn delivery_state_name(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Waiting => "waiting",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Parked => "parked",
-    }
-}
-
-fn delivery_state(name: &str) -> Option<DeliveryState> {
-    use DeliveryState::{Delivered, Parked, Waiting};
-    [Waiting, Delivered, Parked].into_iter().find(|s| delivery_state_name(*s) == name)
-}
-
-fn wrong(column: usize) -> rusqlite::Error {
+pub(super) fn wrong(column: usize) -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(column, "queue".into(), Type::Text)
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(row.get(column)?).map_err(|_| wrong(column))
 }
 
-fn uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
+pub(super) fn uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
     Uid::parse(&row.get::<_, String>(column)?).map_err(|_| wrong(column))
 }
 
@@ -78,20 +64,8 @@ fn job_from(row: &Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
-fn delivery_from(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    Ok(Delivery {
-        id: row.get(0)?,
-        peer: row.get(1)?,
-        sop_instance: uid(row, 2)?,
-        state: delivery_state(&row.get::<_, String>(3)?).ok_or_else(|| wrong(3))?,
-        attempts: row.get(4)?,
-        next_attempt: time(row, 5)?,
-        reason: row.get(6)?,
-    })
-}
-
 /// One statement; returns how many rows it changed.
-fn change(
+pub(super) fn change(
     index: &Connection,
     step: &'static str,
     sql: &str,
@@ -103,7 +77,7 @@ fn change(
         .map_err(schema::failed(step))
 }
 
-fn note_event(
+pub(super) fn note_event(
     index: &Connection,
     event: &str,
     object: String,
@@ -190,8 +164,9 @@ pub(super) fn finish(
         .map_err(schema::failed("finish job"))?;
     let attempts = attempts.ok_or(ArchiveError::NotFound("lease of this worker"))?;
     let (state, reason) = match end {
-        JobEnd::Done { results, deliver_to } => {
-            publish(index, job, results, deliver_to)?;
+        JobEnd::Done { results, deliver, announce_to } => {
+            publish(index, job, results, deliver)?;
+            announcements::queue(index, job, deliver, announce_to)?;
             (JobState::Done, None)
         }
         JobEnd::Parked { reason } => (JobState::Parked, Some(reason)),
@@ -215,9 +190,8 @@ fn publish(
     index: &Connection,
     job: i64,
     results: &[Uid],
-    deliver_to: &[String],
+    deliver: &[(String, Uid)],
 ) -> Result<(), ArchiveError> {
-    let at = now().as_microsecond();
     for (position, result) in results.iter().enumerate() {
         let known = super::instances::sha256_of(index, result);
         known
@@ -229,14 +203,8 @@ fn publish(
             "INSERT INTO job_results (job, position, sop_instance) VALUES (?1, ?2, ?3)",
             params![job, position as i64, result.as_str()],
         )?;
-        for peer in deliver_to {
-            change(
-                index,
-                "queue delivery",
-                "INSERT INTO deliveries (peer, sop_instance, state, attempts, next_attempt) \
-                 VALUES (?1, ?2, 'waiting', 0, ?3) ON CONFLICT (peer, sop_instance) DO NOTHING",
-                params![peer, result.as_str(), at],
-            )?;
+        for (peer, _) in deliver.iter().filter(|(_, instance)| instance == result) {
+            deliveries::queue(index, result, peer)?;
         }
     }
     Ok(())
@@ -254,56 +222,6 @@ pub(super) fn results(index: &Connection, job: i64) -> rusqlite::Result<Vec<Uid>
         .prepare_cached("SELECT sop_instance FROM job_results WHERE job = ?1 ORDER BY position")?
         .query_map([job], |row| uid(row, 0))?
         .collect()
-}
-
-pub(super) fn due(
-    index: &Connection,
-    now: Timestamp,
-    limit: u32,
-) -> rusqlite::Result<Vec<Delivery>> {
-    index
-        .prepare_cached(&format!(
-            "SELECT {DELIVERY} FROM deliveries WHERE state = 'waiting' AND next_attempt <= ?1 \
-             ORDER BY next_attempt, id LIMIT ?2"
-        ))?
-        .query_map(params![now.as_microsecond(), limit], delivery_from)?
-        .collect()
-}
-
-pub(super) fn deliveries(index: &Connection, limit: u32) -> rusqlite::Result<Vec<Delivery>> {
-    index
-        .prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries ORDER BY id DESC LIMIT ?1"))?
-        .query_map([limit], delivery_from)?
-        .collect()
-}
-
-pub(super) fn finish_delivery(
-    index: &Connection,
-    id: i64,
-    end: &DeliveryEnd,
-) -> Result<(), ArchiveError> {
-    let (state, reason, at) = match end {
-        DeliveryEnd::Delivered => (DeliveryState::Delivered, None, None),
-        DeliveryEnd::Retry { at, reason } => (DeliveryState::Waiting, Some(reason), Some(at)),
-        DeliveryEnd::Parked { reason } => (DeliveryState::Parked, Some(reason), None),
-    };
-    let ended: Option<(String, String)> = index
-        .prepare_cached(
-            "UPDATE deliveries SET state = ?2, reason = ?3, attempts = attempts + 1, \
-             next_attempt = coalesce(?4, next_attempt) WHERE id = ?1 AND state = 'waiting' \
-             RETURNING peer, sop_instance",
-        )
-        .and_then(|mut statement| {
-            let at = at.map(|at| at.as_microsecond());
-            let values = params![id, delivery_state_name(state), reason, at];
-            statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })
-        .map_err(schema::failed("finish delivery"))?;
-    let (peer, object) = ended.ok_or(ArchiveError::NotFound("waiting delivery"))?;
-    if state == DeliveryState::Waiting {
-        return Ok(());
-    }
-    note_event(index, &format!("delivery-{}", delivery_state_name(state)), object, &peer)
 }
 
 pub(super) fn put_note(index: &Connection, name: &str, text: &str) -> Result<(), ArchiveError> {

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Version of the tables below.
-pub(super) const SCHEMA: i64 = 2;
-/// The one before, which had no `series`.
-const WITHOUT_SERIES: i64 = 1;
+pub(super) const SCHEMA: i64 = 3;
+/// The first that has `series`.
+const WITH_SERIES: i64 = 2;
+/// The first that has commitments and announcements.
+const WITH_COMMITMENT: i64 = 3;
 /// How long a lock on the index is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -119,8 +121,30 @@ WHEN NEW.missing <> OLD.missing BEGIN
 END;
 ";
 
+/// What peers were asked to commit themselves to, and who is told of results.
+const COMMITMENT: &str = "
+ALTER TABLE deliveries ADD COLUMN transaction_uid TEXT;
+ALTER TABLE deliveries ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX deliveries_by_peer ON deliveries (peer, state, next_attempt, id);
+CREATE INDEX deliveries_by_transaction ON deliveries (transaction_uid);
+CREATE TABLE announcements (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    peer TEXT NOT NULL,
+    job INTEGER NOT NULL REFERENCES jobs (id),
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL,
+    reason TEXT,
+    UNIQUE (peer, job, destination)
+) STRICT;
+CREATE INDEX announcements_by_state ON announcements (state, next_attempt, id);
+";
+
 /// Tables that objects cannot restore; taken over from a damaged index as far as they can be read.
-const SALVAGED: [&str; 5] = ["jobs", "job_results", "deliveries", "audit", "notes"];
+const SALVAGED: [&str; 6] =
+    ["jobs", "job_results", "deliveries", "announcements", "audit", "notes"];
 
 pub(super) fn failed(step: &'static str) -> impl FnOnce(rusqlite::Error) -> ArchiveError {
     move |error| ArchiveError::Index { step, message: error.to_string() }
@@ -160,8 +184,8 @@ pub(super) fn check_version(index: &Connection) -> Result<(), ArchiveError> {
 enum Condition {
     Sound,
     Empty,
-    /// Of the version before this one, to be brought up to date.
-    WithoutSeries,
+    /// Of this earlier version, to be brought up to date.
+    Older(i64),
     Damaged,
 }
 
@@ -205,7 +229,7 @@ pub(super) fn prepare(layout: &Layout) -> Result<Prepared, ArchiveError> {
     match condition(&path)? {
         Condition::Sound => Ok(Prepared::Sound),
         Condition::Empty => create(&path).map(|()| Prepared::Made),
-        Condition::WithoutSeries => add_series(layout).map(|()| Prepared::Sound),
+        Condition::Older(version) => bring_up_to_date(layout, version).map(|()| Prepared::Sound),
         Condition::Damaged => {
             let aside = set_aside(layout, "damaged")?;
             create(&path)?;
@@ -229,7 +253,7 @@ fn condition(path: &Path) -> Result<Condition, ArchiveError> {
         }
         Ok((0, 0, _)) => Ok(Condition::Empty),
         Ok((SCHEMA, _, report)) if report == "ok" => Ok(Condition::Sound),
-        Ok((WITHOUT_SERIES, _, report)) if report == "ok" => Ok(Condition::WithoutSeries),
+        Ok((found @ 1.., _, report)) if report == "ok" => Ok(Condition::Older(found)),
         Ok(_) => Ok(Condition::Damaged),
         Err(error) => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Condition::Damaged),
@@ -245,28 +269,39 @@ fn create(path: &Path) -> Result<(), ArchiveError> {
         .and_then(|transaction| {
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(SERIES)?;
+            transaction.execute_batch(COMMITMENT)?;
             transaction.pragma_update(None, "user_version", SCHEMA)?;
             transaction.commit()
         })
         .map_err(failed("make tables"))
 }
 
-/// Brings an index of version 1 up to date, in one transaction. What the series' rows did not hold
-/// then is read from one object of each; one that cannot be read leaves its row as it was.
-fn add_series(layout: &Layout) -> Result<(), ArchiveError> {
+/// Brings an index of an earlier version up to date, in one transaction.
+fn bring_up_to_date(layout: &Layout, version: i64) -> Result<(), ArchiveError> {
     let mut index = connect(&layout.index())?;
     let migrated = index.transaction().and_then(|transaction| {
-        transaction.execute_batch(SERIES)?;
-        transaction.execute_batch(
-            "INSERT INTO series (study, series, patient_id, study_date, header, instances) \
-             SELECT study, series, patient_id, header ->> '$.study_date', header, count(*) \
-             FROM instances WHERE missing = 0 GROUP BY study, series",
-        )?;
-        refresh_headers(&transaction, layout)?;
+        if version < WITH_SERIES {
+            add_series(&transaction, layout)?;
+        }
+        if version < WITH_COMMITMENT {
+            transaction.execute_batch(COMMITMENT)?;
+        }
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()
     });
     migrated.map_err(failed("bring the index up to date"))
+}
+
+/// What the series' rows did not hold in version 1 is read from one object of each; one that cannot
+/// be read leaves its row as it was.
+fn add_series(index: &Connection, layout: &Layout) -> rusqlite::Result<()> {
+    index.execute_batch(SERIES)?;
+    index.execute_batch(
+        "INSERT INTO series (study, series, patient_id, study_date, header, instances) \
+         SELECT study, series, patient_id, header ->> '$.study_date', header, count(*) \
+         FROM instances WHERE missing = 0 GROUP BY study, series",
+    )?;
+    refresh_headers(index, layout)
 }
 
 fn refresh_headers(index: &Connection, layout: &Layout) -> rusqlite::Result<()> {
@@ -321,8 +356,23 @@ fn salvage(path: &Path, damaged: &Path) {
         return;
     }
     for table in SALVAGED {
-        let copy = format!("INSERT OR IGNORE INTO main.{table} SELECT * FROM damaged.{table}");
-        if let Err(error) = index.execute(&copy, []) {
+        // One of an earlier version has fewer columns, or not the table at all.
+        let columns: rusqlite::Result<Option<String>> = index.query_row(
+            "SELECT group_concat(name) FROM pragma_table_info(?1, 'damaged')",
+            [table],
+            |row| row.get(0),
+        );
+        let copied = columns.and_then(|columns| match columns {
+            Some(columns) => index.execute(
+                &format!(
+                    "INSERT OR IGNORE INTO main.{table} ({columns}) \
+                     SELECT {columns} FROM damaged.{table}"
+                ),
+                [],
+            ),
+            None => Ok(0),
+        });
+        if let Err(error) = copied {
             tracing::error!(table, %error, "could not be taken over from the damaged index");
         }
     }

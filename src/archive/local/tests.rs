@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 mod deletion;
 mod power;
+mod versions;
 
 /// Is told each disk operation before it is done.
 type Watcher = Box<dyn FnMut(super::disk::Operation<'_>) + Send>;
@@ -148,8 +149,11 @@ fn any_disk_operation_may_fail_while_a_job_ends() {
         let run = || -> Result<(), ArchiveError> {
             let (id, _) = archive.enqueue("key", "course", "{}")?;
             archive.lease("w", 60)?;
-            let end =
-                JobEnd::Done { results: vec![result.clone()], deliver_to: vec!["pacs".into()] };
+            let end = JobEnd::Done {
+                results: vec![result.clone()],
+                deliver: vec![("pacs".into(), result.clone())],
+                announce_to: Vec::new(),
+            };
             archive.finish(id, "w", end, 3)
         };
         let ended = run();
@@ -298,58 +302,6 @@ fn jobs_notes_and_audit_are_taken_over_from_a_damaged_index() {
     let events: Vec<String> =
         archive.audit_trail(9).unwrap().into_iter().map(|l| l.event).collect();
     assert!(events.contains(&"index-rebuilt".into()) && events.contains(&"job-queued".into()));
-}
-
-#[test]
-fn an_index_of_a_newer_version_is_refused_and_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(directory.path()));
-    let path = directory.path().join("index.sqlite");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
-    for result in [
-        LocalArchive::open(&settings(directory.path()), TimeZone::UTC),
-        LocalArchive::attach(&settings(directory.path()), TimeZone::UTC),
-    ] {
-        let error = result.err().unwrap();
-        assert!(matches!(error, ArchiveError::NewerSchema { found: 3, known: 2 }), "{error}");
-    }
-    let version: i64 = Connection::open(&path)
-        .unwrap()
-        .pragma_query_value(None, "user_version", |r| r.get(0))
-        .unwrap();
-    assert_eq!(version, 3);
-}
-
-#[test]
-fn an_index_of_version_1_learns_to_answer_queries_when_it_is_opened() {
-    let directory = tempfile::tempdir().unwrap();
-    let archive = open(directory.path());
-    for (sop, series) in [("1.1", "1.2.9.1"), ("1.2", "1.2.9.1"), ("1.3", "1.2.9.2")] {
-        store(&archive, arrival(sop, "CAM"), &slice(sop, series, 0.0, 0)).unwrap();
-    }
-    let query = Query {
-        level: crate::archive::query::QueryLevel::Series,
-        conditions: Vec::new(),
-        limit: usize::MAX,
-    };
-    let before = archive.query(&query).unwrap();
-    assert_eq!(before.iter().map(|found| found.instances).collect::<Vec<_>>(), [2, 1]);
-    drop(archive);
-    let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
-    index
-        .execute_batch(
-            "DROP TABLE series; DROP TRIGGER series_gains; DROP TRIGGER series_loses; \
-             DROP TRIGGER series_misses; PRAGMA user_version = 1;",
-        )
-        .unwrap();
-    drop(index);
-    let archive = open(directory.path());
-    let series = |found: &[Match]| -> Vec<(Uid, u64)> {
-        found.iter().map(|found| (found.header.series.clone(), found.instances)).collect()
-    };
-    assert_eq!(series(&archive.query(&query).unwrap()), series(&before));
-    store(&archive, arrival("1.4", "CAM"), &slice("1.4", "1.2.9.2", 1.0, 0)).unwrap();
-    assert_eq!(archive.query(&query).unwrap()[1].instances, 2);
 }
 
 #[test]

@@ -1,4 +1,7 @@
 use super::*;
+use crate::config::DeviceMatch;
+use crate::dicom::Uid;
+use dicom_dictionary_std::uids;
 
 const MANUAL: &str = include_str!("../../../config/grayd.yaml");
 
@@ -55,7 +58,7 @@ fn the_commented_examples_are_sound() {
         .collect::<Vec<_>>()
         .join("\n");
     let config = read(&text).unwrap();
-    assert_eq!((config.peers.len(), config.cameras.len()), (2, 1));
+    assert_eq!((config.peers.len(), config.cameras.len()), (3, 1));
     assert_eq!(config.cameras[0].calibrated_on, Some(jiff::civil::date(2026, 1, 12)));
 }
 
@@ -117,6 +120,28 @@ fn results_go_only_to_peers_that_there_are() {
 }
 
 #[test]
+fn a_peer_may_get_some_kinds_of_results_only() {
+    let to = |send_to: &str| {
+        let peer = "peers:\n  - { name: a, ae_title: A, host: h, port: 1 }\n";
+        read(&format!("{peer}results: {{ send_to: [{send_to}] }}\n"))
+    };
+    let gets = |send_to: &str| {
+        let config = to(send_to).unwrap();
+        let [to] = &config.results.send_to[..] else { panic!("{:?}", config.results) };
+        assert_eq!(to.peer, "a");
+        [uids::RT_DOSE_STORAGE, uids::COMPREHENSIVE3_DSR_STORAGE, uids::ENCAPSULATED_PDF_STORAGE]
+            .map(|class| to.gets(&Uid::parse(class).unwrap()))
+    };
+    assert_eq!(gets("a"), [true, true, true]);
+    assert_eq!(gets("{ peer: a }"), [true, true, true]);
+    assert_eq!(gets("{ peer: a, objects: [rt-dose, pdf] }"), [true, false, true]);
+    assert_eq!(gets("{ peer: a, objects: [] }"), [false, false, false]);
+    for wrong in ["{ peer: a, objects: [mail] }", "{ peer: b }", "{ objects: [pdf] }", "7"] {
+        assert!(to(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn relative_paths_count_from_the_file_s_folder() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("p")).unwrap();
@@ -130,9 +155,38 @@ fn relative_paths_count_from_the_file_s_folder() {
 #[test]
 fn a_camera_matches_by_what_it_names() {
     let device = DeviceMatch { station_name: Some("INTEVO1".into()), ..DeviceMatch::default() };
-    assert!(device.matches(Some("INTEVO1"), None, Some("x")));
-    assert!(!device.matches(None, None, None));
-    assert!(!device.matches(Some("INTEVO2"), None, None));
+    assert!(device.matches(Some("INTEVO1"), None, Some("x"), None));
+    assert!(!device.matches(None, None, None, None));
+    assert!(!device.matches(Some("INTEVO2"), None, None, None));
+    let with = DeviceMatch { collimator: Some("MEGP".into()), ..device };
+    assert!(with.matches(Some("INTEVO1"), None, None, Some("MEGP")));
+    assert!(!with.matches(Some("INTEVO1"), None, None, Some("HEGP")));
+    assert!(!with.matches(Some("INTEVO1"), None, None, None));
+}
+
+#[test]
+fn what_a_camera_cannot_have_is_refused_at_its_key() {
+    let text = "\
+cameras:
+  - match: { collimator: MEGP }
+    nuclide: Lu-177
+    dead_time: { model: paralysable, tau_us: 0 }
+    recovery: { beta_ml: 4.0, gamma: 0, relative_uncertainty: 5 }
+    planar: { cps_per_mbq: 0, broad_beam_ratio: 1.5 }
+";
+    let faults = read(text).unwrap_err();
+    for start in [
+        "grayd.yaml:2:12: matches every device",
+        "grayd.yaml:4:46: 0 is out of range",
+        "grayd.yaml:5:38: 0 is out of range",
+        "grayd.yaml:5:63: 5 is out of range",
+        "grayd.yaml:6:28: 0 is out of range",
+        "grayd.yaml:6:49: 1.5 is out of range",
+    ] {
+        assert!(faults.iter().any(|f| f.starts_with(start)), "{start}\nnot in {faults:#?}");
+    }
+    let unknown = read(&text.replace("paralysable", "parallel")).unwrap_err();
+    assert!(unknown.iter().any(|f| f.starts_with("grayd.yaml:4:25: ")), "{unknown:#?}");
 }
 
 #[test]

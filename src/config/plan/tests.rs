@@ -135,3 +135,36 @@ fn two_slips_are_reported_together() {
     let text = EXAMPLE.replacen("7400", "0", 1).replacen("sex: F", "sex: X", 1);
     assert_eq!(read(&text).unwrap_err().len(), 2);
 }
+
+#[test]
+fn priors_are_the_plan_s_or_else_the_protocol_s_and_their_faults_have_positions() {
+    let plan = read(&format!(
+        "{EXAMPLE}priors: {{ from: pacs, modalities: [NM, CT], days_before: 60, retrieve: move }}\n"
+    ));
+    let wanted = Priors {
+        from: "pacs".into(),
+        modalities: vec!["NM".into(), "CT".into()],
+        days_before: 60,
+        days_after: 0,
+        retrieve: crate::config::Retrieve::Move,
+    };
+    assert_eq!(plan.unwrap().priors, Some(wanted));
+    assert_eq!(read(EXAMPLE).unwrap().priors, None);
+
+    let found = Protocols::load(None).unwrap();
+    let text = &found.find("multi-time-point").unwrap().text;
+    let own = format!("{text}\npriors: {{ from: archive, modalities: [CT], days_before: 1 }}\n");
+    let protocols = Protocols::of(Protocol::read("own.yaml", &own, false).unwrap());
+    let plan = Plan::read("p.yaml", EXAMPLE, &protocols).unwrap();
+    assert_eq!(plan.priors.unwrap().from, "archive");
+
+    let broken = "priors: { from: \"\", modalities: [ct], days_before: 99999 }\n";
+    let faults = read(&format!("{EXAMPLE}{broken}")).unwrap_err();
+    let line = EXAMPLE.lines().count() + 1;
+    for (column, what) in [(17, "name of a peer"), (33, "modalities"), (52, "out of range")] {
+        let found = faults.iter().any(|fault| {
+            fault.starts_with(&format!("p.yaml:{line}:{column}:")) && fault.contains(what)
+        });
+        assert!(found, "{what}: {faults:?}");
+    }
+}

@@ -75,6 +75,10 @@ pub struct Kinetics {
     /// Stated effective half-lives, h, by region; [`DEFAULT_REGION`] for those not named.
     #[serde(default)]
     pub effective_half_life_h: BTreeMap<String, Sourced<f64>>,
+    /// A region imaged once, for which no half-life is stated, has the effective half-life of its last
+    /// cycle that was imaged more often.
+    #[serde(default)]
+    pub prior_cycle: bool,
     /// Relative standard uncertainty (k = 1) of a stated half-life; absent: unknown.
     pub half_life_relative_uncertainty: Option<Sourced<f64>>,
 }

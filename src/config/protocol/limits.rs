@@ -28,14 +28,19 @@ pub struct Limit {
 impl Limit {
     /// Is a region of this name part of the tissue? Lesions in an organ are not.
     pub fn covers(&self, region: &str) -> bool {
-        const LESIONS: [&str; 5] = ["lesion", "tumour", "tumor", "metastasis", "metastases"];
-        let lower = region.to_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
-        let asked = |word: &str| self.words.iter().any(|own| own == word);
-        let lesion = words.iter().any(|word| LESIONS.contains(word) && !asked(word));
-        // A word may itself hold a space: `red marrow`.
-        !lesion && self.words.iter().any(|own| lower == *own || words.contains(&own.as_str()))
+        covers(&self.words, region)
     }
+}
+
+/// Does a region's name hold one of the words? `Kidney lesion` is no kidney.
+pub(super) fn covers(asked_for: &[String], region: &str) -> bool {
+    const LESIONS: [&str; 5] = ["lesion", "tumour", "tumor", "metastasis", "metastases"];
+    let lower = region.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
+    let asked = |word: &str| asked_for.iter().any(|own| own == word);
+    let lesion = words.iter().any(|word| LESIONS.contains(word) && !asked(word));
+    // A word may itself hold a space: `red marrow`.
+    !lesion && asked_for.iter().any(|own| lower == *own || words.contains(&own.as_str()))
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -21,18 +21,19 @@ mod uncertainty;
 pub use biology::{BedParameters, Biology};
 pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
-pub use imaging::Imaging;
+pub use imaging::{Imaging, PlanarUse};
 pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
 pub use limits::{Combine, Limit, Limits};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};
 pub use quantification::Quantification;
-pub use regions::Regions;
+pub use regions::{Derived, Regions, SpheresWithin, ThresholdWithin};
 pub use registration::{Registration, RegistrationMethod};
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};
 pub use uncertainty::Uncertainty;
 
+use super::priors::Priors;
 use super::yaml::{Document, Fault, steps};
 use crate::quantity::nuclide::Nuclide;
 use serde::Deserialize;
@@ -88,6 +89,8 @@ pub struct Protocol {
     /// Where the protocol fixes it.
     pub radiopharmaceutical: Option<String>,
     pub nuclide: Option<Nuclide>,
+    /// Earlier objects to be fetched for each course, unless its plan says otherwise.
+    pub priors: Option<Priors>,
     pub parameters: Parameters,
     /// The file as it was read, for people to see and for the parameters' hash.
     pub text: String,
@@ -102,8 +105,8 @@ pub struct Protocol {
 pub struct Protocols(BTreeMap<String, Protocol>);
 
 /// What a protocol file says about itself; every other key is a section's.
-const HEAD_KEYS: [&str; 6] =
-    ["name", "version", "title", "description", "radiopharmaceutical", "nuclide"];
+const HEAD_KEYS: [&str; 7] =
+    ["name", "version", "title", "description", "radiopharmaceutical", "nuclide", "priors"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +117,7 @@ struct Head {
     description: String,
     radiopharmaceutical: Option<String>,
     nuclide: Option<String>,
+    priors: Option<Priors>,
 }
 
 impl Head {
@@ -125,6 +129,9 @@ impl Head {
         if !legal {
             let message = "must be lower-case letters, digits and hyphens, like `lu177-uppsala`";
             faults.push(document.fault_at(steps!["name"], message));
+        }
+        for (key, message) in self.priors.as_ref().map(Priors::faults).unwrap_or_default() {
+            faults.push(document.fault_at(steps!["priors", key], message));
         }
         let nuclide = self.nuclide.as_deref().map(Nuclide::parse).transpose();
         nuclide.unwrap_or_else(|error| {
@@ -210,6 +217,7 @@ impl Protocol {
             description: read.description,
             radiopharmaceutical: read.radiopharmaceutical,
             nuclide,
+            priors: read.priors,
             text: text.to_owned(),
             built_in,
             sections,

@@ -2,7 +2,7 @@
 
 use super::{
     Biology, Check, Dose, Gates, Imaging, Kinetics, Limits, Prescription, Quantification, Regions,
-    Registration, Section, Uncertainty,
+    Registration, Section, Uncertainty, VoxelKinetics,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,15 @@ impl Parameters {
         ];
         for (name, section) in sections {
             section.check(&mut Check::new(name, document, faults));
+        }
+        if self.kinetics.voxels == VoxelKinetics::VoxelFit {
+            for sample in self.regions.standing() {
+                Check::new("regions", document, faults).fault(
+                    &["derived".into(), sample.into(), "spheres".into(), "stand_for_region".into()],
+                    "gives every voxel of the region one curve; write `voxels: region-curve` in \
+                     `kinetics`, or false here",
+                );
+            }
         }
     }
 }

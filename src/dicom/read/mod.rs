@@ -13,6 +13,7 @@ mod error;
 mod frame;
 mod instance;
 pub mod pixels;
+mod planar;
 mod radiopharmaceutical;
 mod registration;
 mod rwvm;
@@ -27,6 +28,7 @@ pub use attribute::Code;
 pub use ct::{Ct, ct};
 pub use emission::{Device, Emission, EmissionContext, emission};
 pub use error::ReadError;
+pub use planar::{Planar, planar};
 pub use radiopharmaceutical::Radiopharmaceutical;
 pub use registration::{
     Deformation, DeformationGrid, MatrixKind, MatrixTransform, Registration, registration,

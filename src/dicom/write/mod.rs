@@ -10,6 +10,7 @@ pub mod content;
 mod dataset;
 mod decimal;
 pub mod geometry;
+mod keyhole;
 mod outline;
 pub mod reference;
 pub mod segmentation;
@@ -18,6 +19,7 @@ pub mod structure_set;
 pub use code::Code;
 pub use dataset::{DataSet, WriteError, implementation_class_uid};
 pub use decimal::{decimal_string, decimal_string_not_below};
+pub use keyhole::keyholed;
 pub use outline::{Outline, outlines};
 pub use reference::InstanceReference;
 

@@ -27,6 +27,8 @@ pub struct Roi {
     pub interpreted_type: &'static str,
     /// `AUTOMATIC`, `SEMIAUTOMATIC` or `MANUAL`.
     pub algorithm: &'static str,
+    /// How it was made, where that is to be said.
+    pub description: Option<String>,
     pub colour: [u8; 3],
     pub identification: Option<Code>,
     /// cm³.
@@ -90,6 +92,9 @@ impl StructureSet<'_> {
             .text(tags::ROI_NAME, VR::LO, &roi.name)
             .decimals(tags::ROI_VOLUME, &[roi.volume_ml])
             .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, roi.algorithm)
+            .with_some(roi.description.as_ref(), |item, text| {
+                item.text(tags::ROI_GENERATION_DESCRIPTION, VR::LO, text)
+            })
     }
 }
 

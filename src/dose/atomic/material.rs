@@ -40,6 +40,13 @@ const ELEMENTS: [(&str, u8, f64); 13] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaterialId(pub(crate) u8);
 
+impl MaterialId {
+    /// Place in [`MaterialLibrary::iter`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// What XCOM and xraylib know of one element, per atom.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ElementTables {

@@ -26,6 +26,8 @@ pub enum Rejection {
     CallingAeTitle,
     /// Too many associations at once; the peer may try again.
     LocalLimit,
+    /// Too many of this peer at once; it may try again.
+    PeerLimit,
 }
 
 impl Rejection {
@@ -37,6 +39,7 @@ impl Rejection {
             Self::CalledAeTitle => "called AE title not recognized",
             Self::CallingAeTitle => "calling AE title or host not recognized",
             Self::LocalLimit => "local limit exceeded",
+            Self::PeerLimit => "local limit exceeded (peers.limits.associations)",
         }
     }
 
@@ -55,12 +58,12 @@ impl Rejection {
             Self::CallingAeTitle => {
                 AssociationRJSource::ServiceUser(User::CallingAETitleNotRecognized)
             }
-            Self::LocalLimit => AssociationRJSource::ServiceProviderPresentation(
+            Self::LocalLimit | Self::PeerLimit => AssociationRJSource::ServiceProviderPresentation(
                 AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
             ),
         };
         let result = match self {
-            Self::LocalLimit => AssociationRJResult::Transient,
+            Self::LocalLimit | Self::PeerLimit => AssociationRJResult::Transient,
             Self::ProtocolVersion
             | Self::ApplicationContext
             | Self::CalledAeTitle

@@ -41,7 +41,14 @@ impl<S: Transport> Session<S> {
                 return self.answer(context, request, status, Some(error.to_string())).await;
             }
         };
-        let sent = self.send_matches(context, request, &identifier, &found, &syntax).await;
+        let pending = match identifier.is_all_known() {
+            true => status::PENDING,
+            false => status::PENDING_WITHOUT_SOME_KEYS,
+        };
+        let own_ae = self.local.title.as_str().to_owned();
+        let given = found.iter().take(MAX_MATCHES);
+        let answers = given.map(|matched| identifier.answer(matched, &own_ae, &syntax));
+        let sent = self.send_matches(context, request, pending, answers).await;
         let (status, comment) = match &sent {
             Ok(true) if found.len() > MAX_MATCHES => (
                 status::OUT_OF_RESOURCES,
@@ -65,29 +72,23 @@ impl<S: Transport> Session<S> {
         })
     }
 
-    /// False where the peer cancelled.
-    async fn send_matches(
+    /// Sends each answer as it is due; false where the peer cancelled.
+    pub(super) async fn send_matches(
         &mut self,
         context: u8,
         request: &Command,
-        identifier: &Identifier,
-        found: &[Match],
-        syntax: &crate::dicom::Uid,
+        pending: u16,
+        answers: impl Iterator<Item = Vec<u8>>,
     ) -> Result<bool, Ending> {
-        let pending = match identifier.is_all_known() {
-            true => status::PENDING,
-            false => status::PENDING_WITHOUT_SOME_KEYS,
-        };
         let response = Command { has_data_set: true, ..request.response(pending, None) }.encode();
         let mut interim = Interim::of(request);
-        for matched in found.iter().take(MAX_MATCHES) {
+        for data in answers {
             while let Some(indication) = self.association.next_if_there().await? {
                 interim.take(indication)?;
             }
             if interim.cancelled {
                 return Ok(false);
             }
-            let data = identifier.answer(matched, self.local.title.as_str(), syntax);
             self.association.send(context, PDataValueType::Command, &response).await?;
             self.association.send(context, PDataValueType::Data, &data).await?;
         }

@@ -1,35 +1,22 @@
 //! Services beside storage that a peer may ask for on its association: C-FIND, C-MOVE and C-GET
-//! (PS3.4 annex C), storage commitment (annex J).
+//! (PS3.4 annex C), storage commitment (annex J), whose reports to us come in here as well, Unified
+//! Procedure Steps (annex CC).
 //!
 //! Each request comes whole, its data set bounded and behind the gate. While one is being served the
 //! peer may only cancel it, confirm what it is sent for it, or release.
 
-mod commitment;
 mod find;
 mod retrieve;
+mod worklist;
 
-pub(super) use commitment::Report;
-
+use super::accept;
 use super::association::{Indication, Transport};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::commitment::{self, Report};
+use super::settings::Service;
 use super::storage::{Ending, Session};
-use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
 use std::collections::VecDeque;
-
-/// Whether this operation is one of the service with this SOP class.
-pub(super) fn belongs(operation: u16, sop_class: &str) -> bool {
-    match sop_class {
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND => operation == field::C_FIND_RQ,
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE => operation == field::C_MOVE_RQ,
-        uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET
-        | uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET => operation == field::C_GET_RQ,
-        uids::STORAGE_COMMITMENT_PUSH_MODEL => operation == field::N_ACTION_RQ,
-        _ => false,
-    }
-}
 
 impl<S: Transport> Session<S> {
     /// Serves a request whose data set has come.
@@ -39,9 +26,13 @@ impl<S: Transport> Session<S> {
         command: &Command,
         data_set: Vec<u8>,
     ) -> Result<(), Ending> {
+        if accept::service(&self.abstract_syntax(context)) == Some(Service::Worklist) {
+            return self.worklist(context, command, data_set).await;
+        }
         match command.field {
             field::C_FIND_RQ => self.find(context, command, &data_set).await,
             field::N_ACTION_RQ => self.promise(context, command, &data_set).await,
+            field::N_EVENT_REPORT_RQ => self.be_told(context, command, &data_set).await,
             _ => self.retrieve(context, command, &data_set).await,
         }
     }
@@ -67,6 +58,10 @@ impl<S: Transport> Session<S> {
         let Some(syntax) = self.transfer_syntax(context) else {
             return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
         };
+        if !self.caller.may(Service::Commit) {
+            let comment = "peers.allow lacks commit for this peer".to_owned();
+            return self.answer(context, command, status::NOT_AUTHORIZED, Some(comment)).await;
+        }
         let request = match commitment::Request::parse(command, data_set, &syntax) {
             Ok(_) if self.reports.len() >= MAX_OPEN_REQUESTS => {
                 Err((status::RESOURCE_LIMITATION, "too many requests are open"))
@@ -83,6 +78,22 @@ impl<S: Transport> Session<S> {
                 self.answer(context, command, status, Some(comment.to_owned())).await
             }
         }
+    }
+
+    /// Takes in the report of a peer that was asked for its commitment.
+    async fn be_told(
+        &mut self,
+        context: u8,
+        command: &Command,
+        data_set: &[u8],
+    ) -> Result<(), Ending> {
+        let Some(syntax) = self.transfer_syntax(context) else {
+            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
+        };
+        let (archive, caller, limits) = (&self.archive, &self.caller, &self.local.limits);
+        let taken =
+            commitment::take_report(archive, caller, limits, command, data_set, &syntax).await;
+        self.answer(context, command, taken.0, taken.1).await
     }
 
     /// Sends a report on the association that asked for it.

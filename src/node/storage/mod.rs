@@ -6,18 +6,21 @@
 //! [`Incoming::commit`](crate::archive::Incoming::commit) has returned, and says what it returned.
 
 pub(super) mod spool;
-mod tally;
+pub(super) mod tally;
 
 use super::ae_title::AeTitle;
 use super::association::state::Unforeseen;
 use super::association::{Association, AssociationError, Indication, Transport, seconds};
 use super::command::{Command, MAX_COMMAND_BYTES, field, status};
+use super::commitment::Report;
 use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::local::LocalAe;
-use super::services::{Report, Unconfirmed};
+use super::quota::Quota;
+use super::services::Unconfirmed;
 use super::settings::{Peer, Service};
-use super::{accept, services, stopped};
+use super::{accept, stopped};
 use crate::archive::{Archive, Arrival};
+use crate::count;
 use crate::dicom::Uid;
 use dicom_dictionary_std::uids::VERIFICATION;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
@@ -124,6 +127,7 @@ pub(super) struct Session<S> {
     /// AE title of the peer, as configured.
     pub(super) calling: String,
     pub(super) caller: Peer,
+    quota: Arc<Quota>,
     pub(super) archive: Arc<dyn Archive>,
     pub(super) local: Arc<LocalAe>,
     pub(super) peers: Arc<[(AeTitle, Peer)]>,
@@ -140,6 +144,7 @@ impl<S: Transport> Session<S> {
     pub(super) fn new(
         association: Association<S>,
         (calling, caller): (AeTitle, Peer),
+        quota: Arc<Quota>,
         (local, peers): (Arc<LocalAe>, Arc<[(AeTitle, Peer)]>),
         archive: Arc<dyn Archive>,
     ) -> Self {
@@ -150,6 +155,7 @@ impl<S: Transport> Session<S> {
             tally: Tally::new(calling.clone(), archive.clone()),
             calling,
             caller,
+            quota,
             archive,
             local,
             peers,
@@ -294,6 +300,8 @@ impl<S: Transport> Session<S> {
         };
         let service = self.abstract_syntax(context);
         let asked = accept::service(&service);
+        let is_kept = asked.is_some_and(|asked| asked != Service::Store)
+            && accept::belongs(command.field, &service);
         let sink = match command.field {
             field::C_CANCEL_RQ => return Ok(()),
             field::N_EVENT_REPORT_RSP if !command.has_data_set => {
@@ -311,12 +319,12 @@ impl<S: Transport> Session<S> {
             field::C_STORE_RQ if command.has_data_set && asked == Some(Service::Store) => {
                 self.begin_storing(context, &service, &command)
             }
-            field if services::belongs(field, &service) && command.has_data_set => {
-                Sink::Keep(Vec::new())
+            _ if is_kept && command.has_data_set => Sink::Keep(Vec::new()),
+            // N-GET has no data set, and a request to cancel need not have one.
+            _ if is_kept && asked == Some(Service::Worklist) => {
+                return self.serve_request(context, &command, Vec::new()).await;
             }
-            field if services::belongs(field, &service) => {
-                refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing")
-            }
+            _ if is_kept => refuse(status::IDENTIFIER_MISMATCH, "the identifier is missing"),
             field::C_STORE_RQ => refuse(status::SOP_CLASS_NOT_SUPPORTED, "nothing to store"),
             _ => refuse(status::UNRECOGNIZED_OPERATION, "operation not supported"),
         };
@@ -347,6 +355,10 @@ impl<S: Transport> Session<S> {
         let Some(transfer_syntax) = self.transfer_syntax(context) else {
             return discard(status::PROCESSING_FAILURE, "no transfer syntax agreed");
         };
+        if let Err(why) = self.quota.begin_instance(&self.caller, Instant::now()) {
+            count::QUOTA_REFUSALS.add(1);
+            return discard(status::OUT_OF_RESOURCES, why);
+        }
         let arrival =
             Arrival { sop_class, sop_instance, transfer_syntax, calling_ae: self.calling.clone() };
         Sink::Spool(Spool::open(self.archive.clone(), arrival))
@@ -404,7 +416,10 @@ impl<S: Transport> Session<S> {
     async fn finish(&mut self, context: u8, command: &Command, sink: Sink) -> Result<(), Ending> {
         let result = match sink {
             Sink::Discard { failure, .. } => Err(failure),
-            Sink::Spool(spool) => spool.commit().await,
+            Sink::Spool(spool) => {
+                self.quota.add_bytes(spool.received(), Instant::now());
+                spool.commit().await
+            }
             Sink::Keep(bytes) => return self.serve_request(context, command, bytes).await,
         };
         let (status, comment) = match result {

@@ -1,9 +1,8 @@
 //! From the socket to the archive: batches cross to blocking threads, so that neither the disk
 //! waits for the network nor the network for the disk, with at most two batches in memory.
 
-use crate::archive::{Archive, ArchiveError, Arrival, Incoming, Receipt};
+use crate::archive::{Archive, ArchiveError, Arrival, Expected, Incoming, Receipt};
 use crate::count;
-use crate::dicom::Uid;
 use crate::node::command::status;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -22,7 +21,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(status: u16, comment: &'static str) -> Self {
+    pub(in crate::node) fn new(status: u16, comment: &'static str) -> Self {
         Self { status, comment: comment.to_owned(), too_large: false }
     }
 
@@ -71,11 +70,15 @@ impl Spool {
         Self { batch: Vec::new(), task, received: 0 }
     }
 
-    /// The same for an instance that must be of `study`.
-    pub(crate) fn open_in(archive: Arc<dyn Archive>, arrival: Arrival, study: Uid) -> Self {
+    /// The same for an instance of which something is known.
+    pub(crate) fn open_expecting(
+        archive: Arc<dyn Archive>,
+        arrival: Arrival,
+        expected: Expected,
+    ) -> Self {
         let task = spawn_blocking(move || {
             let mut incoming = archive.receive(arrival)?;
-            incoming.expect_study(study)?;
+            incoming.expect(expected)?;
             Ok(incoming)
         });
         Self { batch: Vec::new(), task: Some(task), received: 0 }

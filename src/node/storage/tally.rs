@@ -20,7 +20,7 @@ struct Counts {
     conflict: u64,
 }
 
-pub(super) struct Tally {
+pub(in crate::node) struct Tally {
     actor: String,
     archive: Arc<dyn Archive>,
     by_study: BTreeMap<Uid, Counts>,
@@ -28,12 +28,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(actor: String, archive: Arc<dyn Archive>) -> Self {
+    pub(in crate::node) fn new(actor: String, archive: Arc<dyn Archive>) -> Self {
         Self { actor, archive, by_study: BTreeMap::new(), refused_by_status: BTreeMap::new() }
     }
 
     /// Counts a receipt and gives the status and comment that it means for the sender.
-    pub(super) fn received(&mut self, receipt: Receipt) -> (u16, Option<String>) {
+    pub(in crate::node) fn received(&mut self, receipt: Receipt) -> (u16, Option<String>) {
         let instance = match &receipt {
             Receipt::Stored(instance) | Receipt::Duplicate(instance) => instance,
             Receipt::Conflict { kept, .. } => kept,
@@ -56,18 +56,18 @@ impl Tally {
         }
     }
 
-    pub(super) fn refused(&mut self, status: u16) {
+    pub(in crate::node) fn refused(&mut self, status: u16) {
         *self.refused_by_status.entry(status).or_default() += 1;
     }
 
     /// Keeps the tally of an association that sends study after study bounded.
-    pub(super) async fn write_out_if_long(&mut self) {
+    pub(in crate::node) async fn write_out_if_long(&mut self) {
         if self.by_study.len() >= MAX_STUDIES {
             self.write_out().await;
         }
     }
 
-    pub(super) async fn write_out(&mut self) {
+    pub(in crate::node) async fn write_out(&mut self) {
         let mut events = Vec::new();
         for (study, counts) in std::mem::take(&mut self.by_study) {
             let Counts { stored, duplicate, conflict } = counts;

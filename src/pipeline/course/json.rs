@@ -4,6 +4,7 @@ use super::{Course, RegionDose};
 use crate::config::Plan;
 use crate::prescribe::Verdict;
 use crate::quantity::{Becquerel, Gray, Seconds};
+use crate::uncertainty::probability_above;
 use serde_json::{Value, json};
 
 fn finite(value: f64) -> Option<f64> {
@@ -55,11 +56,15 @@ pub fn write(course: &Course) -> Value {
             let left = |limit: Option<Gray>, so_far: Option<Gray>| {
                 limit.zip(so_far).and_then(|(limit, so_far)| gy(limit - so_far))
             };
+            let u = total.and_then(|total| total.uncertainty);
+            let above = dose.zip(u).zip(t.dose_limit).and_then(|((dose, u), limit)| {
+                probability_above(dose.value(), u.value(), limit.value())
+            });
             json!({
                 "tissue": t.name,
                 "dose_limit_gy": t.dose_limit.and_then(gy), "bed_limit_gy": t.bed_limit.and_then(gy),
                 "absorbed_dose_gy": dose.and_then(gy), "bed_gy": bed.and_then(gy),
-                "uncertainty_gy": total.and_then(|t| t.uncertainty).and_then(gy),
+                "uncertainty_gy": u.and_then(gy), "probability_above_dose_limit": above,
                 "remaining_dose_gy": left(t.dose_limit, dose),
                 "remaining_bed_gy": left(t.bed_limit, bed),
                 "gy_per_gbq": total.and_then(|t| t.last_coefficient).map(|d| d.gy_per_gbq()),
@@ -202,6 +207,7 @@ pub fn from_results(results: &Value, plan: &Plan) -> Result<Vec<RegionDose>, Str
     let number = |value: &Value| value.as_f64();
     Ok(regions
         .iter()
+        .filter(|region| region["made"]["within"].is_null())
         .filter_map(|region| {
             Some(RegionDose {
                 cycle,

@@ -15,7 +15,7 @@ use super::Request;
 use crate::config::{Plan, Rule};
 use crate::prescribe::{Decision, Hold, Ledger, PrescribeError, Proposal, VialSlot};
 use crate::quantity::{Becquerel, Gray, Seconds, Warning};
-use crate::report::CycleResult;
+use crate::report::{CycleResult, Made};
 
 /// What the pipeline computed of one region in one cycle.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +31,12 @@ pub struct RegionDose {
 }
 
 impl RegionDose {
-    /// Every region of a result that has a dose.
+    /// Every region of a result that has a dose and is no part of another.
     pub fn of(result: &CycleResult) -> Vec<Self> {
         let single = result.time_points.len() < 2;
-        let regions = result.regions.iter().filter_map(|region| {
+        let whole = |made: &Option<Made>| made.as_ref().is_none_or(|made| made.within.is_none());
+        let regions = result.regions.iter().filter(|region| whole(&region.made));
+        let regions = regions.filter_map(|region| {
             Some(Self {
                 cycle: result.cycle,
                 region: region.name.clone(),

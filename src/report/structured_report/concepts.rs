@@ -71,6 +71,7 @@ codes! {
 
     D98 = "D98", "99RPT", "Minimum dose to hottest 98% of volume";
     D95 = "D95", "99RPT", "Minimum dose to hottest 95% of volume";
+    D90 = "D90", "99RPT", "Minimum dose to hottest 90% of volume";
     D50 = "D50", "99RPT", "Minimum dose to hottest 50% of volume";
     D2 = "D2", "99RPT", "Minimum dose to hottest 2% of volume";
     ACTIVITY = "ACTIVITY", "99RPT", "Activity in region at beginning of acquisition";
@@ -82,6 +83,29 @@ codes! {
     ALPHA_BETA = "ALPHABETA", "99RPT", "Ratio of linear to quadratic radiosensitivity";
     UNCERTAINTY =
         "RELUNC", "99RPT", "Relative standard uncertainty of mean absorbed dose, k=1";
+    UNCERTAINTY_PART =
+        "RELUNCPART", "99RPT", "Contribution to relative uncertainty of mean absorbed dose";
+    UNCERTAINTY_SOURCE = "UNCSRC", "99RPT", "Source of uncertainty";
+    UNCERTAINTY_UNKNOWN = "UNCUNKNOWN", "99RPT", "Source of uncertainty that is not known";
+    CUMULATIVE_DOSE = "CUMDOSE", "99RPT", "Absorbed dose of the course so far";
+    CUMULATIVE_UNCERTAINTY =
+        "CUMUNC", "99RPT", "Standard uncertainty of absorbed dose of the course, k=1";
+    CUMULATIVE_BED = "CUMBED", "99RPT", "Biologically Effective Dose of the course so far";
+    DOSE_LIMIT = "DOSELIMIT", "99RPT", "Limit of absorbed dose";
+    DOSE_LEFT = "DOSELEFT", "99RPT", "Absorbed dose left to the limit";
+    BED_LIMIT = "BEDLIMIT", "99RPT", "Limit of Biologically Effective Dose";
+    BED_LEFT = "BEDLEFT", "99RPT", "Biologically Effective Dose left to the limit";
+    ABOVE_LIMIT = "PABOVE", "99RPT", "Probability of absorbed dose above the limit";
+    PROPOSED_ACTIVITY = "PROPACT", "99RPT", "Proposed activity";
+    UNROUNDED_ACTIVITY = "UNROUNDACT", "99RPT", "Proposed activity before rounding";
+    ALLOWED_ACTIVITY = "ALLOWACT", "99RPT", "Activity that one constraint alone allows";
+    CONSTRAINT = "CONSTRAINT", "99RPT", "Constraint";
+    VERDICT = "VERDICT", "99RPT", "Verdict on the next activity";
+    LIMITING = "LIMITING", "99RPT", "Limiting constraint";
+    COURSE_STATE = "STATE", "99RPT", "State of the course";
+    LEDGER = "LEDGER", "99RPT", "Entry of the course's ledger";
+    HOLD = "HOLD", "99RPT", "Reason for a hold";
+    COURSE_NOTE = "NOTE", "99RPT", "Note on the course";
     WARNING = "WARNING", "99RPT", "Warning";
     RESEARCH = "RESEARCH", "99RPT", "Regulatory state";
     ADMINISTRATION = "ADMIN", "99RPT", "Administration";
@@ -89,6 +113,7 @@ codes! {
     ENGINE = "ENGINE", "99RPT", "Absorbed dose calculation";
     QUANTIFICATION = "QUANT", "99RPT", "Quantification of activity";
     KINETIC_MODEL = "KINMODEL", "99RPT", "Kinetic model";
+    RECOVERY = "RECOVERY", "99RPT", "Recovery coefficient";
     BIOLOGY_SOURCE = "BIOSRC", "99RPT", "Provenance of radiobiological parameters";
 
     GRAY = "Gy", "UCUM", "Gy";

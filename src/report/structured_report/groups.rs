@@ -62,6 +62,10 @@ fn opened(
     let segmentation = identity.reference(Kind::Segmentation);
     let software = &result.software;
     let parameters = format!("sha256 {}", software.parameters_sha256);
+    let made = region
+        .made
+        .as_ref()
+        .map(|made| Item::text(&c::ALGORITHM_PARAMETERS, &format!("region: {}", made.description)));
     Item::container(&c::MEASUREMENT_GROUP, Some("1411"))
         .child(HasObsContext, Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)))
         .child(HasObsContext, Item::text(&c::TRACKING_IDENTIFIER, &region.name))
@@ -78,6 +82,7 @@ fn opened(
         .child(HasConceptMod, Item::text(&c::ALGORITHM_NAME, software.name))
         .child(HasConceptMod, Item::text(&c::ALGORITHM_VERSION, software.version))
         .child(HasConceptMod, Item::text(&c::ALGORITHM_PARAMETERS, &parameters))
+        .children(HasConceptMod, made)
 }
 
 fn cycle_group(
@@ -95,11 +100,28 @@ fn cycle_group(
         .children(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
         .children(Contains, kinetic_items(numbers, result.administered.mbq()))
         .children(Contains, numbers.bed.and_then(bed_item))
-        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT));
+        .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT))
+        .children(Contains, contributions(region));
+    let unknown = region.uncertainty_budget.iter().flat_map(|budget| &budget.unknown);
+    let unknown = unknown.map(|source| Item::text(&c::UNCERTAINTY_UNKNOWN, source));
+    let group = group.children(Contains, unknown);
     let texts = numbers.fit.map(fit_text).into_iter();
+    let texts = texts.chain(region.recovery.map(recovery_text));
     let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
     let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());
     group.children(Contains, texts).children(Contains, warnings.map(|w| warning(&w)))
+}
+
+/// Who contributes how much to the uncertainty of the mean dose, each named.
+fn contributions(region: &RegionResult) -> Vec<Item> {
+    let parts = region.uncertainty_budget.iter().flat_map(|budget| &budget.contributions);
+    let item = |part: &crate::uncertainty::Contribution| {
+        let percent = Some(100.0 * part.absorbed_dose.abs());
+        let source = Item::text(&c::UNCERTAINTY_SOURCE, part.source);
+        let item = Item::number(&c::UNCERTAINTY_PART, percent, &c::PERCENT)?;
+        Some(item.child(HasConceptMod, source))
+    };
+    parts.filter_map(item).collect()
 }
 
 /// TID 1502: which time point a group belongs to.
@@ -136,6 +158,7 @@ fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item>
         derived(&c::STANDARD_DEVIATION, value(|d| d.sd.value())),
         at_volume(&c::D98, 98.0, value(|d| d.d98.value())),
         at_volume(&c::D95, 95.0, value(|d| d.d95.value())),
+        at_volume(&c::D90, 90.0, value(|d| d.d90.value())),
         at_volume(&c::D50, 50.0, value(|d| d.d50.value())),
         at_volume(&c::D2, 2.0, value(|d| d.d2.value())),
         Item::number(&c::DOSE_PER_ACTIVITY, per_gbq, &c::GRAY_PER_GBQ),
@@ -169,6 +192,15 @@ fn fit_text(fit: &Fit) -> Item {
         terms.join(" + ")
     );
     Item::text(&c::KINETIC_MODEL, &text)
+}
+
+/// What the activities were divided by.
+fn recovery_text(recovered: crate::quantify::Recovered) -> Item {
+    let known = recovered.relative_uncertainty.map_or("unknown uncertainty".into(), |u| {
+        format!("relative standard uncertainty {} %", rounded(100.0 * u))
+    });
+    let coefficient = rounded(recovered.coefficient);
+    Item::text(&c::RECOVERY, &format!("activities divided by {coefficient}; {known}"))
 }
 
 fn bed_item(bed: &Bed) -> Option<Item> {

@@ -2,9 +2,10 @@
 //!
 //! One measurement group (TID 1411) a region with its dose, volume, mass, kinetics and biology;
 //! one more a region and time point with its activity, because the time point is the context of a
-//! whole group (TID 1502). Warnings, the state of the software, protocol and methods are texts.
+//! whole group (TID 1502). Sums against limits and the proposal are groups of their own. Warnings, the state of the software, protocol and methods are texts.
 
 mod concepts;
+mod course;
 mod groups;
 
 use super::modules;
@@ -91,7 +92,8 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
 /// The tree from the root down.
 fn content(result: &CycleResult, options: &ReportOptions, identity: &Identity) -> Item {
     use Relationship::{Contains, HasConceptMod};
-    let groups = groups::measurement_groups(result, options, identity);
+    let mut groups = groups::measurement_groups(result, options, identity);
+    groups.extend(course::groups(result));
     let procedure = match result.time_points.iter().any(|point| point.modality == "PT") {
         true => &c::PET_PROCEDURE,
         false => &c::NM_PROCEDURE,
@@ -197,6 +199,7 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         );
         Item::text(&c::QUANTIFICATION, &text)
     }));
+    items.extend(course::statements(result));
     items.extend(result.warnings.iter().map(groups::warning));
     Item::container(&c::QUALITATIVE, None).children(Relationship::Contains, items)
 }

@@ -3,7 +3,7 @@
 
 use super::multipart::{Event, Reader};
 use super::root;
-use crate::archive::{Archive, Arrival, AuditEvent, Receipt};
+use crate::archive::{Archive, Arrival, AuditEvent, Expected, Receipt};
 use crate::dicom::Uid;
 use crate::dicom::gate::{FileMeta, MAX_FILE_META_BYTES, file_meta};
 use crate::node::{Spool, StoreFailure};
@@ -255,7 +255,10 @@ impl Storing {
         };
         let archive = self.archive.clone();
         let spool = match self.study.clone() {
-            Some(study) => Spool::open_in(archive, arrival, study),
+            Some(study) => {
+                let expected = Expected { study: Some(study), ..Expected::default() };
+                Spool::open_expecting(archive, arrival, expected)
+            }
             None => Spool::open(archive, arrival),
         };
         write(class, instance, spool, head.get(bytes..).unwrap_or_default()).await

@@ -1,7 +1,10 @@
 //! SPECT and PET series: one series, one volume, in the unit that the objects state.
 
+pub(in crate::dicom::read) mod acquisition;
 mod nm;
 mod pet;
+
+pub(super) use nm::value_rule;
 
 use super::attribute::{Object, number, text, texts};
 use super::error::ReadError;
@@ -14,7 +17,7 @@ use super::units::ValueRule;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::quantify::{EmissionImage, ImageUnit};
 use crate::quantity::{Gram, Warning};
-use crate::report::{InputInstance, StudyIdentity};
+use crate::report::{Acquisition, InputInstance, StudyIdentity};
 use crate::volume::{Grid, Volume};
 use dicom_dictionary_std::{tags, uids};
 use jiff::Timestamp;
@@ -54,6 +57,8 @@ pub struct Emission {
     /// `NM` or `PT`.
     pub modality: String,
     pub device: Device,
+    /// For the report.
+    pub acquisition: Acquisition,
     /// Beginning of the acquisition, UTC.
     pub acquired: Timestamp,
     pub radiopharmaceutical: Radiopharmaceutical,
@@ -175,7 +180,7 @@ fn weight(root: &Object) -> Result<Option<Gram>, ReadError> {
     Ok(number(root, tags::PATIENT_WEIGHT)?.filter(|kg| *kg > 0.0).map(|kg| Gram::new(kg * 1000.0)))
 }
 
-fn device(root: &Object) -> Device {
+pub(super) fn device(root: &Object) -> Device {
     Device {
         manufacturer: text(root, tags::MANUFACTURER),
         model: text(root, tags::MANUFACTURER_MODEL_NAME),
@@ -184,11 +189,12 @@ fn device(root: &Object) -> Device {
     }
 }
 
-fn names_decay(root: &Object) -> bool {
-    texts(root, tags::CORRECTED_IMAGE).iter().any(|term| term == "DECY")
+/// Does Corrected Image (0028,0051) name this correction?
+pub(super) fn is_corrected(root: &Object, correction: &str) -> bool {
+    texts(root, tags::CORRECTED_IMAGE).iter().any(|term| term == correction)
 }
 
-fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
+pub(super) fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
     let from = match source {
         TimeSource::Acquisition => return,
         TimeSource::Content => "Content",
@@ -201,6 +207,6 @@ fn warn_of_time_source(source: TimeSource, warnings: &mut Vec<Warning>) {
     ));
 }
 
-fn sources(instances: &[Instance]) -> Vec<InputInstance> {
+pub(super) fn sources(instances: &[Instance]) -> Vec<InputInstance> {
     instances.iter().map(|i| i.source.clone()).collect()
 }

@@ -64,20 +64,23 @@ pub fn read(
         duration: scan_time(root, &mut warnings)?,
         decay_factor: number(root, tags::DECAY_FACTOR)?,
     };
+    let image = EmissionImage {
+        slices: vec![timing; slices.len()],
+        values,
+        unit,
+        kind,
+        series_start: time::date_and_time(root, tags::SERIES_DATE, tags::SERIES_TIME, zone)?,
+        decay_correction: decay_correction(root)?,
+        decay_flag: super::is_corrected(root, "DECY"),
+        injection: radiopharmaceutical.injection,
+        dead_time_corrected: super::is_corrected(root, "DTIM"),
+        weight: super::weight(root)?,
+        origin: origin.into(),
+        warnings,
+    };
     Ok(Emission {
-        image: EmissionImage {
-            slices: vec![timing; slices.len()],
-            values,
-            unit,
-            kind,
-            series_start: time::date_and_time(root, tags::SERIES_DATE, tags::SERIES_TIME, zone)?,
-            decay_correction: decay_correction(root)?,
-            decay_flag: super::names_decay(root),
-            injection: radiopharmaceutical.injection,
-            weight: super::weight(root)?,
-            origin: origin.into(),
-            warnings,
-        },
+        acquisition: super::acquisition::of_image(root, &image),
+        image,
         identity: instance.identity(),
         study: instance.study(),
         frame_of_reference: instance.frame_of_reference()?,
@@ -279,7 +282,7 @@ fn slice_step(root: &Object, frames: u32, warnings: &mut Vec<Warning>) -> Result
     Ok(step)
 }
 
-fn value_rule(
+pub fn value_rule(
     instance: &Instance,
     maps: &[RealWorldValueMapping],
     signed: bool,

@@ -71,20 +71,23 @@ pub fn read(
     )?;
     let (decay_correction, decay_flag) =
         decay_statement(&frame::frames(root, decoded[0].format().frames)?[0], zone)?;
+    let image = EmissionImage {
+        values,
+        unit,
+        kind,
+        slices,
+        series_start: series_start(root, acquired, zone)?,
+        decay_correction,
+        decay_flag,
+        injection: injected.injection,
+        dead_time_corrected: super::is_corrected(root, "DTIM"),
+        weight: super::weight(root)?,
+        origin: origin.into(),
+        warnings,
+    };
     Ok(Emission {
-        image: EmissionImage {
-            values,
-            unit,
-            kind,
-            slices,
-            series_start: series_start(root, acquired, zone)?,
-            decay_correction,
-            decay_flag,
-            injection: injected.injection,
-            weight: super::weight(root)?,
-            origin: origin.into(),
-            warnings,
-        },
+        acquisition: super::acquisition::of_image(root, &image),
+        image,
         identity: instances[0].identity(),
         study: instances[0].study(),
         frame_of_reference: instances[0].frame_of_reference()?,
@@ -292,7 +295,7 @@ fn decay_statement(
         _ => {}
     }
     let correction = nm::decay_correction(view.holder(tags::DECAY_CORRECTION))?;
-    Ok((correction, super::names_decay(view.holder(tags::CORRECTED_IMAGE))))
+    Ok((correction, super::is_corrected(view.holder(tags::CORRECTED_IMAGE), "DECY")))
 }
 
 /// Series Date and Time; where GE saved the series anew after the scan, the scan's own time from

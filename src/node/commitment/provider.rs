@@ -5,38 +5,25 @@
 //! otherwise on one of ours, on which we take the role of SCP. A report that was not confirmed when
 //! the node stops is lost; the peer asks again, as it does after any report that fails to come.
 
+use super::{
+    ALL_COMMITTED, REQUEST, Reference, SOME_FAILED, item, reason, references, service, uid,
+};
 use crate::archive::{Archive, ArchiveError, InstanceFilter};
-use crate::dicom::{Uid, header};
+use crate::dicom::Uid;
 use crate::node::command::{Command, field, status};
 use crate::node::identifier;
 use crate::node::local::LocalAe;
 use crate::node::send::{self, Client};
 use crate::node::settings::Peer;
 use dicom_core::value::DataSetSequence;
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use dicom_ul::pdu::PDataValueType;
 use std::time::Duration;
 
-/// Action Type ID "Request Storage Commitment".
-const REQUEST: u16 = 1;
-/// Event Type IDs of the report: all is safe here, or not all.
-const ALL_COMMITTED: u16 = 1;
-const SOME_FAILED: u16 = 2;
 /// Attempts to bring a report to a peer that has gone: some 20 minutes with the default of
 /// `node.limits.retry_s`.
 const ATTEMPTS: u32 = 8;
-
-/// Failure Reason (0008,1197), PS3.3 section C.14.1.1.
-mod reason {
-    pub const PROCESSING_FAILURE: u16 = 0x0110;
-    pub const NO_SUCH_INSTANCE: u16 = 0x0112;
-    pub const CLASS_INSTANCE_CONFLICT: u16 = 0x0119;
-}
-
-/// An instance by SOP class and SOP instance.
-type Reference = (Uid, Uid);
 
 /// What a peer wants to know.
 pub(in crate::node) struct Request {
@@ -65,16 +52,7 @@ impl Request {
             .map_err(|_| (status::INVALID_ARGUMENT, "the data set could not be parsed"))?;
         let transaction = uid(&object, tags::TRANSACTION_UID)
             .ok_or((status::INVALID_ARGUMENT, "Transaction UID (0008,1195) is missing"))?;
-        let items = object.get(tags::REFERENCED_SOP_SEQUENCE).and_then(|e| e.items());
-        let reference = |item: &InMemDicomObject| {
-            Some((
-                uid(item, tags::REFERENCED_SOP_CLASS_UID)?,
-                uid(item, tags::REFERENCED_SOP_INSTANCE_UID)?,
-            ))
-        };
-        let references: Option<Vec<Reference>> =
-            items.unwrap_or_default().iter().map(reference).collect();
-        match references {
+        match references(&object, tags::REFERENCED_SOP_SEQUENCE) {
             Some(references) if !references.is_empty() => Ok(Self { transaction, references }),
             _ => {
                 Err((status::INVALID_ARGUMENT, "Referenced SOP Sequence (0008,1199) is not whole"))
@@ -94,10 +72,6 @@ impl Request {
         }
         report
     }
-}
-
-fn uid(object: &InMemDicomObject, tag: Tag) -> Option<Uid> {
-    header::text(object, tag).and_then(|text| Uid::parse(&text).ok())
 }
 
 /// Whether we answer for an instance; the reason where we do not.
@@ -137,24 +111,13 @@ impl Report {
 
     /// The N-EVENT-REPORT request.
     pub fn command(&self, message_id: u16) -> Command {
-        let known = |text| Uid::parse(text).expect("the dictionary's UIDs are UIDs");
-        let class = known(uids::STORAGE_COMMITMENT_PUSH_MODEL);
-        Command {
-            sop_instance: Some(known(uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)),
-            type_id: Some(if self.failed.is_empty() { ALL_COMMITTED } else { SOME_FAILED }),
-            ..Command::request(field::N_EVENT_REPORT_RQ, message_id, class)
-        }
+        let kind = if self.failed.is_empty() { ALL_COMMITTED } else { SOME_FAILED };
+        service(field::N_EVENT_REPORT_RQ, message_id, kind)
     }
 
     /// Its data set.
     pub fn data_set(&self, own_ae: &str, syntax: &Uid) -> Vec<u8> {
         let text = |tag, vr, text: &str| DataElement::new(tag, vr, PrimitiveValue::from(text));
-        let item = |(class, instance): &Reference| {
-            InMemDicomObject::from_element_iter([
-                text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, class.as_str()),
-                text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance.as_str()),
-            ])
-        };
         let mut object = InMemDicomObject::from_element_iter([
             text(tags::TRANSACTION_UID, VR::UI, self.transaction.as_str()),
             text(tags::RETRIEVE_AE_TITLE, VR::AE, own_ae),
@@ -203,9 +166,8 @@ impl Report {
         };
         let request = self.command(1);
         let exchanged = async {
-            client.command(1, &request).await?;
             let data = self.data_set(local.title.as_str(), &syntax);
-            client.association.send(1, PDataValueType::Data, &data).await?;
+            client.request(1, &request, &data).await?;
             client.response(1, &request).await
         };
         match exchanged.await {

@@ -7,7 +7,7 @@ const TOLERANCE: f64 = 1e-10;
 
 /// min |M x − b| with x ≥ 0. Columns enter one by one, so that nearly parallel ones do no harm; the
 /// number of rounds is bounded.
-pub(super) fn solve(matrix: &DMatrix<f64>, target: &DVector<f64>) -> DVector<f64> {
+pub fn solve(matrix: &DMatrix<f64>, target: &DVector<f64>) -> DVector<f64> {
     let columns = matrix.ncols();
     let mut x = DVector::zeros(columns);
     let mut passive = vec![false; columns];

@@ -1,0 +1,142 @@
+//! `grayd calibrate`: a camera's entry of the configuration from a scan of a filled phantom.
+
+use super::{Failure, failed, print_all};
+use crate::config::DeviceMatch;
+use crate::config::camera::CameraSettings;
+use crate::config::filled::FilledPhantom;
+use crate::pipeline::calibration::{CameraCalibration, calibrate};
+use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Measure a camera: calibration factor and recovery curve from a scan of a phantom.
+///
+/// Reads one SPECT or PET series and the regions drawn on it or on its CT (RTSTRUCT or SEG), and what the
+/// phantom was filled with, and writes the entry for `cameras:` of the configuration.
+#[derive(Debug, Args)]
+#[command(after_help = "Example of the phantom's file:\n  \
+    nuclide: Lu-177\n  at: 2026-01-12T09:00:00+01:00     # when the concentrations hold\n  \
+    uniform: { region: Cylinder, mbq_per_ml: 0.1, relative_uncertainty: 0.03 }\n  \
+    spheres:\n    regions: [Sphere 10, Sphere 13, Sphere 17, Sphere 22]\n    \
+    mbq_per_ml: 1.2\n    relative_uncertainty: 0.03\n\n\
+    Try it:\n  grayd phantom --body nema --output phantom\n  \
+    grayd calibrate --input phantom --phantom phantom/phantom.yaml --output camera.yaml")]
+pub struct Calibrate {
+    /// Folder of the scan, its CT and its regions
+    #[arg(long, value_name = "DIR")]
+    input: PathBuf,
+    /// What the phantom was filled with
+    #[arg(long, value_name = "FILE")]
+    phantom: PathBuf,
+    /// File that the camera's entry is written to; without it the entry is printed
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// For the time zone of scans that state none
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Calibrate {
+    pub fn run(self) -> Result<(), Failure> {
+        let config = self.config.as_deref().map(super::node_config).transpose()?;
+        let zone = config.unwrap_or_default().site.zone();
+        let phantom = FilledPhantom::open(&self.phantom).map_err(Failure::Faults)?;
+        let paths = super::compute::dicom_files(&self.input)?;
+        let found = calibrate(&paths, &phantom, &zone).map_err(|error| failed(&error))?;
+        print_all(&table(&found))?;
+        let entry = entry(&found.camera);
+        match &self.output {
+            Some(path) => std::fs::write(path, &entry)
+                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+                .and_then(|()| print_all(&path.display().to_string())),
+            None => print_all(&entry),
+        }
+    }
+}
+
+/// What was found, for a person.
+fn table(found: &CameraCalibration) -> String {
+    let mut text = String::new();
+    let percent = |u: Option<f64>| u.map_or("unknown".into(), |u| format!("{:.1} %", 100.0 * u));
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{args}");
+    };
+    let camera = &found.camera;
+    if let Some(factor) = camera.calibration_cps_per_mbq {
+        let u = percent(camera.relative_uncertainty);
+        line(format_args!("calibration      {factor:.4} cps/MBq, uncertainty {u} (k = 1)"));
+    }
+    if let Some(scale) = found.scale_found {
+        line(format_args!("Bq/ml of the image over the true ones: {scale:.4}"));
+    }
+    if !found.spheres.is_empty() {
+        line(format_args!("sphere               ml   drawn ml   measured RC   fitted RC"));
+    }
+    for sphere in &found.spheres {
+        line(format_args!(
+            "{:16} {:>6.2} {:>10.2} {:>13.3} {:>11.3}",
+            sphere.name,
+            sphere.measured.volume.value(),
+            sphere.drawn.value(),
+            sphere.measured.coefficient,
+            sphere.fitted
+        ));
+    }
+    if let (Some(curve), Some(chi)) = (&camera.recovery, found.reduced_chi_square) {
+        line(format_args!(
+            "recovery         beta {:.3} ml, gamma {:.3}, uncertainty {} (k = 1), reduced chi-square {chi:.2}",
+            curve.beta_ml,
+            curve.gamma,
+            percent(curve.relative_uncertainty)
+        ));
+    }
+    for warning in &found.warnings {
+        line(format_args!("warning: {}", warning.text));
+    }
+    text
+}
+
+/// The entry as the configuration takes it.
+fn entry(camera: &CameraSettings) -> String {
+    let mut text = String::from("cameras:\n");
+    let mut line = |indent: &str, key: &str, value: String| {
+        let _ = writeln!(text, "{indent}{key}: {value}");
+    };
+    line("  - ", "match", device(&camera.device));
+    line("    ", "nuclide", camera.nuclide.clone());
+    let number = |value: f64| format!("{value:.5}");
+    if let Some(factor) = camera.calibration_cps_per_mbq {
+        line("    ", "calibration_cps_per_mbq", number(factor));
+    }
+    if let Some(u) = camera.relative_uncertainty {
+        line("    ", "relative_uncertainty", number(u));
+    }
+    if let Some(date) = camera.calibrated_on {
+        line("    ", "calibrated_on", date.to_string());
+    }
+    if let Some(curve) = &camera.recovery {
+        let u = curve
+            .relative_uncertainty
+            .map_or(String::new(), |u| format!(", relative_uncertainty: {}", number(u)));
+        let value =
+            format!("{{ beta_ml: {}, gamma: {}{u} }}", number(curve.beta_ml), number(curve.gamma));
+        line("    ", "recovery", value);
+    }
+    text
+}
+
+/// Quoted as JSON, which is YAML: names of devices hold anything.
+fn device(device: &DeviceMatch) -> String {
+    let named = [
+        ("station_name", &device.station_name),
+        ("manufacturer", &device.manufacturer),
+        ("model", &device.model),
+        ("collimator", &device.collimator),
+    ];
+    let pair = |(key, value): (&str, &Option<String>)| {
+        value.as_ref().map(|value| format!("{key}: {}", serde_json::Value::from(value.as_str())))
+    };
+    let pairs: Vec<String> = named.into_iter().filter_map(pair).collect();
+    format!("{{ {} }}", pairs.join(", "))
+}

@@ -1,0 +1,85 @@
+//! `results: send_to:` a peer, and which of the results it gets.
+
+use crate::dicom::Uid;
+use dicom_dictionary_std::uids;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Written as the peer's name, or as `{ peer: ..., objects: [...] }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Destination {
+    pub peer: String,
+    /// None: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Vec<ResultObject>>,
+}
+
+/// Kinds of result objects as a site tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultObject {
+    /// Dose, and its standard error where there is one.
+    RtDose,
+    Segmentation,
+    StructuredReport,
+    RtStructureSet,
+    ParametricMap,
+    Registration,
+    /// Encapsulated PDF.
+    Pdf,
+}
+
+impl ResultObject {
+    fn sop_class(self) -> &'static str {
+        match self {
+            Self::RtDose => uids::RT_DOSE_STORAGE,
+            Self::Segmentation => uids::SEGMENTATION_STORAGE,
+            Self::StructuredReport => uids::COMPREHENSIVE3_DSR_STORAGE,
+            Self::RtStructureSet => uids::RT_STRUCTURE_SET_STORAGE,
+            Self::ParametricMap => uids::PARAMETRIC_MAP_STORAGE,
+            Self::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
+            Self::Pdf => uids::ENCAPSULATED_PDF_STORAGE,
+        }
+    }
+}
+
+impl Destination {
+    /// Does an object of this SOP class go there?
+    pub fn gets(&self, sop_class: &Uid) -> bool {
+        let named = |objects: &Vec<ResultObject>| {
+            objects.iter().any(|object| object.sop_class() == sop_class.as_str())
+        };
+        self.objects.as_ref().is_none_or(named)
+    }
+}
+
+impl<'de> Deserialize<'de> for Destination {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = Destination;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the name of a peer, or `{ peer: NAME, objects: [rt-dose, ...] }`")
+    }
+
+    fn visit_str<E: de::Error>(self, peer: &str) -> Result<Destination, E> {
+        Ok(Destination { peer: peer.to_owned(), objects: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Destination, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Long {
+            peer: String,
+            objects: Option<Vec<ResultObject>>,
+        }
+        let long = Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Ok(Destination { peer: long.peer, objects: long.objects })
+    }
+}

@@ -1,0 +1,294 @@
+//! Planar scans: Nuclear Medicine Image, WHOLE BODY and STATIC (PS3.3 C.8.4).
+//!
+//! One series, both views, all energy windows, in one instance or several. A view is known by its code,
+//! by the angle its detector stood at, or by its orientation; never by free text alone. Posterior views
+//! are turned to the anterior's raster.
+
+mod view;
+
+use super::attribute::{
+    Object, first_item, fixed, items, malformed, missing, number, numbers, text, texts,
+};
+use super::emission::{self, Device};
+use super::error::ReadError;
+use super::instance::{Instance, open_series};
+use super::pixels;
+use super::radiopharmaceutical::{self, DoseUnit, Radiopharmaceutical};
+use super::time;
+use crate::dicom::{PatientIdentity, Uid};
+use crate::quantify::planar::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
+use crate::quantify::{EmissionKind, ImageUnit};
+use crate::quantity::{KiloElectronvolt, Seconds, Warning};
+use crate::report::{Acquisition, InputInstance, StudyIdentity};
+use dicom_dictionary_std::{tags, uids};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ndarray::Array2;
+use std::path::PathBuf;
+use view::Placement;
+
+/// One planar scan, ready for quantification.
+#[derive(Debug, Clone)]
+pub struct Planar {
+    pub image: PlanarImage,
+    pub identity: PatientIdentity,
+    pub study: StudyIdentity,
+    pub frame_of_reference: Option<Uid>,
+    pub series: Uid,
+    pub series_description: Option<String>,
+    pub modality: String,
+    pub device: Device,
+    /// Beginning of the scan, UTC.
+    pub acquired: Timestamp,
+    pub radiopharmaceutical: Radiopharmaceutical,
+    pub acquisition: Acquisition,
+    pub sources: Vec<InputInstance>,
+}
+
+/// Reads the instances of one planar series, given in any order.
+///
+/// # Errors
+/// [`ReadError::WrongKind`] for anything else than emission views; views that cannot be told apart or
+/// do not lie on one raster; an exposure that is not stated.
+pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
+    let instances = open_series(paths)?;
+    let first = instances.first().ok_or(ReadError::NoInstances)?;
+    let root = first.data_set();
+    let mut warnings = Vec::new();
+    let mut placed = Vec::new();
+    for instance in &instances {
+        check_kind(instance)?;
+        if exposure(instance.data_set())? != exposure(root)?
+            || windows(instance)? != windows(first)?
+        {
+            return Err(ReadError::Contradiction(
+                "views of one series were acquired in different ways; send each scan as a series of \
+                 its own"
+                    .into(),
+            ));
+        }
+        placed.extend(frames(instance, &mut warnings)?);
+    }
+    let raster = raster(root, &placed)?;
+    let mut found: Vec<PlanarFrame> = Vec::new();
+    for (placement, frame) in placed {
+        if found.iter().any(|other| other.view == frame.view && other.window == frame.window) {
+            return Err(ReadError::Contradiction(format!(
+                "the {} view stands twice in one energy window; send one scan a series",
+                frame.view.name()
+            )));
+        }
+        let counts = placement.on(&raster, frame.counts)?;
+        found.push(PlanarFrame { counts, ..frame });
+    }
+    let mut acquired: Option<Timestamp> = None;
+    for instance in &instances {
+        let (at, source) = time::acquired(instance.data_set(), zone)?
+            .ok_or_else(|| missing(tags::ACQUISITION_DATE, "the scan cannot be placed in time"))?;
+        emission::warn_of_time_source(source, &mut warnings);
+        acquired = Some(acquired.map_or(at, |other| other.min(at)));
+    }
+    let acquired = acquired.ok_or(ReadError::NoInstances)?;
+    let (kind, unit) = (EmissionKind::SinglePhoton, DoseUnit::Megabecquerel);
+    let radiopharmaceutical =
+        radiopharmaceutical::read(root, unit, kind, acquired, zone, &mut warnings)?;
+    warnings.dedup();
+    Ok(Planar {
+        image: PlanarImage {
+            raster,
+            windows: windows(first)?,
+            frames: found,
+            exposure: oriented(root, exposure(root)?)?,
+            injection: radiopharmaceutical.injection,
+            dead_time_corrected: emission::is_corrected(root, "DTIM"),
+            warnings,
+        },
+        identity: first.identity(),
+        study: first.study(),
+        frame_of_reference: first.frame_of_reference()?,
+        series: first.source.series.clone(),
+        series_description: text(root, tags::SERIES_DESCRIPTION),
+        modality: first.source.modality.clone(),
+        device: device(root),
+        acquired,
+        radiopharmaceutical,
+        acquisition: emission::acquisition::acquisition(root),
+        sources: emission::sources(&instances),
+    })
+}
+
+/// The device; NM images name the collimator of each detector, not of the image.
+fn device(root: &Object) -> Device {
+    let device = emission::device(root);
+    let of_detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE)
+        .and_then(|item| text(item, tags::COLLIMATOR_GRID_NAME));
+    Device { collimator: device.collimator.or(of_detector), ..device }
+}
+
+fn check_kind(instance: &Instance) -> Result<(), ReadError> {
+    let values = texts(instance.data_set(), tags::IMAGE_TYPE);
+    let value = |n: usize| values.get(n).map_or("", String::as_str);
+    let planar = matches!(value(2), "WHOLE BODY" | "STATIC");
+    let wanted = if instance.sop_class.as_str() != uids::NUCLEAR_MEDICINE_IMAGE_STORAGE || !planar {
+        "a Nuclear Medicine Image of type WHOLE BODY or STATIC is wanted"
+    } else if value(3) == "TRANSMISSION" {
+        "a transmission scan is no activity: send the emission views"
+    } else {
+        return Ok(());
+    };
+    Err(ReadError::WrongKind { found: format!("an image {}", values.join("\\")), wanted })
+}
+
+/// Energy Window Information Sequence (0054,0012), in its order.
+fn windows(instance: &Instance) -> Result<Vec<EnergyWindow>, ReadError> {
+    let all = items(instance.data_set(), tags::ENERGY_WINDOW_INFORMATION_SEQUENCE);
+    if all.is_empty() {
+        let tag = tags::ENERGY_WINDOW_INFORMATION_SEQUENCE;
+        return Err(missing(tag, "photopeak and scatter cannot be told apart"));
+    }
+    all.iter().map(window).collect()
+}
+
+fn window(item: &Object) -> Result<EnergyWindow, ReadError> {
+    let tag = tags::ENERGY_WINDOW_LOWER_LIMIT;
+    let mut ranges = Vec::new();
+    for range in items(item, tags::ENERGY_WINDOW_RANGE_SEQUENCE) {
+        let low = number(range, tag)?;
+        let high = number(range, tags::ENERGY_WINDOW_UPPER_LIMIT)?;
+        let (Some(low), Some(high)) = (low, high) else {
+            return Err(missing(tag, "an energy window has no ends"));
+        };
+        if !(low >= 0.0 && high > low) {
+            return Err(malformed(tag, format!("a window from {low} to {high} keV cannot be")));
+        }
+        ranges.push([low, high].map(KiloElectronvolt::new));
+    }
+    match ranges.is_empty() {
+        true => Err(missing(tag, "an energy window has no ends")),
+        false => Ok(EnergyWindow { ranges }),
+    }
+}
+
+/// Every frame with its place, as it is stored.
+fn frames(
+    instance: &Instance,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<(Placement, PlanarFrame)>, ReadError> {
+    let root = instance.data_set();
+    let decoded = pixels::decode(&instance.object)?;
+    let format = *decoded.format();
+    let rule = emission::value_rule(instance, &[], format.signed, warnings)?;
+    if rule.unit != ImageUnit::Counts {
+        return Err(ReadError::Units("a planar image of counts is wanted".into()));
+    }
+    let detectors = items(root, tags::DETECTOR_INFORMATION_SEQUENCE);
+    let count = format.frames as usize;
+    let windows = items(root, tags::ENERGY_WINDOW_INFORMATION_SEQUENCE).len();
+    let of_detector = indices(root, tags::DETECTOR_VECTOR, count, detectors.len(), 1)?;
+    let of_window = indices(root, tags::ENERGY_WINDOW_VECTOR, count, windows, detectors.len())?;
+    let shape = (format.rows as usize, format.columns as usize);
+    let mut found = Vec::new();
+    for frame in 0..count {
+        let placement = Placement::of(root, &detectors[of_detector[frame]])?;
+        let mut counts = Array2::<f32>::zeros(shape);
+        let out = counts.as_slice_mut().expect("a new array is in standard layout");
+        let mut unmapped = None;
+        decoded.for_each(frame, |n, stored| match rule.value(stored) {
+            Some(value) if value.is_finite() && value >= 0.0 => out[n] = value as f32,
+            _ => unmapped = Some(stored),
+        });
+        if let Some(stored) = unmapped {
+            return Err(ReadError::Units(format!("stored value {stored} is no number of counts")));
+        }
+        let window = of_window[frame];
+        found.push((placement, PlanarFrame { view: placement.view, window, counts }));
+    }
+    Ok(found)
+}
+
+/// Index (from 0) of the item that each frame belongs to: by the vector, else as Frame Increment
+/// Pointer nests them, detectors fastest.
+fn indices(
+    root: &Object,
+    tag: dicom_core::Tag,
+    frames: usize,
+    items: usize,
+    repeat: usize,
+) -> Result<Vec<usize>, ReadError> {
+    if items == 0 {
+        return Err(missing(tag, "frames cannot be told apart"));
+    }
+    let vector = numbers(root, tag)?;
+    if vector.is_empty() {
+        return Ok((0..frames).map(|frame| frame / repeat.max(1) % items).collect());
+    }
+    if vector.len() != frames {
+        return Err(malformed(tag, "it has not one value a frame"));
+    }
+    let index = |value: &f64| {
+        let legal = *value >= 1.0 && *value <= items as f64;
+        legal.then(|| *value as usize - 1).ok_or_else(|| malformed(tag, "it names no item"))
+    };
+    vector.iter().map(index).collect()
+}
+
+/// Raster of the anterior view, or of the first where there is none.
+fn raster(root: &Object, placed: &[(Placement, PlanarFrame)]) -> Result<Raster, ReadError> {
+    let spacing = fixed::<2>(root, tags::PIXEL_SPACING)?
+        .filter(|s| s.iter().all(|mm| *mm > 0.0))
+        .ok_or_else(|| missing(tags::PIXEL_SPACING, "the image has no size"))?;
+    let anterior = placed.iter().find(|(placement, _)| placement.view == View::Anterior);
+    let (placement, frame) = anterior.or(placed.first()).ok_or(ReadError::NoInstances)?;
+    let (rows, columns) = frame.counts.dim();
+    Ok(Raster {
+        rows,
+        columns,
+        spacing_mm: [spacing[1], spacing[0]],
+        axes: placement.axes,
+        origin_lps_mm: placement.origin_lps_mm,
+    })
+}
+
+/// How long, or how fast.
+fn exposure(root: &Object) -> Result<Exposure, ReadError> {
+    let ms = number(root, tags::ACTUAL_FRAME_DURATION)?.filter(|ms| *ms > 0.0);
+    let duration = ms.map(|ms| Seconds::new(ms / 1000.0));
+    if texts(root, tags::IMAGE_TYPE).get(2).is_some_and(|value| value == "STATIC") {
+        let tag = tags::ACTUAL_FRAME_DURATION;
+        let duration = duration.ok_or_else(|| missing(tag, "counts have no rate"))?;
+        return Ok(Exposure::Static { duration });
+    }
+    let technique = texts(root, tags::WHOLE_BODY_TECHNIQUE);
+    if technique.iter().any(|term| term == "MSP") {
+        return Err(malformed(
+            tags::WHOLE_BODY_TECHNIQUE,
+            "a body put together from several static views (MSP) is not read; send the views",
+        ));
+    }
+    let velocity = number(root, tags::SCAN_VELOCITY)?
+        .filter(|v| *v > 0.0)
+        .ok_or_else(|| missing(tags::SCAN_VELOCITY, "counts of a moving detector have no rate"))?;
+    let detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE);
+    // Across the scan, then along it.
+    let size = detector.map(|item| numbers(item, tags::FIELD_OF_VIEW_DIMENSIONS)).transpose()?;
+    let field_of_view_mm = size.unwrap_or_default().get(1).copied().filter(|mm| *mm > 0.0);
+    Ok(Exposure::Scanning { velocity, field_of_view_mm, first_row_first: None, duration })
+}
+
+/// The scan's direction along the rows.
+fn oriented(root: &Object, exposure: Exposure) -> Result<Exposure, ReadError> {
+    let Exposure::Scanning { velocity, field_of_view_mm, duration, .. } = exposure else {
+        return Ok(exposure);
+    };
+    let rows_to_feet = match first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE) {
+        Some(item) => fixed::<6>(item, tags::IMAGE_ORIENTATION_PATIENT)?.map(|o| o[5] < 0.0),
+        None => None,
+    };
+    let to_feet = match text(root, tags::SCAN_PROGRESSION_DIRECTION).as_deref() {
+        Some("HEAD_TO_FEET") => Some(true),
+        Some("FEET_TO_HEAD") => Some(false),
+        _ => None,
+    };
+    let first_row_first = rows_to_feet.zip(to_feet).map(|(rows, scan)| rows == scan);
+    Ok(Exposure::Scanning { velocity, field_of_view_mm, first_row_first, duration })
+}

@@ -1,0 +1,209 @@
+//! A camera's entry from a scan of a filled phantom: calibration factor and recovery curve.
+//!
+//! The phantom's regions are drawn on its CT or its images and arrive as any patient's; nothing is
+//! searched for. Positions that are not drawn are refused with the names that are.
+
+use super::inputs;
+use super::placement::{self, Share};
+use super::space::Space;
+use super::{PipelineError, error::parked};
+use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings};
+use crate::config::filled::{FilledPhantom, Spheres, Uniform};
+use crate::dicom::read::Emission;
+use crate::quantify::{
+    self, ActivityMap, Calibration, ImageUnit, QuantifyParameters, RecoveryCurve, Sphere,
+};
+use crate::quantity::nuclide::Nuclide;
+use crate::quantity::{Millilitre, Warning};
+use jiff::tz::TimeZone;
+use std::path::PathBuf;
+
+/// A measured sphere beside the curve through all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredSphere {
+    pub name: String,
+    pub drawn: Millilitre,
+    pub measured: Sphere,
+    pub fitted: f64,
+}
+
+/// What a scan of a phantom says of its camera.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CameraCalibration {
+    pub camera: CameraSettings,
+    pub spheres: Vec<MeasuredSphere>,
+    pub reduced_chi_square: Option<f64>,
+    /// Measured over true concentration of the uniform region, where the image is in Bq/ml.
+    pub scale_found: Option<f64>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Drawn and stated volume of a sphere that differ by more than this are worth a warning.
+const VOLUME_TOLERANCE: f64 = 0.15;
+
+/// Reads the phantom's scan and regions and makes the camera's entry.
+///
+/// # Errors
+/// Regions that are not drawn, units that give no rate, spheres that make no curve.
+pub fn calibrate(
+    paths: &[PathBuf],
+    phantom: &FilledPhantom,
+    zone: &TimeZone,
+) -> Result<CameraCalibration, PipelineError> {
+    let inputs = inputs::read(paths, zone)?;
+    let [emission] = &inputs.emissions[..] else {
+        return Err(PipelineError::Parked(format!(
+            "{} SPECT or PET series were given; give the folder of one scan of the phantom",
+            inputs.emissions.len()
+        )));
+    };
+    let nuclide = Nuclide::parse(&phantom.nuclide)?;
+    let half_life = nuclide.decay()?.half_life;
+    let in_counts = matches!(emission.image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
+    // With one cps/MBq the map holds rates per ml, and its ratio to the truth is the factor.
+    let unit = Calibration { cps_per_mbq: 1.0, relative_uncertainty: None };
+    let parameters = QuantifyParameters {
+        calibration: in_counts.then_some(unit),
+        ..QuantifyParameters::new(half_life)
+    };
+    let map = quantify::activity_map(&emission.image, &parameters)
+        .map_err(|error| PipelineError::of_quantify("the phantom's scan", error))?;
+    let elapsed = map.at.duration_since(phantom.at).as_secs_f64();
+    let left = (-half_life.half_life_to_rate().value() * elapsed).exp();
+    let regions = placement::shares_on(&inputs, &[], &Space::of(emission), map.bq_per_ml.grid())?;
+    let scan = Scan { emission, map: &map, regions: &regions, left, in_counts };
+
+    let factor = phantom.uniform.as_ref().map(|uniform| scan.factor(uniform)).transpose()?;
+    let stated = phantom.spheres.as_ref().and_then(|spheres| spheres.calibration_cps_per_mbq);
+    let mut found = CameraCalibration {
+        camera: entry(emission, &nuclide, zone),
+        spheres: Vec::new(),
+        reduced_chi_square: None,
+        scale_found: factor.map(|factor| factor.0).filter(|_| !in_counts),
+        warnings: map.warnings.clone(),
+    };
+    if in_counts {
+        found.camera.calibration_cps_per_mbq = factor.map(|factor| factor.0).or(stated);
+        found.camera.relative_uncertainty = factor.map(|factor| factor.1);
+    }
+    if let Some(spheres) = &phantom.spheres {
+        // Bq/ml of the scanner's own are divided by the scale that the uniform region shows.
+        let scale = factor.map(|factor| factor.0).or(stated).or((!in_counts).then_some(1.0));
+        let scale = scale.ok_or_else(|| {
+            PipelineError::Parked(
+                "the scan holds counts and no factor is known; draw and state a `uniform` region, or \
+                 state spheres: calibration_cps_per_mbq"
+                    .into(),
+            )
+        })?;
+        scan.recovery(spheres, scale, &mut found)?;
+    }
+    Ok(found)
+}
+
+struct Scan<'a> {
+    emission: &'a Emission,
+    map: &'a ActivityMap,
+    regions: &'a [Share],
+    /// Part of the activity that has not decayed at the beginning of the scan.
+    left: f64,
+    in_counts: bool,
+}
+
+impl Scan<'_> {
+    /// Mean of a region, MBq/ml or cps/ml, its volume, and the relative noise of that mean.
+    fn mean(&self, name: &str) -> Result<(f64, Millilitre, f64), PipelineError> {
+        let share = self.regions.iter().find(|share| share.name == name).ok_or_else(|| {
+            let drawn: Vec<&str> = self.regions.iter().map(|share| share.name.as_str()).collect();
+            let drawn = &drawn[..drawn.len().saturating_sub(1)];
+            PipelineError::Parked(format!(
+                "region {name} is not drawn on the phantom; drawn are {}",
+                drawn.join(", ")
+            ))
+        })?;
+        let grid = self.map.bq_per_ml.grid();
+        let volume = share.occupancy.volume(grid);
+        let sum = super::curves::activity_within(&self.map.bq_per_ml, &share.occupancy);
+        let mean = sum.mbq() / volume.value();
+        if !(mean.is_finite() && mean > 0.0) {
+            return Err(PipelineError::Parked(format!("region {name} holds no counts")));
+        }
+        // Poisson of the counts where there are some; Bq/ml do not say how many stand behind them.
+        let seconds = self.emission.image.slices[0].duration.map_or(0.0, |t| t.value());
+        let counts = mean * volume.value() * seconds;
+        let noise = if self.in_counts && counts > 0.0 { counts.sqrt().recip() } else { 0.0 };
+        Ok((mean, volume, noise))
+    }
+
+    /// Counts per second and MBq (or measured over true Bq/ml), and its relative uncertainty.
+    fn factor(&self, uniform: &Uniform) -> Result<(f64, f64), PipelineError> {
+        let (mean, _, noise) = self.mean(&uniform.region)?;
+        let factor = mean / (uniform.mbq_per_ml * self.left);
+        Ok((factor, uniform.relative_uncertainty.hypot(noise)))
+    }
+
+    /// The curve through all spheres.
+    fn recovery(
+        &self,
+        spheres: &Spheres,
+        scale: f64,
+        found: &mut CameraCalibration,
+    ) -> Result<(), PipelineError> {
+        let [hot, background] =
+            [spheres.mbq_per_ml, spheres.background_mbq_per_ml].map(|c| c * self.left);
+        let mut measured = Vec::new();
+        for name in &spheres.regions {
+            let (mean, drawn, noise) = self.mean(name)?;
+            let stated = spheres.volumes_ml.get(name).copied().map(Millilitre::new);
+            let volume = stated.unwrap_or(drawn);
+            if (drawn / volume - 1.0).abs() > VOLUME_TOLERANCE {
+                found.warnings.push(Warning::new(
+                    "sphere-volume-differs",
+                    format!("{name} is drawn with {drawn:.2}, stated with {volume:.2}"),
+                ));
+            }
+            let coefficient = (mean / scale - background) / (hot - background);
+            let u = spheres.relative_uncertainty.hypot(noise);
+            measured.push((name, drawn, Sphere { volume, coefficient, relative_uncertainty: u }));
+        }
+        let points: Vec<Sphere> = measured.iter().map(|one| one.2).collect();
+        let fit = RecoveryCurve::fit(&points).map_err(|error| parked("spheres", error))?;
+        found.reduced_chi_square = Some(fit.reduced_chi_square);
+        found.camera.recovery = Some(RecoverySettings {
+            beta_ml: fit.curve.beta.value(),
+            gamma: fit.curve.gamma,
+            relative_uncertainty: fit.curve.relative_uncertainty,
+        });
+        found.spheres = measured
+            .into_iter()
+            .map(|(name, drawn, measured)| MeasuredSphere {
+                name: name.clone(),
+                drawn,
+                measured,
+                fitted: fit.curve.coefficient(measured.volume),
+            })
+            .collect();
+        Ok(())
+    }
+}
+
+/// An entry for this device without numbers.
+fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSettings {
+    let device = &emission.device;
+    CameraSettings {
+        device: DeviceMatch {
+            station_name: device.station_name.clone(),
+            manufacturer: device.manufacturer.clone(),
+            model: device.model.clone(),
+            collimator: device.collimator.clone(),
+        },
+        nuclide: nuclide.to_string(),
+        calibration_cps_per_mbq: None,
+        relative_uncertainty: None,
+        decay_reference: None,
+        calibrated_on: Some(emission.acquired.to_zoned_datetime(zone.clone()).date()),
+        dead_time: None,
+        recovery: None,
+        planar: None,
+    }
+}

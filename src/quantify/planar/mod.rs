@@ -1,0 +1,24 @@
+//! Planar scans: counts of two opposite views to the activity of every region.
+//!
+//! In: the views of one scan ([`PlanarImage`]), the regions on a grid of the patient and what
+//! attenuates photons there. Out: the regions' activities at the beginning of the scan with their
+//! covariance. Scatter by the windows beside the photopeak, overlap by unmixing the regions' projected
+//! shapes; without a CT the geometric mean of MIRD pamphlet 16. Equations and measured errors:
+//! `docs/methods/planar.md`. Knows no file, clock or DICOM attribute.
+
+mod conjugate;
+mod image;
+mod project;
+mod rates;
+mod scatter;
+mod unmix;
+
+pub use conjugate::ConjugateView;
+pub use image::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
+pub use project::{Projector, Template, blur, blur_along};
+pub use rates::{NetRate, RateParameters, WindowRoles, net_rates, window_roles};
+pub use scatter::{Primary, WindowCounts, triple_energy_window};
+pub use unmix::{Unmixed, unmix};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! Regions with their masses, and the curves through their activities.
+
+use super::Context;
+use crate::kinetics::Fit;
+use crate::report::RegionResult;
+use crate::report::number::four_digits;
+use crate::report::pdf::sheet::{
+    ABSENT, Block, Chart, Column, hours, number, numbers, percent, stated, text, words,
+};
+use crate::report::plot::activity_lines;
+
+/// Time points side by side in one table.
+const POINTS_ACROSS: usize = 8;
+/// Part of the integral after the last point from which a value has to be looked at (EANM).
+const EXTRAPOLATED_MUCH: f64 = 0.2;
+
+pub(super) fn regions(context: &Context<'_>) -> Vec<Block> {
+    let result = context.result;
+    let rows = context.regions().map(|(region, numbers)| {
+        vec![
+            region.name.clone(),
+            stated(region.anatomy.as_deref()),
+            source(context, region),
+            number(numbers.volume_ml),
+            number(numbers.mass_g),
+        ]
+    });
+    let mut blocks = vec![
+        Block::Table {
+            title: "Volumes and masses".into(),
+            columns: vec![
+                words("Region"),
+                words("Anatomy"),
+                words("Outline"),
+                numbers("Volume", "mL"),
+                numbers("Mass", "g"),
+            ],
+            rows: rows.collect(),
+        },
+        text(format!(
+            "Mass of voxels from {}. Who drew a region and how: not stated.",
+            result.engine.mass_source
+        )),
+    ];
+    let registered = result.registrations.iter().map(|space| {
+        let frame = space.moving_frame.as_ref().map_or("images without one", |uid| uid.as_str());
+        format!(
+            "{} images in frame of reference {frame}: registered rigidly here, {} {:.3}, overlap {:.2}",
+            space.images, space.metric, space.score, space.overlap
+        )
+    });
+    let items: Vec<String> = registered.collect();
+    if items.is_empty() {
+        blocks.push(text(
+            "Registration: none was computed; time points were joined by their frames of reference and \
+             received registration objects.",
+        ));
+    } else {
+        blocks.push(Block::List { items });
+    }
+    blocks
+}
+
+fn source(context: &Context<'_>, region: &RegionResult) -> String {
+    if region.name == crate::report::REMAINDER {
+        return "what no region holds".into();
+    }
+    if let Some(made) = &region.made {
+        return format!("made here: {}", made.description);
+    }
+    let set = context.result.structure_set.as_ref();
+    let roi =
+        set.and_then(|set| set.roi_numbers.iter().find(|(number, _)| *number == region.number));
+    match roi {
+        Some((_, roi)) => format!("RT Structure Set, ROI {roi}"),
+        None => "segmentation or structure set among the inputs".into(),
+    }
+}
+
+pub(super) fn kinetics(context: &Context<'_>) -> Vec<Block> {
+    let mut blocks = activities(context);
+    blocks.push(text(match context.result.relative_sigma {
+        Some(sigma) => format!(
+            "Each activity enters the fit with a relative standard uncertainty of {} % (k = 1); error bars show it.",
+            percent(Some(sigma))
+        ),
+        None => "The standard uncertainty of single activities is not stated.".into(),
+    }));
+    blocks.push(models(context));
+    blocks.push(text(format!(
+        "A(t) = Σ a·exp(−ln 2 · t/T), t from the administration; T are effective half-lives. TIA: time-integrated \
+         activity; TIAC: the same per administered activity; u: relative standard uncertainty, k = 1, of the \
+         integral by the fit alone. “Before” and “after” are the parts of the integral before the first and after \
+         the last point; ▲ marks more than {:.0} % after it.",
+        100.0 * EXTRAPOLATED_MUCH
+    )));
+    blocks.extend(ranks(context));
+    blocks.extend(curves(context));
+    blocks
+}
+
+/// Activities of all regions, some time points to a table.
+fn activities(context: &Context<'_>) -> Vec<Block> {
+    let points = &context.result.time_points;
+    let tables = points.chunks(POINTS_ACROSS).enumerate().map(|(n, part)| {
+        let first = n * POINTS_ACROSS;
+        let hours = part.iter().map(|point| {
+            let hours = hours(point.after_administration.hours());
+            numbers(&format!("{hours} h"), "MBq")
+        });
+        let rows = context.regions().map(|(region, numbers)| {
+            let values = (first..first + part.len())
+                .map(|place| number(numbers.activity_mbq.get(place).copied().flatten()));
+            std::iter::once(region.name.clone()).chain(values).collect()
+        });
+        Block::Table {
+            title: "Activity in each region".into(),
+            columns: std::iter::once(words("Region")).chain(hours).collect(),
+            rows: rows.collect(),
+        }
+    });
+    tables.collect()
+}
+
+fn models(context: &Context<'_>) -> Block {
+    let administered = context.result.administered.mbq();
+    let rows = context.regions().map(|(region, numbers)| {
+        let fit = numbers.fit;
+        let of = |value: fn(&Fit) -> f64| fit.map(value);
+        let after = of(|fit| fit.extrapolated_fraction);
+        let much = after.is_some_and(|part| part > EXTRAPOLATED_MUCH);
+        vec![
+            region.name.clone(),
+            fit.map_or_else(|| ABSENT.into(), |fit| fit.model.to_owned()),
+            fit.map_or_else(|| ABSENT.into(), terms),
+            number(fit.and_then(|fit| fit.effective_half_life).map(|t| t.hours())),
+            number(of(|fit| fit.time_integrated_activity.mbq_h())),
+            number(numbers.tiac_h(administered)),
+            percent(fit.and_then(|fit| fit.relative_uncertainty)),
+            percent(of(|fit| fit.interpolated_fraction)),
+            format!("{}{}", if much { "▲ " } else { "" }, percent(after)),
+        ]
+    });
+    Block::Table {
+        title: "Fitted curves".into(),
+        columns: vec![
+            words("Region"),
+            words("Model"),
+            Column { unit: "MBq; h".into(), ..words("a; T of each term") },
+            numbers("T_eff", "h"),
+            numbers("TIA", "MBq·h"),
+            numbers("TIAC", "h"),
+            numbers("u", "%"),
+            numbers("Before", "%"),
+            numbers("After", "%"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn terms(fit: &Fit) -> String {
+    let term = |term: &crate::kinetics::Exponential| {
+        let half_life_h = std::f64::consts::LN_2 / (term.rate.value() * 3600.0);
+        let half_life = match half_life_h.is_finite() {
+            true => four_digits(half_life_h),
+            false => "∞".into(),
+        };
+        format!("{}; {half_life}", four_digits(term.amplitude.mbq()))
+    };
+    match fit.terms.is_empty() {
+        true => "no formula".into(),
+        false => fit.terms.iter().map(term).collect::<Vec<_>>().join(" / "),
+    }
+}
+
+/// Models that were tried, where there was a choice.
+fn ranks(context: &Context<'_>) -> Option<Block> {
+    let rows: Vec<Vec<String>> = context
+        .regions()
+        .filter_map(|(region, numbers)| Some((region, numbers.fit?)))
+        .filter(|(_, fit)| !fit.candidates.is_empty())
+        .map(|(region, fit)| {
+            let mut ranked: Vec<_> = fit.candidates.iter().collect();
+            ranked.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+            let candidate = |c: &&crate::kinetics::Candidate| {
+                format!("{} {} ({} %)", c.model, number(Some(c.aicc)), percent(Some(c.weight)))
+            };
+            let known = fit.checks.as_ref().map_or(ABSENT, |checks| {
+                match checks.uncertainty_passed && checks.correlation_passed {
+                    true => "yes",
+                    false => "no",
+                }
+            });
+            let all = ranked.iter().map(candidate).collect::<Vec<_>>().join("; ");
+            vec![region.name.clone(), all, known.into()]
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Block::Table {
+        title: "Models by corrected Akaike criterion (weight)".into(),
+        columns: vec![words("Region"), words("Models, best first"), words("Parameters known")],
+        rows,
+    })
+}
+
+fn curves(context: &Context<'_>) -> Option<Block> {
+    let lines = activity_lines(&context.json);
+    let names = ["hours after administration", "MBq"];
+    let charts: Vec<Chart> = lines
+        .iter()
+        .filter_map(|line| {
+            let alone = std::slice::from_ref(line);
+            Chart::of(&line.name, names, true, alone, context.result.relative_sigma)
+        })
+        .collect();
+    (!charts.is_empty()).then(|| Block::Charts {
+        caption: "Activity in each region over time: marks are measured, lines are as fitted."
+            .into(),
+        per_row: 3,
+        charts,
+    })
+}
