@@ -16,7 +16,7 @@ fn options(views: Views) -> PhantomOptions {
 fn compute(folder: &Path, change: impl Fn(String) -> String) -> Result<Value, String> {
     let config = folder.join("config.yaml");
     std::fs::write(&config, change(std::fs::read_to_string(&config).unwrap())).unwrap();
-    let results = folder.join("results");
+    let results = tempfile::tempdir().unwrap();
     let run = Command::new(env!("CARGO_BIN_EXE_grayd"))
         .args(["compute", "--plan"])
         .arg(folder.join("plan.yaml"))
@@ -25,13 +25,13 @@ fn compute(folder: &Path, change: impl Fn(String) -> String) -> Result<Value, St
         .arg("--input")
         .arg(folder)
         .arg("--output")
-        .arg(&results)
+        .arg(results.path())
         .output()
         .unwrap();
     if !run.status.success() {
         return Err(String::from_utf8_lossy(&run.stderr).into_owned());
     }
-    let text = std::fs::read_to_string(results.join("results.json")).unwrap();
+    let text = std::fs::read_to_string(results.path().join("results.json")).unwrap();
     Ok(serde_json::from_str(&text).unwrap())
 }
 

@@ -50,6 +50,7 @@ impl Compute {
             .map_err(|error| unreadable("--plan", &self.plan, &error))?;
         let mut plan = Plan::read(&self.plan.display().to_string(), &text, &protocols)
             .map_err(Failure::Faults)?;
+        check_apart(&self.input, &self.output)?;
         // Whoever calls this has no more images to wait for.
         plan.parameters.imaging.provisional = true;
         let found = find(&self.input, &config.site.zone())?;
@@ -90,6 +91,21 @@ fn run_one(request: &pipeline::Request, folder: &Path) -> Result<report::CycleRe
         outcome.written.iter().map(|written| written.path.display().to_string()).collect();
     super::print_all(&paths.join("\n"))?;
     Ok(outcome.result)
+}
+
+/// Results below the input would be the next run's images and regions.
+fn check_apart(input: &Path, output: &Path) -> Result<(), Failure> {
+    // Of an output folder that is yet to be made, the part that is there decides.
+    let output = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let there = output.ancestors().find_map(|part| part.canonicalize().ok());
+    match (input.canonicalize(), there) {
+        (Ok(input), Some(output)) if output.starts_with(&input) => Err(Failure::Usage(format!(
+            "--output lies in the folder of --input, where the next run would take its results for \
+             inputs; write them outside of {}",
+            input.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What an argument names is not there or not ours to read.
