@@ -18,7 +18,7 @@ const PARTS: u64 = 256;
 const SAMPLES_MIN: u64 = 512;
 const CHUNK: usize = 4096;
 /// Shortest step of the search, in voxel edges of the level.
-const STEP_MIN: f64 = 1.0 / 32.0;
+const STEP_MIN: f64 = 1.0 / 64.0;
 /// First step, in voxel edges of the level.
 const STEP_MAX: f64 = 0.5;
 
