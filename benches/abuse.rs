@@ -98,10 +98,37 @@ async fn held_associations() {
     );
 }
 
+/// A CT slice of 64 x 64 pixels that the node's gate takes.
+fn slice(uid: &str) -> Vec<u8> {
+    const PIXELS: [u8; 8192] = [1; 8192];
+    let mut bytes = ct_data_set(uid, &PIXELS);
+    // Before Pixel Data with its header of 12 bytes.
+    let mut image = Vec::new();
+    let attributes: [(u16, &[u8; 2], &[u8]); 8] = [
+        (0x0002, b"US", &[1, 0]),
+        (0x0004, b"CS", b"MONOCHROME2 "),
+        (0x0010, b"US", &[64, 0]),
+        (0x0011, b"US", &[64, 0]),
+        (0x0100, b"US", &[16, 0]),
+        (0x0101, b"US", &[16, 0]),
+        (0x0102, b"US", &[15, 0]),
+        (0x0103, b"US", &[0, 0]),
+    ];
+    for (element, vr, value) in attributes {
+        image.extend([0x28, 0x00]);
+        image.extend(element.to_le_bytes());
+        image.extend(vr);
+        image.extend((value.len() as u16).to_le_bytes());
+        image.extend(value);
+    }
+    let at = bytes.len() - PIXELS.len() - 12;
+    bytes.splice(at..at, image);
+    bytes
+}
+
 /// One peer that stores, alone and beside many that send a byte now and then.
 async fn slow_peers() {
     let site = Site::start(PEERS);
-    let data = |uid: &str| ct_data_set(uid, &[1; 8192]);
     let mut good = RawPeer::associated(site.dicom).await;
     for beside in [0, SLOW] {
         let mut slow = Vec::new();
@@ -124,7 +151,7 @@ async fn slow_peers() {
             }
             let uid = format!("1.2.4.{beside}.{number}");
             let began = Instant::now();
-            assert_eq!(good.store(&uid, &data(&uid)).await, 0);
+            assert_eq!(good.store(&uid, &slice(&uid)).await, 0);
             times.push(began.elapsed());
         }
         println!("C-STORE of 8 KiB beside {beside} slow peers: {}", quantiles(times));
