@@ -162,17 +162,13 @@ async fn slow_peers() {
 /// Connections that end in the middle of whatever they were in.
 async fn vanishing_peers(connects: usize) {
     let site = Site::start(PEERS);
+    let idle = held(&site).0;
     vanish(&site, 1000).await;
-    let before = held(&site);
+    let before = settled(&site, idle).await;
     let began = Instant::now();
     vanish(&site, connects).await;
     let per_second = connects as f64 / began.elapsed().as_secs_f64();
-    // The node notices the last ones once it reads.
-    let settled = Instant::now();
-    while held(&site).0 > before.0 && settled.elapsed() < Duration::from_secs(60) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let after = held(&site);
+    let after = settled(&site, idle).await;
     assert_eq!(RawPeer::associated(site.dicom).await.echo().await, 0);
     println!(
         "{connects} peers that vanish ({per_second:.0}/s): {} descriptors more, {:+.1} MiB ({:.1} to {:.1})",
@@ -181,6 +177,15 @@ async fn vanishing_peers(connects: usize) {
         before.1,
         after.1
     );
+}
+
+/// What the node holds once it has noticed that all who were there have gone.
+async fn settled(site: &Site, idle: usize) -> (usize, f64) {
+    let began = Instant::now();
+    while held(site).0 > idle && began.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    held(site)
 }
 
 async fn vanish(site: &Site, connects: usize) {
