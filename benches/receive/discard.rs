@@ -106,6 +106,9 @@ impl Archive for Discard {
     fn jobs(&self, _: u32) -> Result<Vec<Job>, ArchiveError> {
         nothing()
     }
+    fn jobs_of(&self, _: &str, _: u32) -> Result<Vec<Job>, ArchiveError> {
+        nothing()
+    }
     fn job_results(&self, _: i64) -> Result<Vec<Uid>, ArchiveError> {
         nothing()
     }

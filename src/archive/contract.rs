@@ -273,6 +273,23 @@ pub(super) fn the_same_work_is_queued_once(open: Open<'_>) {
     assert_eq!((jobs.len(), jobs[0].id, jobs[0].state), (1, id, JobState::Queued));
 }
 
+pub(super) fn jobs_of_a_course_are_its_own_and_come_newest_first(open: Open<'_>) {
+    let archive = open();
+    for (key, course) in [("1", "a"), ("2", "b"), ("3", "a"), ("4", "A"), ("5", "a")] {
+        archive.enqueue(key, course, "{}").unwrap();
+    }
+    drop(archive);
+    let archive = open();
+    let keys = |course: &str, limit| -> Vec<String> {
+        archive.jobs_of(course, limit).unwrap().into_iter().map(|job| job.key).collect()
+    };
+    assert_eq!(keys("a", 10), ["5", "3", "1"]);
+    assert_eq!(keys("a", 2), ["5", "3"]);
+    assert_eq!(keys("b", 10), ["2"]);
+    assert!(keys("", 10).is_empty());
+    assert_eq!(archive.jobs_of("b", 1).unwrap()[0], archive.jobs(10).unwrap()[3]);
+}
+
 pub(super) fn a_job_is_leased_to_one_worker_until_its_lease_ends(open: Open<'_>) {
     let archive = open();
     let (first, _) = archive.enqueue("a", "course", "{}").unwrap();
@@ -351,6 +368,7 @@ macro_rules! contract_tests {
             many_senders_lose_nothing,
             a_race_for_one_uid_has_one_winner,
             the_same_work_is_queued_once,
+            jobs_of_a_course_are_its_own_and_come_newest_first,
             a_job_is_leased_to_one_worker_until_its_lease_ends,
             attempts_run_out,
             results_and_deliveries_appear_together_or_not,

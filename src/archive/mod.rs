@@ -399,6 +399,8 @@ pub trait Archive: Send + Sync {
     ) -> Result<(), ArchiveError>;
     /// All jobs, newest first, at most `limit`.
     fn jobs(&self, limit: u32) -> Result<Vec<Job>, ArchiveError>;
+    /// Jobs of one course, newest first, at most `limit`.
+    fn jobs_of(&self, course: &str, limit: u32) -> Result<Vec<Job>, ArchiveError>;
     /// SOP instances that a job's results are.
     fn job_results(&self, job: i64) -> Result<Vec<Uid>, ArchiveError>;
 

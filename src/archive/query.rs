@@ -6,11 +6,14 @@
 //! never widen what comes back.
 
 mod keys;
+mod moment;
 
 pub use keys::{KEYS, Key};
 
 use super::Instance;
 use crate::dicom::InstanceHeader;
+use jiff::civil::DateTime;
+use moment::Moment;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,6 +151,8 @@ pub enum Matching {
     Name(String),
     /// From and to, both included; a bound that leaves out its end stands for all that begin so.
     Range { from: Option<String>, to: Option<String> },
+    /// As `Range`, for dates with times: from here, included, to there, not included, in UTC.
+    Moments { from: Option<DateTime>, before: Option<DateTime> },
 }
 
 impl Matching {
@@ -175,6 +180,10 @@ impl Matching {
                         value <= to || value.starts_with(&to)
                     })
             }
+            Self::Moments { from, before } => Moment::read(value).is_some_and(|value| {
+                from.is_none_or(|from| value.first >= from)
+                    && before.is_none_or(|before| value.first < before)
+            }),
         }
     }
 }

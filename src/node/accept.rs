@@ -13,7 +13,8 @@ use dicom_ul::pdu::{
 };
 
 /// Of anything without pixel data, and of pixel data that has no compressed form.
-const NATIVE: &[&str] = &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+pub(super) const NATIVE: &[&str] =
+    &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
 
 /// Of images: native first, since it needs no decoder; then what our decoders read without loss.
 const LOSSLESS: &[&str] = &[

@@ -210,6 +210,11 @@ pub(super) fn data_set(
     InMemDicomObject::read_dataset_with_ts(bytes, syntax).map_err(|_| malformed)
 }
 
+/// The UID that an element holds; `None` where it is absent or no UID.
+pub(super) fn uid(object: &InMemDicomObject, tag: Tag) -> Option<Uid> {
+    header::text(object, tag).and_then(|text| Uid::parse(&text).ok())
+}
+
 /// Writes a data set to go with a command, text as UTF-8.
 pub(super) fn encode(object: &InMemDicomObject, transfer_syntax: &Uid) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -48,7 +48,7 @@ async fn stopped(shutdown: &mut tokio::sync::watch::Receiver<bool>) {
 }
 
 /// Runs something that blocks where blocking is allowed.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     archive: &Arc<dyn Archive>,
     work: impl FnOnce(&dyn Archive) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {

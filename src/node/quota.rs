@@ -98,7 +98,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Counts what came, stored or not.
+    /// Counts a piece of what comes, stored in the end or not.
     pub(super) fn add_bytes(&self, bytes: u64, now: Instant) {
         let mut used = self.lock();
         used.bytes.sum(DAY, now);

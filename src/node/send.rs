@@ -10,6 +10,7 @@ mod outgoing;
 pub(super) use client::{Client, is_answer};
 pub use outgoing::Outgoing;
 
+use super::accept::NATIVE;
 use super::ae_title::AeTitleError;
 use super::association::{Association, AssociationError, Context, Transport};
 use super::command::{Command, status};
@@ -17,9 +18,7 @@ use super::local::LocalAe;
 use super::settings::Peer;
 use super::tls::TlsError;
 use crate::dicom::Uid;
-use dicom_dictionary_std::uids::{
-    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION,
-};
+use dicom_dictionary_std::uids::{IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION};
 use dicom_ul::pdu::{PDataValueType, PresentationContextProposed};
 use std::path::PathBuf;
 
@@ -178,12 +177,11 @@ pub(super) fn context(id: u8, sop_class: &str, syntaxes: &[&str]) -> Presentatio
 pub(super) fn propose<'f>(
     files: impl Iterator<Item = (&'f Uid, &'f Uid)>,
 ) -> (Vec<PresentationContextProposed>, usize) {
-    let native = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
     let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut fit = 0;
     for (sop_class, transfer_syntax) in files {
         let own = transfer_syntax.as_str();
-        let alternatives = outgoing::can_be_native(own).then(|| native.to_vec());
+        let alternatives = outgoing::can_be_native(own).then(|| NATIVE.to_vec());
         let before = wanted.len();
         for syntaxes in [vec![own]].into_iter().chain(alternatives) {
             let context = (sop_class.as_str(), syntaxes);

@@ -107,7 +107,7 @@ pub struct PeerLimits {
     pub associations: Option<u32>,
     /// Instances in a minute; further ones are refused with A700.
     pub instances_per_minute: Option<u32>,
-    /// Data sets in a day, MiB; further ones are refused with A700.
+    /// Data sets in a day, stored or not, MiB; further ones are refused with A700.
     pub mb_per_day: Option<u64>,
 }
 
@@ -143,7 +143,7 @@ pub struct Limits {
     pub give_up_h: u32,
     /// For a report of storage commitment to come on the association that asked, s.
     pub commitment_wait_s: u32,
-    /// For it to come at all, h; then the peer is asked again.
+    /// For it to come at all, h; then the peer is asked again, three times in all.
     pub commitment_h: u32,
 }
 

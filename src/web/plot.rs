@@ -113,7 +113,7 @@ fn draw_line(svg: &mut String, scale: &Scale, index: usize, line: &Line) {
         "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\" \
          d=\"{path}\"/>"
     );
-    for (x, y) in line.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+    for (x, y, _) in line.points.iter().filter(|(x, y, _)| x.is_finite() && y.is_finite()) {
         marker(svg, index, scale.x(*x), scale.y(*y));
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     fn names_are_escaped_and_bad_numbers_are_not_drawn() {
         let line = Line {
             name: "<script>alert(1)</script>".into(),
-            points: vec![(1.0, f64::NAN), (f64::INFINITY, 1.0), (2.0, 10.0)],
+            points: vec![(1.0, f64::NAN, None), (f64::INFINITY, 1.0, None), (2.0, 10.0, None)],
             curve: vec![(0.0, 20.0), (4.0, 0.0)],
         };
         let svg = chart(&AXES, &[line]).unwrap();
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_no_chart() {
         assert_eq!(chart(&AXES, &[]), None);
-        let line = Line { name: "a".into(), points: vec![(1.0, 0.0)], curve: vec![] };
+        let line = Line { name: "a".into(), points: vec![(1.0, 0.0, None)], curve: vec![] };
         assert_eq!(chart(&AXES, &[line]), None);
     }
 }

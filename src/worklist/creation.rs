@@ -3,8 +3,7 @@
 use super::refusal::{self, Refusal};
 use super::state::State;
 use super::{Step, date_time, items, put, put_items, text};
-use crate::dicom::Uid;
-use dicom_core::header::Header;
+use crate::dicom::{Uid, to_utf_8};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -75,29 +74,10 @@ pub(super) fn create(
 
 /// The same with all text as UTF-8, whatever character sets it came in.
 pub(super) fn in_utf_8(object: &InMemDicomObject) -> InMemDicomObject {
-    let mut known = recoded(object);
+    let mut known = object.clone();
+    to_utf_8(&mut known);
     put(&mut known, tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192");
     known
-}
-
-fn recoded(object: &InMemDicomObject) -> InMemDicomObject {
-    let has_text = |vr| matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT);
-    let mut out = InMemDicomObject::new_empty();
-    for element in object {
-        let (tag, vr) = (element.tag(), element.vr());
-        match element.items() {
-            Some(items) => put_items(&mut out, tag, items.iter().map(recoded).collect()),
-            None if has_text(vr)
-                && let Some(decoded) = text(object, tag) =>
-            {
-                put(&mut out, tag, vr, &decoded);
-            }
-            None => {
-                out.put(element.clone());
-            }
-        }
-    }
-    out
 }
 
 /// Whether a step says what its final state has to be accompanied by.

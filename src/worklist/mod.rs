@@ -21,12 +21,18 @@ pub use state::State;
 pub use store::Worklist;
 
 use crate::archive::ArchiveError;
-use crate::dicom::{Uid, header};
+use crate::dicom::Uid;
+use crate::dicom::header::text;
+use crate::dicom::read::items;
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use jiff::Timestamp;
+
+/// Longest ST and LT, characters (PS3.5 table 6.2-1).
+const ST_MAX: usize = 1024;
+const LT_MAX: usize = 10240;
 
 /// Who has a step in hand where it is the node itself; no AE title looks like this.
 pub const OURSELVES: &str = "grayd";
@@ -91,14 +97,14 @@ impl Step {
     pub fn tell_progress(&mut self, percent: f64, description: &str) {
         let mut item = self.progress();
         put(&mut item, tags::PROCEDURE_STEP_PROGRESS, VR::DS, &format!("{percent:.0}"));
-        put(&mut item, tags::PROCEDURE_STEP_PROGRESS_DESCRIPTION, VR::ST, description);
+        let description = cut(description, ST_MAX);
+        put(&mut item, tags::PROCEDURE_STEP_PROGRESS_DESCRIPTION, VR::ST, &description);
         self.put_progress(item);
     }
 
     fn progress(&self) -> InMemDicomObject {
-        let tag = tags::PROCEDURE_STEP_PROGRESS_INFORMATION_SEQUENCE;
-        let items = self.data.get(tag).and_then(|element| element.items());
-        items.and_then(<[_]>::first).cloned().unwrap_or_else(InMemDicomObject::new_empty)
+        let item = items(&self.data, tags::PROCEDURE_STEP_PROGRESS_INFORMATION_SEQUENCE).first();
+        item.cloned().unwrap_or_else(InMemDicomObject::new_empty)
     }
 
     fn put_progress(&mut self, item: InMemDicomObject) {
@@ -116,12 +122,9 @@ fn put_items(object: &mut InMemDicomObject, tag: Tag, items: Vec<InMemDicomObjec
     object.put(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)));
 }
 
-fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    header::text(object, tag)
-}
-
-fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
-    object.get(tag).and_then(|element| element.items()).unwrap_or_default()
+/// At most so many characters: what we say ourselves comes from reasons of any length.
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// An instant as a DT in UTC, and saying so.

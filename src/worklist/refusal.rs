@@ -8,6 +8,14 @@ pub struct Refusal {
     pub meaning: &'static str,
 }
 
+impl Refusal {
+    /// The step has ended or is another's meanwhile: there is nothing to be done for it.
+    pub(crate) fn is_too_late(self) -> bool {
+        let meanwhile = [ALREADY_CANCELED, ALREADY_COMPLETED, ENDED, IN_PROGRESS, UNKNOWN];
+        meanwhile.contains(&self)
+    }
+}
+
 const fn refusal(status: u16, meaning: &'static str) -> Refusal {
     Refusal { status, meaning }
 }

@@ -1,8 +1,9 @@
-//! Steps over notes of the archive: one note lists them by place, and one note a place holds a step. A place is used again once its step has ended, so that the notes are bounded as the steps are.
+//! Steps over notes of the archive: one note lists them by place, and one note a place holds a step. A
+//! place is used again once its step has ended, so that the notes are bounded as the steps are.
 
 use super::refusal::{self, Refusal};
 use super::state::State;
-use super::{OURSELVES, Step, WorklistError, creation, items, put, put_items, text};
+use super::{LT_MAX, OURSELVES, Step, WorklistError, creation, cut, items, put, put_items, text};
 use crate::archive::{Archive, ArchiveError, AuditEvent};
 use crate::dicom::Uid;
 use crate::dicom::write::Code;
@@ -15,8 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Steps that are kept, ended ones included.
 const MAX_STEPS: usize = 1_000;
-/// Longest step as it is kept, bytes.
-const MAX_STEP_BYTES: usize = 64 * 1024;
+/// Longest step that N-CREATE or N-SET may make, bytes as it is kept.
+const MAX_GIVEN_BYTES: usize = 64 * 1024;
+/// Longest step at all: who may be full of a peer's words can still be ended.
+const MAX_STEP_BYTES: usize = 2 * MAX_GIVEN_BYTES;
 
 const LIST: &str = "worklist";
 
@@ -110,9 +113,12 @@ impl<'a> Worklist<'a> {
             return Err(refusal::DUPLICATE.into());
         }
         let step = creation::create(uid.clone(), data, now)?;
+        if is_too_much(&step) {
+            return Err(refusal::FULL.into());
+        }
         let place = match list.len() {
             count if count < self.limit => count,
-            _ => self.longest_ended()?.ok_or(refusal::FULL)?,
+            _ => self.longest_ended(&list)?.ok_or(refusal::FULL)?,
         };
         self.write(place, &step)?;
         let entry = Entry { uid, ended: false };
@@ -146,7 +152,7 @@ impl<'a> Worklist<'a> {
                 }
             }
             step.enter(step.state, now);
-            Ok(())
+            if is_too_much(step) { Err(refusal::FULL) } else { Ok(()) }
         })
     }
 
@@ -280,11 +286,12 @@ impl<'a> Worklist<'a> {
         Ok((place, step.ok_or(refusal::UNKNOWN)?))
     }
 
-    /// The place of the step that ended first.
-    fn longest_ended(&self) -> Result<Option<usize>, WorklistError> {
+    /// The place of the step that ended first. A place whose note is of another step than the list says
+    /// was cut off while it changed hands: nobody was told that this step is there.
+    fn longest_ended(&self, list: &[Entry]) -> Result<Option<usize>, WorklistError> {
         let mut ended: Option<(Timestamp, usize)> = None;
-        for place in 0..self.limit {
-            match self.read(place)? {
+        for (place, entry) in list.iter().enumerate() {
+            match self.read(place)?.filter(|step| step.uid == entry.uid) {
                 Some(step) if !step.state.is_final() => {}
                 step => {
                     let at = step.map_or(Timestamp::MIN, |step| step.changed);
@@ -315,11 +322,7 @@ impl<'a> Worklist<'a> {
     }
 
     fn write(&self, place: usize, step: &Step) -> Result<(), WorklistError> {
-        let step = step.clone();
-        let data = dicom_json::to_value(&step.data).map_err(not_understood)?;
-        let Step { uid, state, transaction, performer, changed, .. } = step;
-        let note = Note { uid, state, transaction, performer, changed, data };
-        let text = serde_json::to_string(&note).map_err(not_understood)?;
+        let text = written(step).map_err(not_understood)?;
         if text.len() > MAX_STEP_BYTES {
             return Err(refusal::FULL.into());
         }
@@ -337,6 +340,18 @@ impl<'a> Worklist<'a> {
     }
 }
 
+/// The note of a step.
+fn written(step: &Step) -> serde_json::Result<String> {
+    let data = dicom_json::to_value(&step.data)?;
+    let Step { uid, state, transaction, performer, changed, .. } = step.clone();
+    serde_json::to_string(&Note { uid, state, transaction, performer, changed, data })
+}
+
+/// More than a peer may say. What cannot be written at all is told of where it is.
+fn is_too_much(step: &Step) -> bool {
+    written(step).is_ok_and(|text| text.len() > MAX_GIVEN_BYTES)
+}
+
 fn given_transaction(object: &InMemDicomObject) -> Option<Uid> {
     text(object, tags::TRANSACTION_UID).and_then(|text| Uid::parse(&text).ok())
 }
@@ -344,7 +359,7 @@ fn given_transaction(object: &InMemDicomObject) -> Option<Uid> {
 fn cancel(step: &mut Step, why: Option<&str>, now: Timestamp) {
     let mut progress = step.progress();
     if let Some(why) = why {
-        put(&mut progress, tags::REASON_FOR_CANCELLATION, VR::LT, why);
+        put(&mut progress, tags::REASON_FOR_CANCELLATION, VR::LT, &cut(why, LT_MAX));
     }
     let code = tags::PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE;
     put_items(&mut progress, code, vec![UNSPECIFIED.item().into_inner()]);

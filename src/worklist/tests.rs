@@ -1,5 +1,5 @@
 use super::*;
-use crate::archive::{LocalArchive, StorageSettings};
+use crate::archive::{Archive, LocalArchive, StorageSettings};
 use crate::dicom::write::{Code, DataSet};
 use dicom_dictionary_std::uids;
 
@@ -216,4 +216,68 @@ fn an_order_names_patient_course_cycle_and_inputs_and_nothing_that_is_not_known(
     let nobody = asked(vec![cycle]).empty(tags::PATIENT_ID, VR::LO);
     assert!(order(nobody).unwrap().is_err());
     assert_eq!(order(request()), None, "it asks somebody else");
+}
+
+#[test]
+fn a_place_that_was_cut_off_while_it_changed_hands_is_used_again() {
+    let (_folder, archive) = archive();
+    let worklist = Worklist { limit: 1, ..Worklist::of(&archive) };
+    let create =
+        |step: &str| status(worklist.create(uid(step), request().into_inner(), "RIS", now()));
+    assert_eq!(create("1.2.1"), 0);
+    worklist.call_off(&uid("1.2.1"), &InMemDicomObject::new_empty(), "RIS", now()).unwrap();
+    let list = archive.note("worklist").unwrap().unwrap();
+    assert_eq!(create("1.2.2"), 0);
+    // As a crash between the step and the list leaves it.
+    archive.put_note("worklist", &list).unwrap();
+    assert!(worklist.steps().unwrap().is_empty());
+    assert_eq!(create("1.2.3"), 0);
+    assert_eq!(worklist.open_steps().unwrap()[0].uid, uid("1.2.3"));
+    assert_eq!(create("1.2.4"), 0x0213);
+}
+
+#[test]
+fn a_step_that_is_full_of_a_peer_s_words_can_still_be_followed_and_ended_by_us() {
+    let (_folder, archive) = archive();
+    let worklist = Worklist::of(&archive);
+    let step = uid("1.2.1");
+    let comments = tags::COMMENTS_ON_THE_SCHEDULED_PROCEDURE_STEP;
+    let long = |count: usize| request().text(comments, VR::UT, &"x".repeat(count)).into_inner();
+    worklist.create(step.clone(), long(63_000), "RIS", now()).unwrap();
+    worklist.take(&step, now()).unwrap();
+    let what = "y".repeat(3_000);
+    worklist.tell(&step, now(), |step| step.tell_progress(10.0, &what)).unwrap();
+    let progress = worklist.step(&step).unwrap().progress();
+    let said = text(&progress, tags::PROCEDURE_STEP_PROGRESS_DESCRIPTION).unwrap();
+    assert_eq!(said.len(), 1024, "as much as an ST holds");
+    worklist.end(&step, now(), Err(&"z".repeat(20_000))).unwrap();
+    let ended = worklist.step(&step).unwrap();
+    let why = text(&ended.progress(), tags::REASON_FOR_CANCELLATION).unwrap();
+    assert_eq!((ended.state, why.len()), (State::Canceled, 10_240));
+    // Peers have no more room than before.
+    let other = uid("1.2.2");
+    worklist.create(other.clone(), long(60_000), "RIS", now()).unwrap();
+    worklist.change_state(&other, &to(State::InProgress, "1.9"), "TPS", now()).unwrap();
+    let more = transaction("1.9").text(comments, VR::UT, &"x".repeat(66_000));
+    assert_eq!(status(worklist.set(&other, more.into_inner(), "TPS", now())), 0x0213);
+    worklist.set(&other, final_words("1.9"), "TPS", now()).unwrap();
+}
+
+#[test]
+fn text_of_items_is_kept_as_utf_8_whatever_character_set_it_came_in() {
+    let (_folder, archive) = archive();
+    let worklist = Worklist::of(&archive);
+    let mut asked = request().into_inner();
+    let values = PrimitiveValue::Strs(["".into(), "ISO 2022 IR 87".into()].into());
+    asked.put(DataElement::new(tags::SPECIFIC_CHARACTER_SET, VR::CS, values));
+    // As the parser leaves it: byte for byte.
+    let mut item = InMemDicomObject::new_empty();
+    put(&mut item, tags::REQUESTED_PROCEDURE_DESCRIPTION, VR::LO, "\u{1b}$B;3ED\u{1b}(B");
+    put_items(&mut asked, tags::REFERENCED_REQUEST_SEQUENCE, vec![item]);
+    worklist.create(uid("1.2.1"), asked, "RIS", now()).unwrap();
+    let kept = worklist.step(&uid("1.2.1")).unwrap().data;
+    let item = &items(&kept, tags::REFERENCED_REQUEST_SEQUENCE)[0];
+    let described = text(item, tags::REQUESTED_PROCEDURE_DESCRIPTION);
+    assert_eq!(described.as_deref(), Some("\u{5c71}\u{7530}"));
+    assert_eq!(text(&kept, tags::SPECIFIC_CHARACTER_SET).as_deref(), Some("ISO_IR 192"));
 }

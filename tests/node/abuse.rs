@@ -170,6 +170,28 @@ async fn a_peer_over_its_own_limits_is_told_to_come_back_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_off_or_refused_counts_against_the_bytes_of_the_day_too() {
+    let own = PeerLimits { mb_per_day: Some(1), ..PeerLimits::default() };
+    let peer = Peer { limits: own, ..peer("peer", "PEER", "127.0.0.1", 104) };
+    let node = RunningNode::start_with(patient(), vec![peer]).await;
+    let piece = p_data(&[pdv(3, 0, &[0; 16_000])]);
+    let mut broken_off = RawPeer::associated(node.address).await;
+    broken_off.begin_store("1.2.3.4").await;
+    for _ in 0..40 {
+        broken_off.send(&piece).await;
+    }
+    drop(broken_off);
+    node.archive.wait_until(|archive| !archive.audited("association-aborted").is_empty()).await;
+    // Nothing is stored under what is no UID; its data set is passed over.
+    let mut refused = RawPeer::associated(node.address).await;
+    let nothing = vec![0; 600_000];
+    assert_eq!(refused.store_in_pieces("1.2.x", &nothing).await, 0x0117);
+    assert_eq!(refused.store("1.2.3.5", &ct_data_set("1.2.3.5", &[1; 100])).await, 0xA700);
+    assert_eq!(node.archive.settled().await, 0);
+    refused.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_128_contexts_are_answered_and_lossy_or_deflated_never_accepted() {
     let node = RunningNode::start(patient()).await;
     let syntaxes = [

@@ -93,8 +93,8 @@ def move(event):
     yield len(sent)
     for ds in sent: yield 0xFF00, ds
 ae = AE("PACS")
-ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+if mode != "unasked": ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+if mode != "moving": ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
 ae.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
 for c in (CT, NM):
     ae.add_supported_context(c, scu_role=False, scp_role=True)
@@ -195,6 +195,20 @@ async fn what_does_not_come_is_counted() {
     let fetched = ask(&hospital, &peer, &wanted(Retrieve::Get)).await.unwrap();
     assert_eq!(fetched, Fetched { found: 3, lacking: 3, came: 2 });
     hospital.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_way_is_advised_only_where_it_would_help() {
+    for (mode, advice) in [("unasked", None), ("moving", Some("`retrieve: move`"))] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((hospital, _pacs, peer)) = start(mode, &folder).await else { return };
+        let error = ask(&hospital, &peer, &wanted(Retrieve::Get)).await.unwrap_err();
+        assert!(matches!(error, FetchError::NotOffered(_)), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("there") && advice.is_none_or(|it| text.contains(it)), "{text}");
+        assert_eq!(text.contains("`retrieve"), advice.is_some(), "{text}");
+        hospital.stop().await;
+    }
 }
 
 /// P-1's samples as files, and into a PACS.

@@ -247,6 +247,9 @@ impl Archive for MemoryArchive {
     fn jobs(&self, _: u32) -> Result<Vec<Job>, ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
     }
+    fn jobs_of(&self, _: &str, _: u32) -> Result<Vec<Job>, ArchiveError> {
+        Err(ArchiveError::NotFound("queue in this test"))
+    }
     fn job_results(&self, _: i64) -> Result<Vec<Uid>, ArchiveError> {
         Err(ArchiveError::NotFound("queue in this test"))
     }

@@ -14,6 +14,9 @@ pub(in crate::archive) fn results_and_deliveries_appear_together_or_not(open: Op
     };
     // One of the results is not in the archive: nothing is published, the job still runs.
     assert!(archive.finish(id, "w", done(&["1.2.9.1.1", "1.2.9.1.2"]), 3).is_err());
+    // Nor where something is to be delivered that is no result.
+    put(&*archive, "1.2.9.1.3");
+    assert!(archive.finish(id, "w", done(&["1.2.9.1.3"]), 3).is_err());
     assert!(archive.job_results(id).unwrap().is_empty());
     assert!(archive.deliveries(10).unwrap().is_empty());
     assert_eq!(archive.jobs(1).unwrap()[0].state, JobState::Running);

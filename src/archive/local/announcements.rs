@@ -1,6 +1,6 @@
 //! Who is told of a job's results that are stored at a destination.
 
-use super::deliveries::{state, state_name};
+use super::deliveries::{ended, state, state_name};
 use super::queue::{change, note_event, time, uid};
 use super::{ArchiveError, now, schema};
 use crate::archive::{Announcement, DeliveryEnd, DeliveryState};
@@ -88,24 +88,19 @@ pub(super) fn newest(index: &Connection, limit: u32) -> rusqlite::Result<Vec<Ann
 }
 
 pub(super) fn finish(index: &Connection, id: i64, end: &DeliveryEnd) -> Result<(), ArchiveError> {
-    let (state, reason, at) = match end {
-        DeliveryEnd::Delivered => (DeliveryState::Delivered, None, None),
-        DeliveryEnd::Retry { at, reason } => (DeliveryState::Waiting, Some(reason), Some(at)),
-        DeliveryEnd::Parked { reason } => (DeliveryState::Parked, Some(reason), None),
-    };
-    let ended: Option<(String, i64)> = index
+    let (state, reason, at) = ended(end);
+    let found: Option<(String, i64)> = index
         .prepare_cached(
             "UPDATE announcements SET state = ?2, reason = ?3, attempts = attempts + 1, \
              next_attempt = coalesce(?4, next_attempt) WHERE id = ?1 AND state = 'waiting' \
              RETURNING peer, job",
         )
         .and_then(|mut statement| {
-            let at = at.map(|at| at.as_microsecond());
             let values = params![id, state_name(state), reason, at];
             statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
         .map_err(schema::failed("finish announcement"))?;
-    let (peer, job) = ended.ok_or(ArchiveError::NotFound("waiting announcement"))?;
+    let (peer, job) = found.ok_or(ArchiveError::NotFound("waiting announcement"))?;
     if state == DeliveryState::Waiting {
         return Ok(());
     }

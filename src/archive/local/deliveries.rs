@@ -79,25 +79,31 @@ pub(super) fn newest(index: &Connection, limit: u32) -> rusqlite::Result<Vec<Del
         .collect()
 }
 
-pub(super) fn finish(index: &Connection, id: i64, end: &DeliveryEnd) -> Result<(), ArchiveError> {
-    let (state, reason, at) = match end {
+/// What an end writes: state, reason, and when next, microseconds.
+pub(super) fn ended(end: &DeliveryEnd) -> (DeliveryState, Option<&str>, Option<i64>) {
+    match end {
         DeliveryEnd::Delivered => (DeliveryState::Delivered, None, None),
-        DeliveryEnd::Retry { at, reason } => (DeliveryState::Waiting, Some(reason), Some(at)),
-        DeliveryEnd::Parked { reason } => (DeliveryState::Parked, Some(reason), None),
-    };
-    let ended: Option<(String, String)> = index
+        DeliveryEnd::Retry { at, reason } => {
+            (DeliveryState::Waiting, Some(reason.as_str()), Some(at.as_microsecond()))
+        }
+        DeliveryEnd::Parked { reason } => (DeliveryState::Parked, Some(reason.as_str()), None),
+    }
+}
+
+pub(super) fn finish(index: &Connection, id: i64, end: &DeliveryEnd) -> Result<(), ArchiveError> {
+    let (state, reason, at) = ended(end);
+    let found: Option<(String, String)> = index
         .prepare_cached(
             "UPDATE deliveries SET state = ?2, reason = ?3, attempts = attempts + 1, asked = 0, \
              next_attempt = coalesce(?4, next_attempt) WHERE id = ?1 AND state = 'waiting' \
              RETURNING peer, sop_instance",
         )
         .and_then(|mut statement| {
-            let at = at.map(|at| at.as_microsecond());
             let values = params![id, state_name(state), reason, at];
             statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
         .map_err(schema::failed("finish delivery"))?;
-    let (peer, object) = ended.ok_or(ArchiveError::NotFound("waiting delivery"))?;
+    let (peer, object) = found.ok_or(ArchiveError::NotFound("waiting delivery"))?;
     if state == DeliveryState::Waiting {
         return Ok(());
     }

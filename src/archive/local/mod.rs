@@ -314,6 +314,10 @@ impl Archive for LocalArchive {
         self.store.index.read("list jobs", |index| queue::jobs(index, limit))
     }
 
+    fn jobs_of(&self, course: &str, limit: u32) -> Result<Vec<Job>, ArchiveError> {
+        self.store.index.read("list jobs", |index| queue::jobs_of(index, course, limit))
+    }
+
     fn job_results(&self, job: i64) -> Result<Vec<Uid>, ArchiveError> {
         self.store.index.read("list results", |index| queue::results(index, job))
     }

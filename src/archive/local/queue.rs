@@ -185,7 +185,8 @@ pub(super) fn finish(
     note_event(index, &event, format!("job {job}"), &outcome)
 }
 
-/// Results and their deliveries; only what is in the archive can be a result.
+/// Results and their deliveries; only what is in the archive can be a result, and only a result be
+/// delivered.
 fn publish(
     index: &Connection,
     job: i64,
@@ -203,9 +204,12 @@ fn publish(
             "INSERT INTO job_results (job, position, sop_instance) VALUES (?1, ?2, ?3)",
             params![job, position as i64, result.as_str()],
         )?;
-        for (peer, _) in deliver.iter().filter(|(_, instance)| instance == result) {
-            deliveries::queue(index, result, peer)?;
+    }
+    for (peer, object) in deliver {
+        if !results.contains(object) {
+            return Err(ArchiveError::NotFound("result to be delivered"));
         }
+        deliveries::queue(index, object, peer)?;
     }
     Ok(())
 }
@@ -214,6 +218,15 @@ pub(super) fn jobs(index: &Connection, limit: u32) -> rusqlite::Result<Vec<Job>>
     index
         .prepare_cached(&format!("SELECT {JOB} FROM jobs ORDER BY id DESC LIMIT ?1"))?
         .query_map([limit], job_from)?
+        .collect()
+}
+
+pub(super) fn jobs_of(index: &Connection, course: &str, limit: u32) -> rusqlite::Result<Vec<Job>> {
+    index
+        .prepare_cached(&format!(
+            "SELECT {JOB} FROM jobs WHERE course = ?1 ORDER BY id DESC LIMIT ?2"
+        ))?
+        .query_map(params![course, limit], job_from)?
         .collect()
 }
 

@@ -276,6 +276,17 @@ fn a_log_of_the_index_that_was_cut_or_lost_costs_no_instance() {
     }
 }
 
+/// Row and index of the table of instances disagree: quick_check finds it, the rest is sound.
+fn damage(index: &Connection) {
+    index
+        .execute_batch(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = \
+             (SELECT rootpage FROM sqlite_schema WHERE name = 'notes') \
+             WHERE name = 'instances_by_study';",
+        )
+        .unwrap();
+}
+
 #[test]
 fn jobs_notes_and_audit_are_taken_over_from_a_damaged_index() {
     let directory = tempfile::tempdir().unwrap();
@@ -284,16 +295,7 @@ fn jobs_notes_and_audit_are_taken_over_from_a_damaged_index() {
     archive.enqueue("key", "course", "{}").unwrap();
     put(&archive, 1, 0).unwrap();
     drop(archive);
-    // Row and index of the table of instances disagree: quick_check finds it, the rest is sound.
-    let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
-    index
-        .execute_batch(
-            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = \
-             (SELECT rootpage FROM sqlite_schema WHERE name = 'notes') \
-             WHERE name = 'instances_by_study';",
-        )
-        .unwrap();
-    drop(index);
+    damage(&Connection::open(directory.path().join("index.sqlite")).unwrap());
     let archive = open(directory.path());
     assert_eq!(archive.note("course").unwrap().as_deref(), Some("state"));
     assert_eq!(archive.jobs(9).unwrap().len(), 1);

@@ -84,13 +84,16 @@ impl Matching {
                 Ok(number) => Self::Number(number),
                 Err(_) => return Err("a number to match is none"),
             },
-            VR::DA | VR::TM | VR::DT => span(text)?,
+            VR::DA | VR::TM => span(text)?,
+            VR::DT => Self::moments(text).ok_or(NO_TIME)?,
             VR::UI => Self::OneOf(listed().collect()),
             _ if text.contains(['*', '?']) => Self::Pattern(text.to_owned()),
             _ => Self::OneOf(listed().collect()),
         }))
     }
 }
+
+const NO_TIME: &str = "a date or time to match is none";
 
 /// A date, a time, or a range of them.
 fn span(text: &str) -> Result<Matching, &'static str> {
@@ -100,7 +103,7 @@ fn span(text: &str) -> Result<Matching, &'static str> {
     };
     let legal = |bound: &str| bound.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ':'));
     if !legal(from) || !legal(to) || (from.is_empty() && to.is_empty()) {
-        return Err("a date or time to match is none");
+        return Err(NO_TIME);
     }
     let bound = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Ok(Matching::Range { from: bound(from), to: bound(to) })
@@ -146,5 +149,50 @@ mod tests {
         assert!(read(tags::STUDY_DATE, "yesterday").is_err());
         assert!(read(tags::STUDY_INSTANCE_UID, "1.2.*").is_err());
         assert!(read(tags::ROWS, "many").is_err());
+    }
+
+    #[test]
+    fn dates_with_times_are_matched_as_instants_whatever_their_offsets() {
+        let fits = |key: &str, value: &str| {
+            let matching = Matching::read(VR::DT, key).unwrap().unwrap();
+            matching.fits(Some(value))
+        };
+        for (key, value) in [
+            // An offset with `-` is no range.
+            ("20260302101500-0500", "20260302151500+0000"),
+            ("20260302101500-0500", "20260302101500.25-0500"),
+            ("20260302101500+0000", "20260302101500"),
+            ("20260302151500", "20260302101500-0500"),
+            ("20260302", "20260301235959-0330"),
+            ("20260302101500-0500-20260302101600-0500", "20260302151530+0000"),
+            ("20260302101500+0100-", "20260302091500+0000"),
+            ("-20260302101500+0100", "20260302091500.999999+0000"),
+            ("20260302-20260303", "20260303235959"),
+            ("20260302 - 20260303-0500", "20260304045959+0000"),
+            ("2025-2026", "20261231"),
+            ("2026-0500-2027-0500", "20271231235959-0500"),
+            ("20260101-99991231", "20260302"),
+            ("20160630235960", "20160630235960"),
+        ] {
+            assert!(fits(key, value), "{key} {value}");
+        }
+        for (key, value) in [
+            ("20260302101500-0500", "20260302101500+0000"),
+            ("20260302101500-0500-", "20260302151459+0000"),
+            ("-20260302101500+0100", "20260302091501+0000"),
+            ("20260302-20260303", "20260303235959-0500"),
+            ("20260302101500.5", "20260302101500.6"),
+            ("2025-2026", "2027"),
+            ("20260302", ""),
+            ("20260302", "soon"),
+        ] {
+            assert!(!fits(key, value), "{key} {value}");
+        }
+        let neither = "- soon 2026030 20261302 20260230 20260302101561 20260302.5 2026.03.02 \
+            20260302101500.1234567 20260302101500+1500 20260302101500+05 20260302-- \
+            20260302-20260303-20260304 20260302\\20260303";
+        for key in neither.split(' ') {
+            assert!(Matching::read(VR::DT, key).is_err(), "{key}");
+        }
     }
 }

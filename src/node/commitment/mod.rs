@@ -10,8 +10,9 @@ pub(super) use provider::{Report, Request};
 pub(super) use report::take_report;
 pub(super) use user::ask;
 
-use super::command::Command;
-use crate::dicom::{Uid, header};
+use super::command::{Command, status};
+use super::identifier::{self, uid};
+use crate::dicom::Uid;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -58,8 +59,27 @@ fn service(field: u16, message_id: u16, type_id: u16) -> Command {
     }
 }
 
-fn uid(object: &InMemDicomObject, tag: Tag) -> Option<Uid> {
-    header::text(object, tag).and_then(|text| Uid::parse(&text).ok())
+/// Status and comment of the answer to what is refused.
+type Refusal = (u16, &'static str);
+
+/// Of a request or a report: that it is about the one instance of this service.
+fn check_instance(command: &Command) -> Result<(), Refusal> {
+    let well_known = uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE;
+    match &command.sop_instance {
+        Some(instance) if instance.as_str() == well_known => Ok(()),
+        _ => {
+            Err((status::NO_SUCH_SOP_INSTANCE, "not the well-known instance of storage commitment"))
+        }
+    }
+}
+
+/// The data set of a request or a report, and its Transaction UID.
+fn transaction(data_set: &[u8], syntax: &Uid) -> Result<(Uid, InMemDicomObject), Refusal> {
+    let object = identifier::data_set(data_set, syntax)
+        .map_err(|_| (status::INVALID_ARGUMENT, "the data set could not be parsed"))?;
+    let transaction = uid(&object, tags::TRANSACTION_UID)
+        .ok_or((status::INVALID_ARGUMENT, "Transaction UID (0008,1195) is missing"))?;
+    Ok((transaction, object))
 }
 
 fn reference(item: &InMemDicomObject) -> Option<Reference> {

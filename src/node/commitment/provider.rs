@@ -6,14 +6,15 @@
 //! the node stops is lost; the peer asks again, as it does after any report that fails to come.
 
 use super::{
-    ALL_COMMITTED, REQUEST, Reference, SOME_FAILED, item, reason, references, service, uid,
+    ALL_COMMITTED, REQUEST, Reference, Refusal, SOME_FAILED, check_instance, item, reason,
+    references, service, transaction,
 };
 use crate::archive::{Archive, ArchiveError, InstanceFilter};
 use crate::dicom::Uid;
 use crate::node::command::{Command, field, status};
 use crate::node::identifier;
 use crate::node::local::LocalAe;
-use crate::node::send::{self, Client};
+use crate::node::send::Client;
 use crate::node::settings::Peer;
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, VR};
@@ -33,25 +34,12 @@ pub(in crate::node) struct Request {
 
 impl Request {
     /// Of an N-ACTION; a failure is the status and comment of the answer.
-    pub fn parse(
-        command: &Command,
-        data_set: &[u8],
-        syntax: &Uid,
-    ) -> Result<Self, (u16, &'static str)> {
-        let well_known = uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE;
-        if command.sop_instance.as_ref().map(Uid::as_str) != Some(well_known) {
-            return Err((
-                status::NO_SUCH_SOP_INSTANCE,
-                "not the well-known instance of storage commitment",
-            ));
-        }
+    pub fn parse(command: &Command, data_set: &[u8], syntax: &Uid) -> Result<Self, Refusal> {
+        check_instance(command)?;
         if command.type_id != Some(REQUEST) {
             return Err((status::NO_SUCH_ACTION, "no such action"));
         }
-        let object = identifier::data_set(data_set, syntax)
-            .map_err(|_| (status::INVALID_ARGUMENT, "the data set could not be parsed"))?;
-        let transaction = uid(&object, tags::TRANSACTION_UID)
-            .ok_or((status::INVALID_ARGUMENT, "Transaction UID (0008,1195) is missing"))?;
+        let (transaction, object) = transaction(data_set, syntax)?;
         match references(&object, tags::REFERENCED_SOP_SEQUENCE) {
             Some(references) if !references.is_empty() => Ok(Self { transaction, references }),
             _ => {
@@ -155,13 +143,8 @@ impl Report {
 
     async fn bring_once(&self, to: &Peer, local: &LocalAe) -> Result<(), String> {
         let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
-        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-        let proposed = vec![send::context(1, class, &native)];
-        let connected = Client::connect(to, local, proposed, &[class]).await;
-        let mut client = connected.map_err(|error| error.to_string())?;
-        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-        let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
-            client.release(&to.name).await;
+        let connected = Client::for_class(to, local, class, &[class]).await;
+        let Some((mut client, syntax)) = connected.map_err(|error| error.to_string())? else {
             return Err("the peer takes no reports of storage commitment".to_owned());
         };
         let request = self.command(1);

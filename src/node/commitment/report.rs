@@ -1,18 +1,21 @@
 //! A peer's report on what it was asked to commit itself to: who may give it, and what it means.
 
 use super::user::note;
-use super::{ALL_COMMITTED, SOME_FAILED, reason, references, uid};
+use super::{ALL_COMMITTED, Refusal, SOME_FAILED, check_instance, reason, references, transaction};
 use crate::archive::{Archive, CommitmentStep, Delivery, DeliveryState};
 use crate::dicom::Uid;
 use crate::node::command::{Command, status};
 use crate::node::settings::{Limits, Peer};
-use crate::node::{backoff, blocking, identifier};
-use dicom_dictionary_std::{tags, uids};
+use crate::node::{backoff, blocking};
+use dicom_dictionary_std::tags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// So often may a peer not commit itself to an object before it is no longer sent.
 const MAX_REFUSALS: u32 = 3;
+/// So often is a peer asked about an object without reporting on it; requests that did not reach it count
+/// as well.
+pub(super) const MAX_UNREPORTED: u32 = 3;
 
 /// What a peer reports.
 struct Reported {
@@ -23,25 +26,12 @@ struct Reported {
 
 impl Reported {
     /// Of an N-EVENT-REPORT; a failure is the status and comment of the answer.
-    fn parse(
-        command: &Command,
-        data_set: &[u8],
-        syntax: &Uid,
-    ) -> Result<Self, (u16, &'static str)> {
-        let well_known = uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE;
-        if command.sop_instance.as_ref().map(Uid::as_str) != Some(well_known) {
-            return Err((
-                status::NO_SUCH_SOP_INSTANCE,
-                "not the well-known instance of storage commitment",
-            ));
-        }
+    fn parse(command: &Command, data_set: &[u8], syntax: &Uid) -> Result<Self, Refusal> {
+        check_instance(command)?;
         if !matches!(command.type_id, Some(ALL_COMMITTED | SOME_FAILED)) {
             return Err((status::NO_SUCH_EVENT_TYPE, "no such event"));
         }
-        let object = identifier::data_set(data_set, syntax)
-            .map_err(|_| (status::INVALID_ARGUMENT, "the data set could not be parsed"))?;
-        let transaction = uid(&object, tags::TRANSACTION_UID)
-            .ok_or((status::INVALID_ARGUMENT, "Transaction UID (0008,1195) is missing"))?;
+        let (transaction, object) = transaction(data_set, syntax)?;
         let not_whole = (status::INVALID_ARGUMENT, "a sequence of references is not whole");
         let listed = |tag| references(&object, tag).ok_or(not_whole);
         let safe = listed(tags::REFERENCED_SOP_SEQUENCE)?.into_iter().map(|(_, uid)| uid);

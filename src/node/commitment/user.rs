@@ -2,16 +2,17 @@
 //!
 //! The Transaction UID is in the archive before the peer hears it, so that its report finds us
 //! knowing, whichever association it comes on and however often the node was started since. An object
-//! that the peer does not commit itself to is sent again, a bounded number of times; one that no
-//! report comes for is asked about again, under another UID.
+//! that the peer does not commit itself to is sent again, and one that no report comes for is asked
+//! about again, under another UID; both a bounded number of times.
 
+use super::report::MAX_UNREPORTED;
 use super::{REQUEST, Reference, item, service, take_report};
 use crate::archive::{Archive, ArchiveError, AuditEvent, CommitmentStep, Delivery, InstanceFilter};
 use crate::dicom::Uid;
 use crate::node::association::{AssociationError, seconds};
 use crate::node::command::{Command, field, status};
 use crate::node::local::LocalAe;
-use crate::node::send::{self, Client, is_answer};
+use crate::node::send::{Client, is_answer};
 use crate::node::serve::audit;
 use crate::node::settings::{Limits, Peer};
 use crate::node::tls::Stream;
@@ -27,29 +28,22 @@ use tokio::sync::watch;
 /// Instances in one transaction.
 const MAX_REFERENCES: u32 = 256;
 
-/// Asks a peer to commit itself to whatever was delivered to it and is due, transaction by
-/// transaction, until all are asked about or one could not be.
+/// Asks a peer to commit itself to what was delivered to it and is due, in one transaction: what does not
+/// fit into it stays due, and deliveries to the peer do not wait for it.
 pub(in crate::node) async fn ask(
     archive: &Arc<dyn Archive>,
     peer: &Peer,
     local: &LocalAe,
     stop: &watch::Receiver<bool>,
 ) {
-    loop {
-        let asked = match Transaction::begin(archive, peer, &local.limits).await {
-            Ok(None) => return,
-            Ok(Some(transaction)) => transaction.ask(archive, peer, local, stop).await,
-            Err(error) => Err(error),
-        };
-        match asked {
-            Ok(true) => {}
-            Ok(false) => return,
-            // What was to be asked about stays due.
-            Err(error) => {
-                tracing::error!(peer = peer.name, %error, "commitments cannot be asked for");
-                return;
-            }
-        }
+    let asked = match Transaction::begin(archive, peer, &local.limits).await {
+        Ok(None) => return,
+        Ok(Some(transaction)) => transaction.ask(archive, peer, local, stop).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = asked {
+        // What was to be asked about stays due.
+        tracing::error!(peer = peer.name, %error, "commitments cannot be asked for");
     }
 }
 
@@ -101,16 +95,16 @@ impl Transaction {
         .await
     }
 
-    /// True where the peer was asked; else it is asked again later.
+    /// Where the peer could not be asked, it is asked again later.
     async fn ask(
         self,
         archive: &Arc<dyn Archive>,
         peer: &Peer,
         local: &LocalAe,
         stop: &watch::Receiver<bool>,
-    ) -> Result<bool, ArchiveError> {
+    ) -> Result<(), ArchiveError> {
         if self.deliveries.is_empty() {
-            return Ok(true);
+            return Ok(());
         }
         let exchanged = self.exchange(archive, peer, local).await;
         let (again_at, reason) = match &exchanged {
@@ -127,11 +121,11 @@ impl Transaction {
         let step = CommitmentStep::Wait { again_at, reason };
         let steps: Vec<_> = self.deliveries.iter().map(|id| (*id, step.clone())).collect();
         blocking(archive, move |archive| archive.step_commitments(&steps)).await?;
-        let Ok(conversation) = exchanged else { return Ok(false) };
+        let Ok(conversation) = exchanged else { return Ok(()) };
         let outcome = format!("asked for {} instances", self.references.len());
         note(archive, "commitment-requested", peer, Some(&self.uid), outcome).await;
         conversation.hear_report(archive, peer, local, stop).await;
-        Ok(true)
+        Ok(())
     }
 
     /// N-ACTION and its response; the association stays open for the report.
@@ -142,12 +136,8 @@ impl Transaction {
         local: &LocalAe,
     ) -> Result<Conversation, String> {
         let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
-        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-        let connected = Client::connect(peer, local, vec![send::context(1, class, &native)], &[]);
-        let client = connected.await.map_err(|error| error.to_string())?;
-        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-        let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
-            client.release(&peer.name).await;
+        let connected = Client::for_class(peer, local, class, &[]).await;
+        let Some((client, syntax)) = connected.map_err(|error| error.to_string())? else {
             return Err("the peer does not offer storage commitment; set it up there, or take \
                         `commitment: true` from the peer here"
                 .to_owned());
@@ -269,9 +259,8 @@ fn reference(
     delivery: &Delivery,
     limits: &Limits,
 ) -> Result<Result<Reference, String>, ArchiveError> {
-    if backoff::is_over(limits, delivery.asked) {
-        let last = delivery.reason.as_deref().unwrap_or("no report came");
-        return Ok(Err(format!("asked {} times for its commitment; last: {last}", delivery.asked)));
+    if let Some(reason) = given_up(delivery, limits) {
+        return Ok(Err(reason));
     }
     let filter = InstanceFilter {
         sop_instance: Some(delivery.sop_instance.clone()),
@@ -281,6 +270,15 @@ fn reference(
     Ok(found
         .map(|instance| (instance.header.sop_class, delivery.sop_instance.clone()))
         .ok_or_else(|| "the archive no longer has the object".to_owned()))
+}
+
+/// Why a peer is not asked any more. Without a reason it was asked the last time and did not report.
+fn given_up(delivery: &Delivery, limits: &Limits) -> Option<String> {
+    let (is_over, last) = match &delivery.reason {
+        Some(reason) => (backoff::is_over(limits, delivery.asked), reason.as_str()),
+        None => (delivery.asked >= MAX_UNREPORTED, "no report came"),
+    };
+    is_over.then(|| format!("asked {} times for its commitment; last: {last}", delivery.asked))
 }
 
 /// The data set of N-ACTION.
@@ -315,4 +313,57 @@ pub(super) async fn note(
         outcome,
     };
     audit(archive, vec![line]).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{DeliveryEnd, DeliveryState, LocalArchive, StorageSettings};
+    use jiff::tz::TimeZone;
+
+    fn delivered(asked: u32, reason: Option<&str>) -> Delivery {
+        Delivery {
+            id: 1,
+            peer: "pacs".into(),
+            sop_instance: Uid::parse("1.2.3").unwrap(),
+            state: DeliveryState::Delivered,
+            attempts: 1,
+            next_attempt: Timestamp::UNIX_EPOCH,
+            reason: reason.map(Into::into),
+            transaction: None,
+            asked,
+            refused: 0,
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_three_times_and_one_that_is_away_until_its_time_is_over() {
+        let over = |asked, reason| given_up(&delivered(asked, reason), &Limits::default());
+        assert_eq!([0, 1, 2].map(|asked| over(asked, None)), [None, None, None]);
+        let silent = over(3, None).unwrap();
+        assert!(silent.contains("3 times") && silent.contains("no report came"), "{silent}");
+        let away = Some("no answer in time");
+        assert_eq!(over(20, away), None, "the waits between are short");
+        assert!(over(40, away).unwrap().contains("no answer in time"));
+    }
+
+    #[tokio::test]
+    async fn one_call_is_one_transaction_and_the_rest_stays_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StorageSettings { directory: folder.path().into(), ..Default::default() };
+        let archive: Arc<dyn Archive> =
+            Arc::new(LocalArchive::open(&settings, TimeZone::UTC).unwrap());
+        let objects: Vec<Uid> =
+            (0..=MAX_REFERENCES).map(|n| Uid::parse(&format!("1.2.3.{n}")).unwrap()).collect();
+        archive.deliver(&objects, "pacs").unwrap();
+        for delivery in archive.due_deliveries(Timestamp::now(), 999).unwrap() {
+            archive.finish_delivery(delivery.id, DeliveryEnd::Delivered).unwrap();
+        }
+        // None of them is in the archive, so that nobody is called.
+        let peer = Peer { name: "pacs".into(), ..Peer::default() };
+        let local = LocalAe::plain("GRAYD", Limits::default()).unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        ask(&archive, &peer, &local, &stopped).await;
+        assert_eq!(archive.due_commitments("pacs", Timestamp::now(), 999).unwrap().len(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use crate::archive::{Announcement, Archive, ArchiveError, DeliveryEnd, Instance,
 use crate::dicom::Uid;
 use crate::node::command::{Command, field, status};
 use crate::node::local::LocalAe;
-use crate::node::send::{self, Client, SendError};
+use crate::node::send::{self, Client};
 use crate::node::settings::Peer;
 use crate::node::{blocking, identifier};
 use dicom_core::value::DataSetSequence;
@@ -163,19 +163,12 @@ struct Conversation {
 impl Conversation {
     async fn open(peer: &Peer, local: &LocalAe) -> Result<Self, String> {
         let class = uids::INSTANCE_AVAILABILITY_NOTIFICATION;
-        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-        let proposed = vec![send::context(1, class, &native)];
-        let connected = Client::connect(peer, local, proposed, &[]).await;
-        let client = connected.map_err(|error: SendError| error.to_string())?;
-        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-        match accepted.and_then(|syntax| Uid::parse(&syntax).ok()) {
-            Some(syntax) => Ok(Self { client, syntax, messages: 0, broken: None }),
-            None => {
-                client.release(&peer.name).await;
-                Err("the peer takes no Instance Availability Notification; set it up there, or \
-                     take `announce: true` from the peer here"
-                    .to_owned())
-            }
+        let connected = Client::for_class(peer, local, class, &[]).await;
+        match connected.map_err(|error| error.to_string())? {
+            Some((client, syntax)) => Ok(Self { client, syntax, messages: 0, broken: None }),
+            None => Err("the peer takes no Instance Availability Notification; set it up there, \
+                         or take `announce: true` from the peer here"
+                .to_owned()),
         }
     }
 

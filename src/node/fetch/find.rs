@@ -5,7 +5,7 @@ use crate::archive::Archive;
 use crate::dicom::{PatientIdentity, Uid, header};
 use crate::node::association::seconds;
 use crate::node::command::{Command, field, status};
-use crate::node::identifier;
+use crate::node::identifier::{self, uid};
 use crate::node::local::LocalAe;
 use crate::node::send::{self, Client, is_answer};
 use crate::node::settings::Peer;
@@ -41,19 +41,11 @@ pub(super) fn identifier(level: &str, keys: &[(Tag, VR, String)]) -> InMemDicomO
     object
 }
 
-fn uid(answer: &InMemDicomObject, tag: Tag) -> Option<Uid> {
-    header::text(answer, tag).and_then(|text| Uid::parse(&text).ok())
-}
-
 impl Finder {
     pub(super) async fn connect(peer: &Peer, local: &LocalAe) -> Result<Self, FetchError> {
-        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-        let proposed = vec![send::context(1, MODEL, &native)];
-        let client = Client::connect(peer, local, proposed, &[]).await?;
-        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-        let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
-            client.release(&peer.name).await;
-            return Err(FetchError::NotOffered("queries (C-FIND, Study Root)"));
+        let Some((client, syntax)) = Client::for_class(peer, local, MODEL, &[]).await? else {
+            let what = "queries (C-FIND, Study Root); set them up there";
+            return Err(FetchError::NotOffered(what));
         };
         let patience = seconds(local.limits.idle_s).max(client.answer);
         Ok(Self { client, syntax, messages: 0, patience })

@@ -2,7 +2,7 @@
 //! of SCP.
 
 use super::find::identifier;
-use super::{FetchError, Lacking, MAX_NAMED, Wanted};
+use super::{FetchError, Lacking, MAX_NAMED, Wanted, ended};
 use crate::archive::{Archive, Arrival, Expected};
 use crate::dicom::{PatientIdentity, Uid};
 use crate::node::accept;
@@ -94,22 +94,22 @@ impl Getter {
         local: &LocalAe,
         wanted: &Wanted,
     ) -> Result<Self, FetchError> {
-        let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
         let storage: Vec<&str> = accept::OFFERS
             .iter()
             .filter(|offer| offer.service == Some(Service::Store))
             .map(|offer| offer.sop_class)
             .collect();
-        let mut proposed = vec![send::context(1, MODEL, &native)];
+        let mut proposed = vec![send::context(1, MODEL, accept::NATIVE)];
         for (id, class) in (3..=u8::MAX).step_by(2).zip(&storage) {
-            let syntaxes = accept::transfer_syntaxes(class).unwrap_or(&native);
+            let syntaxes = accept::transfer_syntaxes(class).unwrap_or(accept::NATIVE);
             proposed.push(send::context(id, class, syntaxes));
         }
         let client = Client::connect(peer, local, proposed, &storage).await?;
-        let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-        let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
+        let Some(syntax) = client.agreed(1) else {
             client.release(&peer.name).await;
-            return Err(FetchError::NotOffered("retrieval by C-GET (Study Root)"));
+            let what =
+                "retrieval by C-GET (Study Root); set it up there, or choose `retrieve: move`";
+            return Err(FetchError::NotOffered(what));
         };
         let limits = &local.limits;
         Ok(Self {
@@ -147,11 +147,8 @@ impl Getter {
             if command.has_data_set {
                 self.client.data_set(context).await?;
             }
-            match command.status {
-                Some(status::PENDING) => {}
-                // What did not come is seen by what the archive lacks then.
-                Some(status::SUCCESS | status::SOME_FAILED) => return Ok(()),
-                _ => return Err(FetchError::refused("C-GET", &command)),
+            if ended("C-GET", &command)? {
+                return Ok(());
             }
         }
     }

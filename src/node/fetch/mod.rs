@@ -10,11 +10,12 @@ mod get;
 mod movement;
 
 use super::association::AssociationError;
+use super::blocking;
+use super::command::{Command, status};
 use super::local::LocalAe;
 use super::send::SendError;
 use super::serve::audit;
 use super::settings::Peer;
-use super::{blocking, command};
 use crate::archive::{Archive, AuditEvent, InstanceFilter};
 use crate::config::Retrieve;
 use crate::dicom::{PatientIdentity, Uid};
@@ -61,7 +62,8 @@ pub enum FetchError {
     Connect(#[from] SendError),
     #[error("the association ended: {0}")]
     Association(#[from] AssociationError),
-    #[error("the peer does not offer {0}; set it up there, or choose the other way of `retrieve`")]
+    /// What it lacks, and what to do about it.
+    #[error("the peer does not offer {0}")]
     NotOffered(&'static str),
     #[error("the peer answered {service} with {status:04X} {comment}")]
     Refused { service: &'static str, status: u16, comment: String },
@@ -79,12 +81,22 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    fn refused(service: &'static str, response: &command::Command) -> Self {
+    fn refused(service: &'static str, response: &Command) -> Self {
         Self::Refused {
             service,
-            status: response.status.unwrap_or(command::status::PROCESSING_FAILURE),
+            status: response.status.unwrap_or(status::PROCESSING_FAILURE),
             comment: response.comment.clone().unwrap_or_default(),
         }
+    }
+}
+
+/// Whether a retrieval has ended with this response. What did not come is seen by what the archive
+/// lacks then.
+fn ended(service: &'static str, response: &Command) -> Result<bool, FetchError> {
+    match response.status {
+        Some(status::PENDING) => Ok(false),
+        Some(status::SUCCESS | status::SOME_FAILED) => Ok(true),
+        _ => Err(FetchError::refused(service, response)),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::find::identifier;
 use super::get::{Keys, requests};
-use super::{FetchError, Lacking};
+use super::{FetchError, Lacking, ended};
 use crate::dicom::Uid;
 use crate::node::association::seconds;
-use crate::node::command::{Command, field, status};
+use crate::node::command::{Command, field};
 use crate::node::identifier;
 use crate::node::local::LocalAe;
 use crate::node::send::{self, Client, is_answer};
@@ -22,13 +22,9 @@ pub(super) async fn bring(
     local: &LocalAe,
     lacking: &[Lacking],
 ) -> Result<(), FetchError> {
-    let native = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-    let proposed = vec![send::context(1, MODEL, &native)];
-    let mut client = Client::connect(peer, local, proposed, &[]).await?;
-    let accepted = client.association.contexts().get(&1).map(|c| c.transfer_syntax.clone());
-    let Some(syntax) = accepted.and_then(|syntax| Uid::parse(&syntax).ok()) else {
-        client.release(&peer.name).await;
-        return Err(FetchError::NotOffered("retrieval by C-MOVE (Study Root)"));
+    let Some((mut client, syntax)) = Client::for_class(peer, local, MODEL, &[]).await? else {
+        let what = "retrieval by C-MOVE (Study Root); set it up there, or choose `retrieve: get`";
+        return Err(FetchError::NotOffered(what));
     };
     let patience = seconds(local.limits.idle_s).max(client.answer);
     let mut moved = Ok(());
@@ -73,10 +69,8 @@ async fn ask(
         if response.has_data_set {
             client.data_set(context).await?;
         }
-        match response.status {
-            Some(status::PENDING) => {}
-            Some(status::SUCCESS | status::SOME_FAILED) => return Ok(()),
-            _ => return Err(FetchError::refused("C-MOVE", &response)),
+        if ended("C-MOVE", &response)? {
+            return Ok(());
         }
     }
 }

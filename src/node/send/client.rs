@@ -1,6 +1,8 @@
 //! An association on which we ask, whatever the service: requests out, and messages in as they come.
 
-use super::{Outgoing, SendError, SendOutcome, context_for, judge, put};
+use super::{Outgoing, SendError, SendOutcome, context, context_for, judge, put};
+use crate::dicom::Uid;
+use crate::node::accept::NATIVE;
 use crate::node::ae_title::AeTitle;
 use crate::node::association::{
     self, Association, AssociationError, Indication, Transport, seconds,
@@ -63,9 +65,32 @@ impl Client<Stream> {
             .map_err(|source| SendError::Association { peer: peer.name.clone(), source })?;
         Ok(Self { association, answer, rest: VecDeque::new() })
     }
+
+    /// Connects for one SOP class in context 1, and gives the transfer syntax agreed for it; `None`
+    /// where the peer does not offer it.
+    pub(in crate::node) async fn for_class(
+        peer: &Peer,
+        local: &LocalAe,
+        class: &str,
+        as_scp_of: &[&str],
+    ) -> Result<Option<(Self, Uid)>, SendError> {
+        let proposed = vec![context(1, class, NATIVE)];
+        let client = Self::connect(peer, local, proposed, as_scp_of).await?;
+        let Some(syntax) = client.agreed(1) else {
+            client.release(&peer.name).await;
+            return Ok(None);
+        };
+        Ok(Some((client, syntax)))
+    }
 }
 
 impl<S: Transport> Client<S> {
+    /// The transfer syntax of a context, if the peer has accepted it.
+    pub(in crate::node) fn agreed(&self, context: u8) -> Option<Uid> {
+        let agreed = self.association.contexts().get(&context)?;
+        Uid::parse(&agreed.transfer_syntax).ok()
+    }
+
     pub(in crate::node) async fn command(
         &mut self,
         context: u8,

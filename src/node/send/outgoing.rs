@@ -2,7 +2,8 @@
 
 use super::SendError;
 use crate::dicom::Uid;
-use dicom_dictionary_std::uids::{self, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+use crate::node::accept::NATIVE;
+use dicom_dictionary_std::uids;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::meta::FileMetaTable;
 use dicom_pixeldata::Transcode;
@@ -84,7 +85,6 @@ impl Outgoing {
     }
 }
 
-const NATIVE: [&str; 2] = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
 /// Compressions that the registry's own codecs undo bit by bit.
 const DECODED: [&str; 4] =
     [uids::RLE_LOSSLESS, uids::JPEG_LOSSLESS_SV1, uids::JPEG_LOSSLESS, uids::JPEG2000_LOSSLESS];

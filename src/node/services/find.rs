@@ -3,6 +3,7 @@
 
 use super::Interim;
 use crate::archive::{ArchiveError, AuditEvent, Match};
+use crate::dicom::Uid;
 use crate::node::association::Transport;
 use crate::node::command::{Command, status};
 use crate::node::identifier::{Identifier, IdentifierError};
@@ -21,13 +22,11 @@ impl<S: Transport> Session<S> {
         context: u8,
         request: &Command,
         data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<(), Ending> {
-        let Some(syntax) = self.transfer_syntax(context) else {
-            return self.answer(context, request, status::PROCESSING_FAILURE, None).await;
-        };
         let model = self.abstract_syntax(context);
         // One more than is sent shows that there are more.
-        let identifier = match Identifier::parse(data_set, &syntax, &model, MAX_MATCHES + 1) {
+        let identifier = match Identifier::parse(data_set, syntax, &model, MAX_MATCHES + 1) {
             Ok(identifier) => identifier,
             Err(IdentifierError { status, comment }) => {
                 return self.answer(context, request, status, Some(comment.to_owned())).await;
@@ -47,7 +46,7 @@ impl<S: Transport> Session<S> {
         };
         let own_ae = self.local.title.as_str().to_owned();
         let given = found.iter().take(MAX_MATCHES);
-        let answers = given.map(|matched| identifier.answer(matched, &own_ae, &syntax));
+        let answers = given.map(|matched| identifier.answer(matched, &own_ae, syntax));
         let sent = self.send_matches(context, request, pending, answers).await;
         let (status, comment) = match &sent {
             Ok(true) if found.len() > MAX_MATCHES => (

@@ -15,6 +15,7 @@ use super::command::{Command, MAX_COMMAND_BYTES, field, status};
 use super::commitment::{self, Report};
 use super::settings::Service;
 use super::storage::{Ending, Session};
+use crate::dicom::Uid;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
 use std::collections::VecDeque;
 
@@ -26,14 +27,17 @@ impl<S: Transport> Session<S> {
         command: &Command,
         data_set: Vec<u8>,
     ) -> Result<(), Ending> {
+        let Some(syntax) = self.transfer_syntax(context) else {
+            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
+        };
         if accept::service(&self.abstract_syntax(context)) == Some(Service::Worklist) {
-            return self.worklist(context, command, data_set).await;
+            return self.worklist(context, command, &data_set, &syntax).await;
         }
         match command.field {
-            field::C_FIND_RQ => self.find(context, command, &data_set).await,
-            field::N_ACTION_RQ => self.promise(context, command, &data_set).await,
-            field::N_EVENT_REPORT_RQ => self.be_told(context, command, &data_set).await,
-            _ => self.retrieve(context, command, &data_set).await,
+            field::C_FIND_RQ => self.find(context, command, &data_set, &syntax).await,
+            field::N_ACTION_RQ => self.promise(context, command, &data_set, &syntax).await,
+            field::N_EVENT_REPORT_RQ => self.be_told(context, command, &data_set, &syntax).await,
+            _ => self.retrieve(context, command, &data_set, &syntax).await,
         }
     }
 }
@@ -54,15 +58,13 @@ impl<S: Transport> Session<S> {
         context: u8,
         command: &Command,
         data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<(), Ending> {
-        let Some(syntax) = self.transfer_syntax(context) else {
-            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
-        };
         if !self.caller.may(Service::Commit) {
             let comment = "peers.allow lacks commit for this peer".to_owned();
             return self.answer(context, command, status::NOT_AUTHORIZED, Some(comment)).await;
         }
-        let request = match commitment::Request::parse(command, data_set, &syntax) {
+        let request = match commitment::Request::parse(command, data_set, syntax) {
             Ok(_) if self.reports.len() >= MAX_OPEN_REQUESTS => {
                 Err((status::RESOURCE_LIMITATION, "too many requests are open"))
             }
@@ -86,13 +88,11 @@ impl<S: Transport> Session<S> {
         context: u8,
         command: &Command,
         data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<(), Ending> {
-        let Some(syntax) = self.transfer_syntax(context) else {
-            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
-        };
         let (archive, caller, limits) = (&self.archive, &self.caller, &self.local.limits);
         let taken =
-            commitment::take_report(archive, caller, limits, command, data_set, &syntax).await;
+            commitment::take_report(archive, caller, limits, command, data_set, syntax).await;
         self.answer(context, command, taken.0, taken.1).await
     }
 

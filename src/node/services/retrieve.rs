@@ -67,8 +67,9 @@ impl<S: Transport> Session<S> {
         context: u8,
         request: &Command,
         data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<(), Ending> {
-        let found = match self.what_to_send(context, data_set).await {
+        let found = match self.what_to_send(context, data_set, syntax).await {
             Ok(found) => found,
             Err((status, comment)) => {
                 return self.answer(context, request, status, Some(comment)).await;
@@ -102,18 +103,17 @@ impl<S: Transport> Session<S> {
         &self,
         context: u8,
         data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<Vec<Match>, (u16, String)> {
-        let syntax = self.transfer_syntax(context);
-        let syntax = syntax.ok_or((status::PROCESSING_FAILURE, "no transfer syntax".to_owned()))?;
         let model = self.abstract_syntax(context);
-        let query = Identifier::parse(data_set, &syntax, &model, MAX_SUB_OPERATIONS + 1)
+        let query = Identifier::parse(data_set, syntax, &model, MAX_SUB_OPERATIONS + 1)
             .and_then(Identifier::into_retrieve)
             .map_err(|IdentifierError { status, comment }| (status, comment.to_owned()))?;
         let found = ask(self.archive.clone(), query).await?;
         if found.len() > MAX_SUB_OPERATIONS {
             let comment =
                 format!("more than {MAX_SUB_OPERATIONS} instances; retrieve less at a time");
-            return Err((0xA701, comment));
+            return Err((status::NO_NUMBER_OF_MATCHES, comment));
         }
         Ok(found)
     }
@@ -297,7 +297,7 @@ impl<S: Transport> Session<S> {
 async fn ask(archive: Arc<dyn Archive>, query: Query) -> Result<Vec<Match>, (u16, String)> {
     match spawn_blocking(move || archive.query(&query)).await {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err((0xA701, error.to_string())),
+        Ok(Err(error)) => Err((status::NO_NUMBER_OF_MATCHES, error.to_string())),
         Err(error) => Err((status::UNABLE_TO_PROCESS, error.to_string())),
     }
 }

@@ -17,6 +17,7 @@ use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
+use dicom_object::mem::InMemElement;
 use dicom_ul::pdu::PDataValueType;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
@@ -41,13 +42,11 @@ impl<S: Transport> Session<S> {
         &mut self,
         context: u8,
         command: &Command,
-        data_set: Vec<u8>,
+        data_set: &[u8],
+        syntax: &Uid,
     ) -> Result<(), Ending> {
-        let Some(syntax) = self.transfer_syntax(context) else {
-            return self.answer(context, command, status::PROCESSING_FAILURE, None).await;
-        };
         let data = match command.has_data_set {
-            true => identifier::data_set(&data_set, &syntax),
+            true => identifier::data_set(data_set, syntax),
             false => Ok(InMemDicomObject::new_empty()),
         };
         let data = match data {
@@ -58,7 +57,7 @@ impl<S: Transport> Session<S> {
             }
         };
         if command.field == field::C_FIND_RQ {
-            return self.find_steps(context, command, &data, &syntax).await;
+            return self.find_steps(context, command, &data, syntax).await;
         }
         let Some(step) = command.sop_instance.clone() else {
             let comment = Some("the UID of the step is missing".to_owned());
@@ -96,7 +95,7 @@ impl<S: Transport> Session<S> {
         let response = Command { has_data_set, ..command.response(status::SUCCESS, None) };
         self.association.send(context, PDataValueType::Command, &response.encode()).await?;
         if let Some(answer) = answer {
-            let data = identifier::encode(&answer, &syntax);
+            let data = identifier::encode(&answer, syntax);
             self.association.send(context, PDataValueType::Data, &data).await?;
         }
         Ok(())
@@ -177,10 +176,11 @@ fn matching(
     keys: &InMemDicomObject,
     mut steps: Vec<Step>,
 ) -> Result<Vec<InMemDicomObject>, &'static str> {
+    check(keys)?;
     steps.sort_by(|a, b| a.uid.as_str().cmp(b.uid.as_str()));
     let mut found = Vec::new();
     for step in steps {
-        if fits(keys, &step.data)? {
+        if fits(keys, &step.data) {
             let mut answer = filled(keys, &step.data);
             for tag in [tags::SOP_CLASS_UID, tags::SOP_INSTANCE_UID, tags::SPECIFIC_CHARACTER_SET] {
                 if let Some(element) = step.data.get(tag) {
@@ -193,27 +193,34 @@ fn matching(
     Ok(found)
 }
 
-/// Whether all keys match; a sequence matches by any of its items (PS3.4 section C.2.2.2.6).
-fn fits(keys: &InMemDicomObject, object: &InMemDicomObject) -> Result<bool, &'static str> {
-    for key in keys.iter().filter(|key| key.tag() != tags::SPECIFIC_CHARACTER_SET) {
-        let fits = match key.items() {
-            Some([wanted, ..]) => {
-                let there = object.get(key.tag()).and_then(|e| e.items()).unwrap_or_default();
-                let mut fitting = there.iter().map(|item| fits(wanted, item));
-                is_universal(wanted) || fitting.any(|fits| fits == Ok(true))
-            }
-            Some([]) => true,
-            None => {
-                let text = header::text(keys, key.tag()).unwrap_or_default();
-                let value = header::text(object, key.tag());
-                Matching::read(key.vr(), &text)?.is_none_or(|m| m.fits(value.as_deref()))
-            }
-        };
-        if !fits {
-            return Ok(false);
+/// What the text of a key asks for; `None` where it matches everything.
+fn asked(keys: &InMemDicomObject, key: &InMemElement) -> Result<Option<Matching>, &'static str> {
+    let text = header::text(keys, key.tag()).filter(|_| key.tag() != tags::SPECIFIC_CHARACTER_SET);
+    Matching::read(key.vr(), &text.unwrap_or_default())
+}
+
+/// That every key can be read, in sequences as well, whatever there is to be matched.
+fn check(keys: &InMemDicomObject) -> Result<(), &'static str> {
+    keys.iter().try_for_each(|key| match key.items() {
+        Some(items) => items.iter().try_for_each(check),
+        None => asked(keys, key).map(|_| ()),
+    })
+}
+
+/// Whether all keys match, which have been checked; a sequence matches by any of its items (PS3.4
+/// section C.2.2.2.6).
+fn fits(keys: &InMemDicomObject, object: &InMemDicomObject) -> bool {
+    keys.iter().all(|key| match key.items() {
+        Some([wanted, ..]) => {
+            let there = object.get(key.tag()).and_then(|e| e.items()).unwrap_or_default();
+            is_universal(wanted) || there.iter().any(|item| fits(wanted, item))
         }
-    }
-    Ok(true)
+        Some([]) => true,
+        None => {
+            let value = header::text(object, key.tag());
+            asked(keys, key).is_ok_and(|it| it.is_none_or(|it| it.fits(value.as_deref())))
+        }
+    })
 }
 
 /// No key in it asks for anything.
@@ -226,10 +233,39 @@ fn is_universal(keys: &InMemDicomObject) -> bool {
 
 /// Every key with its value; a sequence comes back as it is.
 fn filled(keys: &InMemDicomObject, object: &InMemDicomObject) -> InMemDicomObject {
-    let value = |key: &dicom_object::mem::InMemElement| match object.get(key.tag()) {
+    let value = |key: &InMemElement| match object.get(key.tag()) {
         Some(element) => element.clone(),
         None if key.vr() == VR::SQ => DataElement::new(key.tag(), VR::SQ, DataSetSequence::empty()),
         None => DataElement::empty(key.tag(), key.vr()),
     };
     InMemDicomObject::from_element_iter(keys.iter().map(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dicom_core::PrimitiveValue;
+
+    fn object(tag: Tag, vr: VR, text: &str) -> InMemDicomObject {
+        let element = DataElement::new(tag, vr, PrimitiveValue::from(text));
+        InMemDicomObject::from_element_iter([element])
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_refused_wherever_it_stands_and_whatever_is_there() {
+        let start = tags::SCHEDULED_PROCEDURE_STEP_START_DATE_TIME;
+        let within = |keys: InMemDicomObject| {
+            let sequence = DataSetSequence::from(vec![keys]);
+            InMemDicomObject::from_element_iter([DataElement::new(
+                tags::SCHEDULED_WORKITEM_CODE_SEQUENCE,
+                VR::SQ,
+                sequence,
+            )])
+        };
+        let is_refused = |keys: &InMemDicomObject| matching(keys, Vec::new()).is_err();
+        let (good, bad) = (object(start, VR::DT, "20260302-"), object(start, VR::DT, "soon"));
+        assert!(is_refused(&bad) && is_refused(&within(bad.clone())));
+        assert!(is_refused(&within(within(bad))));
+        assert!(!is_refused(&good) && !is_refused(&within(good)));
+    }
 }

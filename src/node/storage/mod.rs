@@ -371,6 +371,10 @@ impl<S: Transport> Session<S> {
         sink: Sink,
         value: PDataValue,
     ) -> Result<(), Ending> {
+        if !matches!(sink, Sink::Keep(_)) {
+            // As it comes: what is refused, too long or broken off has taken its share as well.
+            self.quota.add_bytes(value.data.len() as u64, Instant::now());
+        }
         let sink = match sink {
             Sink::Discard { received, failure } => Sink::Discard {
                 received: received.saturating_add(value.data.len() as u64),
@@ -416,10 +420,7 @@ impl<S: Transport> Session<S> {
     async fn finish(&mut self, context: u8, command: &Command, sink: Sink) -> Result<(), Ending> {
         let result = match sink {
             Sink::Discard { failure, .. } => Err(failure),
-            Sink::Spool(spool) => {
-                self.quota.add_bytes(spool.received(), Instant::now());
-                spool.commit().await
-            }
+            Sink::Spool(spool) => spool.commit().await,
             Sink::Keep(bytes) => return self.serve_request(context, command, bytes).await,
         };
         let (status, comment) = match result {

@@ -1,9 +1,8 @@
 //! A data set in the DICOM JSON model (PS3.18 annex F): text in UTF-8, decimal strings as numbers, what
 //! is large by reference.
 
-use crate::dicom::header::decode_text;
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
-use dicom_dictionary_std::tags;
+use crate::dicom::to_utf_8;
+use dicom_core::{PrimitiveValue, Tag, VR};
 use dicom_object::InMemDicomObject;
 use serde_json::{Map, Value, json};
 
@@ -24,12 +23,7 @@ pub(super) fn describe(
     address: &str,
     pixels: Option<(Tag, &'static str)>,
 ) -> Result<Map<String, Value>, serde_json::Error> {
-    let charset = charset_of(&object);
-    decode(&mut object, &charset.clone().unwrap_or_default());
-    if charset.is_some() {
-        let utf8 = PrimitiveValue::from("ISO_IR 192");
-        object.put(DataElement::new(tags::SPECIFIC_CHARACTER_SET, VR::CS, utf8));
-    }
+    to_utf_8(&mut object);
     let large = take_large(&mut object);
     let mut value = dicom_json::to_value(&object)?;
     let mut map = match value.take() {
@@ -46,41 +40,6 @@ pub(super) fn describe(
     }
     map.sort_keys();
     Ok(map)
-}
-
-/// Values of Specific Character Set, where the data set has one.
-fn charset_of(object: &InMemDicomObject) -> Option<Vec<String>> {
-    let values = object.get(tags::SPECIFIC_CHARACTER_SET)?.to_multi_str().ok()?;
-    Some(values.iter().map(|value| value.trim().to_owned()).collect())
-}
-
-/// Text with code extensions, which the parser has read by the first character set alone.
-fn decode(object: &mut InMemDicomObject, charset: &[String]) {
-    let elements: Vec<(Tag, VR)> = object.iter().map(|e| (e.header().tag, e.header().vr)).collect();
-    for (tag, vr) in elements {
-        let extended = charset.len() > 1;
-        if vr != VR::SQ && !(extended && is_text(vr)) {
-            continue;
-        }
-        object.update_value(tag, |value| {
-            if let Some(items) = value.items_mut() {
-                for item in items {
-                    let own = charset_of(item);
-                    decode(item, own.as_deref().unwrap_or(charset));
-                    item.remove_element(tags::SPECIFIC_CHARACTER_SET);
-                }
-            } else if let Some(primitive) = value.primitive_mut() {
-                let texts = primitive.to_multi_str();
-                let decoded = texts.iter().map(|text| decode_text(text, charset)).collect();
-                *primitive = PrimitiveValue::Strs(decoded);
-            }
-        });
-    }
-}
-
-/// The VRs that Specific Character Set governs (PS3.5 6.1.2.2).
-fn is_text(vr: VR) -> bool {
-    matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT)
 }
 
 pub(super) fn is_binary(vr: VR) -> bool {
@@ -165,6 +124,8 @@ fn number_of(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dicom_core::DataElement;
+    use dicom_dictionary_std::tags;
 
     fn put(object: &mut InMemDicomObject, tag: Tag, vr: VR, value: impl Into<PrimitiveValue>) {
         object.put(DataElement::new(tag, vr, value.into()));

@@ -104,13 +104,7 @@ fn deliveries_of_a_damaged_index_of_version_2_are_taken_over() {
     with_deliveries(directory.path());
     let index = Connection::open(directory.path().join("index.sqlite")).unwrap();
     forget_commitments(&index);
-    index
-        .execute_batch(
-            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = \
-             (SELECT rootpage FROM sqlite_schema WHERE name = 'notes') \
-             WHERE name = 'instances_by_study';",
-        )
-        .unwrap();
+    damage(&index);
     drop(index);
     let archive = open(directory.path());
     let events: Vec<String> =
