@@ -2,6 +2,8 @@
 //! the patient was made of. Its views are seen through its own tissue, with scatter and resolution.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+use dicom_core::ops::{ApplyOp, AttributeAction, AttributeOp};
+use dicom_dictionary_std::tags;
 use grayd::phantom::{DigitalPatient, PhantomOptions, RegionTruth, Views};
 use grayd::quantity::nuclide::Nuclide;
 use serde_json::Value;
@@ -150,4 +152,19 @@ fn what_planar_views_lack_is_asked_for() {
     std::fs::remove_dir_all(folder.path().join("ct-1")).unwrap();
     let refused = compute(folder.path(), |text| text.replace("OTHER", "PHANTOM")).unwrap_err();
     assert!(refused.contains("no CT lies in the frame"), "{refused}");
+    // The second window no longer ends at the peak: the one above does not tell what scatters from the peak.
+    for entry in std::fs::read_dir(folder.path().join("planar-1")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut object = dicom_object::open_file(&path).unwrap();
+        for (limit, kev) in
+            [(tags::ENERGY_WINDOW_LOWER_LIMIT, "20"), (tags::ENERGY_WINDOW_UPPER_LIMIT, "30")]
+        {
+            let range = tags::ENERGY_WINDOW_RANGE_SEQUENCE;
+            let at = (tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, 1, range, 0, limit);
+            object.apply(AttributeOp::new(at, AttributeAction::SetStr(kev.into()))).unwrap();
+        }
+        object.write_to_file(&path).unwrap();
+    }
+    let refused = compute(folder.path(), |text| text).unwrap_err();
+    assert!(refused.contains("broad_beam_ratio"), "{refused}");
 }

@@ -28,7 +28,7 @@ pub struct Calibrate {
     /// What the phantom was filled with
     #[arg(long, value_name = "FILE")]
     phantom: PathBuf,
-    /// File that the camera's entry is written to; without it the entry is printed
+    /// File that the camera's entry is written to; without it the entry alone goes to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// For the time zone of scans that state none
@@ -43,14 +43,16 @@ impl Calibrate {
         let phantom = FilledPhantom::open(&self.phantom).map_err(Failure::Faults)?;
         let paths = super::compute::dicom_files(&self.input)?;
         let found = calibrate(&paths, &phantom, &zone).map_err(|error| failed(&error))?;
-        print_all(&table(&found))?;
-        let entry = entry(&found.camera);
-        match &self.output {
-            Some(path) => std::fs::write(path, &entry)
-                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
-                .and_then(|()| print_all(&path.display().to_string())),
-            None => print_all(&entry),
-        }
+        let (table, entry) = (table(&found), entry(&found.camera));
+        let Some(path) = &self.output else {
+            // So that what is redirected to a file is the entry.
+            eprint!("{table}");
+            return print_all(&entry);
+        };
+        print_all(&table)?;
+        std::fs::write(path, &entry)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        print_all(&path.display().to_string())
     }
 }
 
@@ -105,7 +107,6 @@ fn entry(camera: &CameraSettings) -> String {
     };
     line("  - ", "match", device(&camera.device));
     line("    ", "nuclide", camera.nuclide.clone());
-    let number = |value: f64| format!("{value:.5}");
     if let Some(factor) = camera.calibration_cps_per_mbq {
         line("    ", "calibration_cps_per_mbq", number(factor));
     }
@@ -126,6 +127,12 @@ fn entry(camera: &CameraSettings) -> String {
     text
 }
 
+/// Six digits that count, wherever the point stands.
+fn number(value: f64) -> String {
+    let rounded = format!("{value:.5e}").parse::<f64>().unwrap_or(value);
+    rounded.to_string()
+}
+
 /// Quoted as JSON, which is YAML: names of devices hold anything.
 fn device(device: &DeviceMatch) -> String {
     let named = [
@@ -139,4 +146,23 @@ fn device(device: &DeviceMatch) -> String {
     };
     let pairs: Vec<String> = named.into_iter().filter_map(pair).collect();
     format!("{{ {} }}", pairs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_six_digits_whatever_their_size() {
+        let cases = [
+            (9.299_999_999, "9.3"),
+            (123_456.789, "123457"),
+            (0.000_012_345_678, "0.0000123457"),
+            (1.234_567_8, "1.23457"),
+            (0.0, "0"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
 }

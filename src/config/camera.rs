@@ -71,7 +71,7 @@ pub struct PlanarSettings {
     /// Resolution (FWHM) of a view at the depth of organs, mm; absent: views are taken as sharp.
     #[serde(default)]
     pub resolution_mm: Option<f64>,
-    /// Attenuation that views without scatter windows show, over that of unscattered photons.
+    /// Attenuation that views without a scatter window below the peak show, over that of unscattered photons.
     #[serde(default)]
     pub broad_beam_ratio: Option<f64>,
 }

@@ -39,6 +39,9 @@ pub const MATCH_KEYWORDS: [&str; 10] = [
 /// More than any therapy gives: 1 TBq.
 const ACTIVITY_MBQ_MAX: f64 = 1e6;
 
+/// More than any gamma camera counts.
+const RATE_CPS_MAX: f64 = 1e7;
+
 /// One course of treatment. Valid by construction.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -122,6 +125,9 @@ pub enum Sex {
 pub struct Cycle {
     pub number: u32,
     pub administered: Administration,
+    /// Rate of the whole spectrum during each SPECT of the cycle, counts/s in the order of their
+    /// acquisition, for cameras with a dead time whose objects do not carry it.
+    pub wide_window_cps: Vec<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -181,6 +187,8 @@ struct PlanFile {
 struct CycleFile {
     number: u32,
     administered: AdministrationFile,
+    #[serde(default)]
+    wide_window_cps: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +287,7 @@ impl PlanFile {
                 ),
                 at: cycle.administered.at.0,
             },
+            wide_window_cps: cycle.wide_window_cps,
         });
         Plan {
             file: file.to_owned(),
@@ -353,6 +362,14 @@ impl Check<'_> {
                         "{residual} MBq cannot have stayed behind of {activity} MBq; correct one"
                     ),
                 );
+            }
+            for (n, cps) in cycle.wide_window_cps.iter().enumerate() {
+                if !(0.0..=RATE_CPS_MAX).contains(cps) {
+                    self.fault(
+                        steps!["cycles", index, "wide_window_cps", n],
+                        format!("{cps} is out of range; write counts per second"),
+                    );
+                }
             }
             let Some(before) = index.checked_sub(1).and_then(|i| cycles.get(i)) else { continue };
             if before.number >= cycle.number {

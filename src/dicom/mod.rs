@@ -7,10 +7,12 @@
 pub mod gate;
 pub mod header;
 pub mod uid;
+mod utf8;
 mod visible;
 pub mod read;
 pub mod write;
 
 pub use header::{InstanceHeader, PatientIdentity};
 pub use uid::{Uid, UidError};
+pub(crate) use utf8::to_utf_8;
 pub use visible::visible;

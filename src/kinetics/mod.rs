@@ -35,6 +35,9 @@ pub use voxelwise::{Frame, VoxelFits, fit_voxels};
 use crate::quantity::{Becquerel, BecquerelSecond, PerSecond, Seconds, Warning};
 use solution::{Data, Solution};
 
+/// Model of a fit whose shape and scale come from different images.
+pub const HYBRID: &str = "hybrid";
+
 /// One measured point: `time` counts from the administration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurvePoint {

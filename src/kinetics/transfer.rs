@@ -2,7 +2,7 @@
 //! (surrogate and therapy).
 
 use super::solution::Solution;
-use super::{Covariance, CurvePoint, Exponential, Fit, KineticsError};
+use super::{Covariance, CurvePoint, Exponential, Fit, HYBRID, KineticsError};
 use crate::quantity::{PerSecond, Seconds, Warning};
 use nalgebra::DMatrix;
 use std::f64::consts::LN_2;
@@ -44,7 +44,7 @@ impl Fit {
             (Some(of_shape), Some(u)) => Some(self.rescaled(of_shape, hours, at_point, u)),
             _ => None,
         };
-        Ok(self.carried(Solution { model: "hybrid", terms, covariance, ..Solution::default() }))
+        Ok(self.carried(Solution { model: HYBRID, terms, covariance, ..Solution::default() }))
     }
 
     /// d ln aₙ' = d ln aₙ − d ln p(t*) + d ln A(t*): the shape's parameters with the point's own.

@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::{PipelineError, Request};
-use crate::config::CameraSettings;
+use crate::config::{CameraSettings, Cycle};
 use crate::dicom::read::{Device, Emission};
 use crate::quantify::{self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve};
 use crate::quantity::nuclide::Nuclide;
@@ -25,8 +25,10 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
         PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
     })?;
     let given = &cycle.administered;
+    let is_spect = |e: &&Emission| inputs.planar_point(&e.series).is_none();
+    let spects = inputs.emissions.iter().filter(is_spect).count();
+    let mut rates = cycle.wide_window_cps.iter();
     let mut images = Vec::new();
-    let mut rates = request.plan.parameters.quantification.wide_window_cps.iter();
     for emission in &inputs.emissions {
         let what = format!("image series {}", emission.series);
         // A text that names no nuclide (a local code) says nothing against the plan.
@@ -43,11 +45,15 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
         let planar = inputs.planar_point(&emission.series);
         let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide)
             .filter(|_| planar.is_none());
+        let dead_time = camera.and_then(CameraSettings::dead_time);
+        if dead_time.is_some() && !emission.image.dead_time_corrected {
+            check_rates(cycle, spects)?;
+        }
         let parameters = QuantifyParameters {
             administered: Some(Administration { activity: given.activity, at: given.at }),
             calibration: camera.and_then(CameraSettings::calibration),
             decay_reference: camera.and_then(|camera| camera.decay_reference),
-            dead_time: camera.and_then(CameraSettings::dead_time),
+            dead_time,
             wide_window: match planar {
                 Some(_) => None,
                 None => rates.next().copied().map(PerSecond::new),
@@ -76,6 +82,20 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     }
     check_distinct_times(&images, &inputs.emissions)?;
     Ok(images)
+}
+
+/// Which rate is which image's, their order alone says: there must be as many. Where there is none,
+/// quantification says what to state.
+fn check_rates(cycle: &Cycle, spects: usize) -> Result<(), PipelineError> {
+    let stated = cycle.wide_window_cps.len();
+    if stated == 0 || stated == spects {
+        return Ok(());
+    }
+    Err(PipelineError::Parked(format!(
+        "`wide_window_cps` of cycle {} in the plan holds {stated} rates, and {spects} SPECT series were \
+         found; state one rate a series, in the order of their acquisition",
+        cycle.number
+    )))
 }
 
 /// Two series of one moment (corrected and uncorrected, say) are two pictures of one time point.
@@ -110,4 +130,28 @@ pub fn camera<'a>(
                 device.collimator.as_deref(),
             )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::Becquerel;
+
+    #[test]
+    fn rates_that_are_not_as_many_as_the_cycle_s_images_are_refused() {
+        let cycle = |rates: &[f64]| Cycle {
+            number: 2,
+            administered: crate::config::Administration {
+                activity: Becquerel::from_mbq(7400.0),
+                at: jiff::Timestamp::UNIX_EPOCH,
+            },
+            wide_window_cps: rates.to_vec(),
+        };
+        assert!(check_rates(&cycle(&[9e4, 6e4]), 2).is_ok());
+        assert!(check_rates(&cycle(&[]), 2).is_ok());
+        for rates in [&[9e4][..], &[9e4, 6e4, 3e4]] {
+            let error = check_rates(&cycle(rates), 2).unwrap_err().to_string();
+            assert!(error.contains("cycle 2") && error.contains("2 SPECT series"), "{error}");
+        }
+    }
 }

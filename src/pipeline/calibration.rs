@@ -11,7 +11,7 @@ use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings};
 use crate::config::filled::{FilledPhantom, Spheres, Uniform};
 use crate::dicom::read::Emission;
 use crate::quantify::{
-    self, ActivityMap, Calibration, ImageUnit, QuantifyParameters, RecoveryCurve, Sphere,
+    self, ActivityMap, CONSTANTS, Calibration, ImageUnit, QuantifyParameters, RecoveryCurve, Sphere,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Millilitre, Warning};
@@ -38,9 +38,6 @@ pub struct CameraCalibration {
     pub warnings: Vec<Warning>,
 }
 
-/// Drawn and stated volume of a sphere that differ by more than this are worth a warning.
-const VOLUME_TOLERANCE: f64 = 0.15;
-
 /// Reads the phantom's scan and regions and makes the camera's entry.
 ///
 /// # Errors
@@ -60,6 +57,12 @@ pub fn calibrate(
     let nuclide = Nuclide::parse(&phantom.nuclide)?;
     let half_life = nuclide.decay()?.half_life;
     let in_counts = matches!(emission.image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
+    let stated = phantom.spheres.as_ref().and_then(|spheres| spheres.calibration_cps_per_mbq);
+    if stated.is_some() && !in_counts {
+        return Err(PipelineError::Parked(
+            "the scan is in Bq/ml; remove spheres: calibration_cps_per_mbq".into(),
+        ));
+    }
     // With one cps/MBq the map holds rates per ml, and its ratio to the truth is the factor.
     let unit = Calibration { cps_per_mbq: 1.0, relative_uncertainty: None };
     let parameters = QuantifyParameters {
@@ -74,7 +77,6 @@ pub fn calibrate(
     let scan = Scan { emission, map: &map, regions: &regions, left, in_counts };
 
     let factor = phantom.uniform.as_ref().map(|uniform| scan.factor(uniform)).transpose()?;
-    let stated = phantom.spheres.as_ref().and_then(|spheres| spheres.calibration_cps_per_mbq);
     let mut found = CameraCalibration {
         camera: entry(emission, &nuclide, zone),
         spheres: Vec::new(),
@@ -156,15 +158,15 @@ impl Scan<'_> {
             let (mean, drawn, noise) = self.mean(name)?;
             let stated = spheres.volumes_ml.get(name).copied().map(Millilitre::new);
             let volume = stated.unwrap_or(drawn);
-            if (drawn / volume - 1.0).abs() > VOLUME_TOLERANCE {
+            if (drawn / volume - 1.0).abs() > CONSTANTS.sphere_volume_warn.value {
                 found.warnings.push(Warning::new(
                     "sphere-volume-differs",
                     format!("{name} is drawn with {drawn:.2}, stated with {volume:.2}"),
                 ));
             }
-            let coefficient = (mean / scale - background) / (hot - background);
-            let u = spheres.relative_uncertainty.hypot(noise);
-            measured.push((name, drawn, Sphere { volume, coefficient, relative_uncertainty: u }));
+            let (coefficient, noise) = recovered(mean / scale, noise, hot, background);
+            let relative_uncertainty = spheres.relative_uncertainty.hypot(noise);
+            measured.push((name, drawn, Sphere { volume, coefficient, relative_uncertainty }));
         }
         let points: Vec<Sphere> = measured.iter().map(|one| one.2).collect();
         let fit = RecoveryCurve::fit(&points).map_err(|error| parked("spheres", error))?;
@@ -187,6 +189,13 @@ impl Scan<'_> {
     }
 }
 
+/// Coefficient of a sphere and its relative noise: noise is that of all counts, and those above the
+/// background alone make the coefficient.
+fn recovered(measured: f64, noise: f64, hot: f64, background: f64) -> (f64, f64) {
+    let net = measured - background;
+    (net / (hot - background), noise * measured / net)
+}
+
 /// An entry for this device without numbers.
 fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSettings {
     let device = &emission.device;
@@ -205,5 +214,18 @@ fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSetti
         dead_time: None,
         recovery: None,
         planar: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_of_a_sphere_is_that_of_what_stands_out_of_the_background() {
+        // 0.14 of 0.5 MBq/ml in 0.1: a tenth of the contrast, and 2 % of 0.14 are 7 % of 0.04.
+        let (coefficient, noise) = recovered(0.14, 0.02, 0.5, 0.1);
+        assert!((coefficient - 0.1).abs() < 1e-12 && (noise - 0.07).abs() < 1e-12, "{noise}");
+        assert_eq!(recovered(0.25, 0.02, 0.5, 0.0), (0.5, 0.02));
     }
 }

@@ -46,6 +46,12 @@ impl From<NuclideError> for PipelineError {
     }
 }
 
+impl From<QuantifyError> for PipelineError {
+    fn from(error: QuantifyError) -> Self {
+        Self::Parked(error.to_string())
+    }
+}
+
 impl From<TransformError> for PipelineError {
     fn from(error: TransformError) -> Self {
         parked("spatial registration", error)

@@ -13,8 +13,35 @@ pub struct Constants {
     pub misfit_warn: Constant,
     pub projection_voxel: Constant,
     pub photopeak_least_intensity: Constant,
+    pub photopeak_margin: Constant,
+    pub peak_width_most: Constant,
+    pub scatter_window_gap: Constant,
+    pub scatter_window_width: Constant,
+    pub spectrum_window_width: Constant,
+    pub least_variance: Constant,
+    pub beyond_ct_warn: Constant,
+    pub hybrid_scale_warn: Constant,
+    pub sphere_volume_same: Constant,
+    pub sphere_volume_warn: Constant,
 }
 
 pub static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
     embedded("config/quantification.yaml", include_str!("../../config/quantification.yaml"))
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_table_of_constants_is_readable_and_tagged() {
+        let text = include_str!("../../config/quantification.yaml");
+        let all: BTreeMap<String, Constant> = embedded("config/quantification.yaml", text);
+        for (name, c) in &all {
+            assert!(["S", "P", "D", "M"].contains(&c.provenance.as_str()), "{name}");
+            assert!(c.value > 0.0 && !c.source.is_empty() && !c.unit.is_empty(), "{name}");
+        }
+        assert_eq!(all["least_spheres"].value, CONSTANTS.least_spheres.value as f64);
+    }
+}

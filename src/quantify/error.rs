@@ -75,7 +75,7 @@ pub enum QuantifyError {
     #[error(
         "cameras: dead_time is stated for this camera, and the object neither says that it is \
          corrected (DTIM in Corrected Image (0028,0051)) nor holds the rate of the whole spectrum; \
-         state `settings: quantification: wide_window_cps` in the plan, one rate a time point"
+         state `cycles: wide_window_cps` in the plan, one rate a SPECT of the cycle"
     )]
     NoWideWindow,
     #[error(
@@ -102,7 +102,7 @@ pub enum QuantifyError {
     )]
     NoDwell,
     #[error(
-        "the views have no scatter windows beside the photopeak, so attenuation is not that of unscattered \
+        "the views have no scatter window below the photopeak, so attenuation is not that of unscattered \
          photons; acquire with a window on either side, or state cameras: planar: broad_beam_ratio"
     )]
     NoScatterWindows,

@@ -94,7 +94,8 @@ impl RecoveryCurve {
             ));
         }
         volumes.sort_by(f64::total_cmp);
-        volumes.dedup_by(|a, b| (*a / *b - 1.0).abs() < 0.01);
+        let same = CONSTANTS.sphere_volume_same.value;
+        volumes.dedup_by(|a, b| (*a / *b - 1.0).abs() < same);
         if volumes.len() < needed {
             return Err(QuantifyError::Spheres(format!(
                 "{} spheres of different volume were measured, {needed} are needed",

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// One number (or list of numbers) with where it comes from.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Constant<T = f64> {
     pub value: T,
@@ -12,6 +12,13 @@ pub struct Constant<T = f64> {
     /// S, P, D or M.
     pub provenance: String,
     pub source: String,
+}
+
+impl<T> Constant<T> {
+    /// Read or derived, not recalled.
+    pub fn is_confirmed(&self) -> bool {
+        self.provenance != "M"
+    }
 }
 
 /// A file of `config/` that is part of the program.

@@ -9,6 +9,7 @@ pub mod resample;
 pub mod transform;
 
 pub use grid::{Grid, GridError};
+pub(crate) use grid::{cross, dot};
 pub use transform::Transform;
 
 use crate::quantity::Millilitre;

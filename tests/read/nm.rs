@@ -139,6 +139,20 @@ fn what_leaves_the_orientation_open_is_refused_and_what_is_assumed_is_said() {
 }
 
 #[test]
+fn the_collimator_is_that_of_the_image_or_else_of_its_detector() {
+    let detector = Build::item()
+        .ds(tags::IMAGE_POSITION_PATIENT, "0\\0\\0")
+        .ds(tags::IMAGE_ORIENTATION_PATIENT, "1\\0\\0\\0\\1\\0")
+        .text(tags::COLLIMATOR_GRID_NAME, VR::SH, "MELP");
+    let image = plain().sequence(tags::DETECTOR_INFORMATION_SEQUENCE, vec![detector]);
+    let collimator = |image: Build| read_series(&[image]).unwrap().device.collimator;
+    assert_eq!(collimator(image.clone()).as_deref(), Some("MELP"));
+    let named = image.text(tags::COLLIMATOR_GRID_NAME, VR::SH, "LEHR");
+    assert_eq!(collimator(named).as_deref(), Some("LEHR"));
+    assert_eq!(collimator(plain()), None);
+}
+
+#[test]
 fn what_is_no_reconstructed_activity_is_refused_with_what_to_send() {
     let of = |image_type: &str| plain().cs(tags::IMAGE_TYPE, image_type);
     for (object, word) in [

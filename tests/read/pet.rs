@@ -351,7 +351,10 @@ fn enhanced_pet_is_the_same_volume_whatever_the_order_of_its_frames() {
 /// The same slices as a legacy-converted instance: what has no place in the functional groups
 /// stands among the unassigned converted attributes.
 fn legacy_converted() -> Build {
-    let slices = series("START", 0.0);
+    converted(&series("START", 0.0))
+}
+
+fn converted(slices: &[Build]) -> Build {
     let copy = |k: usize, attributes: &[dicom_core::Tag]| {
         let mut item = Build::item();
         for &tag in attributes {
@@ -409,4 +412,17 @@ fn legacy_converted_pet_keeps_the_slope_and_decay_factor_of_each_frame() {
     assert_eq!(read.image.values, legacy.image.values);
     assert_eq!(read.image.slices, legacy.image.slices);
     assert_truth(&read, &parameters(), 2e-6);
+}
+
+#[test]
+fn legacy_converted_pet_keeps_every_correction_that_its_slices_name() {
+    let named = |terms: &str| {
+        let slices: Vec<Build> = series("START", 0.0)
+            .into_iter()
+            .map(|slice| slice.cs(tags::CORRECTED_IMAGE, terms))
+            .collect();
+        read_series(&[converted(&slices)]).unwrap().image.dead_time_corrected
+    };
+    assert!(named("DECY\\ATTN\\DTIM"));
+    assert!(!named("DECY\\ATTN"));
 }

@@ -141,6 +141,40 @@ fn a_posterior_view_that_was_stored_mirrored_is_not_turned_again() {
 }
 
 #[test]
+fn the_scan_runs_along_the_rows_of_the_raster_whichever_detector_comes_first() {
+    let first_row_first =
+        |first: Build, second: Build| match read(&[seen_by(first, second)]).unwrap().image.exposure
+        {
+            Exposure::Scanning { first_row_first, .. } => first_row_first,
+            other => panic!("{other:?}"),
+        };
+    let front = || detector(FRONT, "-6\\-90\\40", "180");
+    // Stored feet first, which the raster, of the anterior view, is not.
+    let back = || detector("1\\0\\0\\0\\0\\1", "-6\\80\\20", "0");
+    assert_eq!(first_row_first(front(), back()), Some(false));
+    assert_eq!(first_row_first(back(), front()), Some(false));
+}
+
+#[test]
+fn frames_of_several_windows_or_detectors_need_their_vectors() {
+    for (vector, word) in [
+        (tags::ENERGY_WINDOW_VECTOR, "EnergyWindowVector"),
+        (tags::DETECTOR_VECTOR, "DetectorVector"),
+    ] {
+        let error = refused(whole_body().without(vector));
+        assert!(error.contains(word) && error.contains("told apart"), "{error}");
+    }
+    // Of one window nothing is to be told.
+    let single = whole_body()
+        .pixels(ROWS, COLUMNS, 2, 16)
+        .us_list(tags::DETECTOR_VECTOR, &[1, 2])
+        .without(tags::ENERGY_WINDOW_VECTOR)
+        .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, vec![window("187.5", "229.2")])
+        .words(&pixels(2));
+    assert_eq!(read(&[single]).unwrap().image.frames.len(), 2);
+}
+
+#[test]
 fn views_in_two_instances_are_one_scan_and_their_order_does_not_matter() {
     let one = |detector: Build, number, frame: u16| {
         whole_body()
@@ -154,8 +188,14 @@ fn views_in_two_instances_are_one_scan_and_their_order_does_not_matter() {
     let front = one(detector(FRONT, "-6\\-90\\40", "180"), 1, 0);
     let back = one(detector(BACK, "6\\80\\40", "0"), 2, 1);
     let scan = read(&[back.clone(), front.clone()]).unwrap();
-    assert_eq!(scan.image, read(&[front, back]).unwrap().image);
+    assert_eq!(scan.image, read(&[front.clone(), back.clone()]).unwrap().image);
     assert_eq!((scan.image.frames.len(), scan.sources.len()), (2, 2));
+    // One head that goes round: the back was seen a quarter of an hour after the front.
+    let at = |object: Build, time| object.text(tags::ACQUISITION_TIME, VR::TM, time);
+    let error = read(&[front.clone(), at(back.clone(), "103000")]).unwrap_err().to_string();
+    assert!(error.contains("2026-03-02T10:15:00Z"), "{error}");
+    assert!(error.contains("2026-03-02T10:30:00Z"), "{error}");
+    assert!(read(&[at(front, "101500.25"), back]).is_ok());
 }
 
 #[test]

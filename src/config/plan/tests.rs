@@ -44,6 +44,14 @@ fn the_example_is_read_to_typed_values() {
 }
 
 #[test]
+fn rates_of_the_whole_spectrum_are_each_cycle_s_own() {
+    let text = EXAMPLE.replace("+01:00 }", "+01:00 }\n    wide_window_cps: [9.0e4, 6.5e4]");
+    let plan = read(&text).unwrap();
+    assert_eq!(plan.cycle(1).unwrap().wide_window_cps, [9.0e4, 6.5e4]);
+    assert!(plan.cycle(2).unwrap().wide_window_cps.is_empty());
+}
+
+#[test]
 fn a_course_is_named_without_the_patient_and_stays_itself_as_cycles_are_added() {
     let plan = read(EXAMPLE).unwrap();
     let one_cycle = EXAMPLE.lines().filter(|l| !l.contains("number: 2") && !l.contains("7350"));
@@ -81,6 +89,11 @@ fn each_slip_is_reported_where_it_stands() {
         ("multi-time-point", "lu177", "p.yaml:2:11: there is no protocol `lu177`; write one of"),
         ("weight_kg: 71", "weight_kg: 7100", "p.yaml:4:29: 7100 is not plausible"),
         ("sex: F", "sex: female", "p.yaml:4:54: `female` is not known here; write one of"),
+        (
+            "+01:00 }",
+            "+01:00 }\n    wide_window_cps: [9.0e4, -1]",
+            "p.yaml:8:30: -1 is out of range; write counts per second",
+        ),
         ("SeriesDescription", "PatientName", "p.yaml:11:16: `PatientName` cannot be matched"),
         ("*LU177*AC*", "[", "p.yaml:11:22: is no pattern"),
         ("default: 75", "default: -1", "p.yaml:13:49: -1 is out of range"),

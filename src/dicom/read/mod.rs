@@ -25,8 +25,9 @@ mod units;
 
 pub use administration::{AdministrationReport, Assay, administration};
 pub use attribute::Code;
+pub(crate) use attribute::items;
 pub use ct::{Ct, ct};
-pub use emission::{Device, Emission, EmissionContext, emission};
+pub use emission::{Device, Emission, EmissionContext, Scan, emission};
 pub use error::ReadError;
 pub use planar::{Planar, planar};
 pub use radiopharmaceutical::Radiopharmaceutical;

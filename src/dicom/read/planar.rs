@@ -9,17 +9,15 @@ mod view;
 use super::attribute::{
     Object, first_item, fixed, items, malformed, missing, number, numbers, text, texts,
 };
-use super::emission::{self, Device};
+use super::emission::{self, Scan};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
 use super::pixels;
-use super::radiopharmaceutical::{self, DoseUnit, Radiopharmaceutical};
+use super::radiopharmaceutical::{self, DoseUnit};
 use super::time;
-use crate::dicom::{PatientIdentity, Uid};
 use crate::quantify::planar::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
 use crate::quantify::{EmissionKind, ImageUnit};
 use crate::quantity::{KiloElectronvolt, Seconds, Warning};
-use crate::report::{Acquisition, InputInstance, StudyIdentity};
 use dicom_dictionary_std::{tags, uids};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -27,29 +25,17 @@ use ndarray::Array2;
 use std::path::PathBuf;
 use view::Placement;
 
-/// One planar scan, ready for quantification.
-#[derive(Debug, Clone)]
-pub struct Planar {
-    pub image: PlanarImage,
-    pub identity: PatientIdentity,
-    pub study: StudyIdentity,
-    pub frame_of_reference: Option<Uid>,
-    pub series: Uid,
-    pub series_description: Option<String>,
-    pub modality: String,
-    pub device: Device,
-    /// Beginning of the scan, UTC.
-    pub acquired: Timestamp,
-    pub radiopharmaceutical: Radiopharmaceutical,
-    pub acquisition: Acquisition,
-    pub sources: Vec<InputInstance>,
-}
+/// A planar scan.
+pub type Planar = Scan<PlanarImage>;
+
+/// Views that begin within this time began together: clocks are written to different digits.
+const TOGETHER_S: f64 = 1.0;
 
 /// Reads the instances of one planar series, given in any order.
 ///
 /// # Errors
 /// [`ReadError::WrongKind`] for anything else than emission views; views that cannot be told apart or
-/// do not lie on one raster; an exposure that is not stated.
+/// do not lie on one raster, or were taken one after the other; an exposure that is not stated.
 pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
     let instances = open_series(paths)?;
     let first = instances.first().ok_or(ReadError::NoInstances)?;
@@ -81,24 +67,18 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         let counts = placement.on(&raster, frame.counts)?;
         found.push(PlanarFrame { counts, ..frame });
     }
-    let mut acquired: Option<Timestamp> = None;
-    for instance in &instances {
-        let (at, source) = time::acquired(instance.data_set(), zone)?
-            .ok_or_else(|| missing(tags::ACQUISITION_DATE, "the scan cannot be placed in time"))?;
-        emission::warn_of_time_source(source, &mut warnings);
-        acquired = Some(acquired.map_or(at, |other| other.min(at)));
-    }
-    let acquired = acquired.ok_or(ReadError::NoInstances)?;
+    let acquired = acquired(&instances, zone, &mut warnings)?;
     let (kind, unit) = (EmissionKind::SinglePhoton, DoseUnit::Megabecquerel);
     let radiopharmaceutical =
         radiopharmaceutical::read(root, unit, kind, acquired, zone, &mut warnings)?;
     warnings.dedup();
+    let exposure = oriented(root, exposure(root)?, &raster);
     Ok(Planar {
         image: PlanarImage {
             raster,
             windows: windows(first)?,
             frames: found,
-            exposure: oriented(root, exposure(root)?)?,
+            exposure,
             injection: radiopharmaceutical.injection,
             dead_time_corrected: emission::is_corrected(root, "DTIM"),
             warnings,
@@ -109,7 +89,7 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         series: first.source.series.clone(),
         series_description: text(root, tags::SERIES_DESCRIPTION),
         modality: first.source.modality.clone(),
-        device: device(root),
+        device: emission::device(root),
         acquired,
         radiopharmaceutical,
         acquisition: emission::acquisition::acquisition(root),
@@ -117,12 +97,30 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
     })
 }
 
-/// The device; NM images name the collimator of each detector, not of the image.
-fn device(root: &Object) -> Device {
-    let device = emission::device(root);
-    let of_detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE)
-        .and_then(|item| text(item, tags::COLLIMATOR_GRID_NAME));
-    Device { collimator: device.collimator.or(of_detector), ..device }
+/// Beginning of the scan: of all its instances, since rates are decayed to one instant.
+fn acquired(
+    instances: &[Instance],
+    zone: &TimeZone,
+    warnings: &mut Vec<Warning>,
+) -> Result<Timestamp, ReadError> {
+    let mut times = Vec::new();
+    for instance in instances {
+        let (at, source) = time::acquired(instance.data_set(), zone)?
+            .ok_or_else(|| missing(tags::ACQUISITION_DATE, "the scan cannot be placed in time"))?;
+        emission::warn_of_time_source(source, warnings);
+        times.push(at);
+    }
+    times.sort();
+    let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
+        return Err(ReadError::NoInstances);
+    };
+    if last.duration_since(first).as_secs_f64() > TOGETHER_S {
+        return Err(ReadError::Contradiction(format!(
+            "views of one series began at {first} and at {last}; those of a camera with one detector \
+             are not read, send views that were acquired together"
+        )));
+    }
+    Ok(first)
 }
 
 fn check_kind(instance: &Instance) -> Result<(), ReadError> {
@@ -184,8 +182,8 @@ fn frames(
     let detectors = items(root, tags::DETECTOR_INFORMATION_SEQUENCE);
     let count = format.frames as usize;
     let windows = items(root, tags::ENERGY_WINDOW_INFORMATION_SEQUENCE).len();
-    let of_detector = indices(root, tags::DETECTOR_VECTOR, count, detectors.len(), 1)?;
-    let of_window = indices(root, tags::ENERGY_WINDOW_VECTOR, count, windows, detectors.len())?;
+    let of_detector = indices(root, tags::DETECTOR_VECTOR, count, detectors.len())?;
+    let of_window = indices(root, tags::ENERGY_WINDOW_VECTOR, count, windows)?;
     let shape = (format.rows as usize, format.columns as usize);
     let mut found = Vec::new();
     for frame in 0..count {
@@ -206,21 +204,20 @@ fn frames(
     Ok(found)
 }
 
-/// Index (from 0) of the item that each frame belongs to: by the vector, else as Frame Increment
-/// Pointer nests them, detectors fastest.
+/// Index (from 0) of the item that each frame belongs to: by the vector. Without it there is one item:
+/// which of several nests in which is not said by the order of the frames.
 fn indices(
     root: &Object,
     tag: dicom_core::Tag,
     frames: usize,
     items: usize,
-    repeat: usize,
 ) -> Result<Vec<usize>, ReadError> {
-    if items == 0 {
-        return Err(missing(tag, "frames cannot be told apart"));
-    }
     let vector = numbers(root, tag)?;
     if vector.is_empty() {
-        return Ok((0..frames).map(|frame| frame / repeat.max(1) % items).collect());
+        return match items {
+            1 => Ok(vec![0; frames]),
+            _ => Err(missing(tag, "frames cannot be told apart")),
+        };
     }
     if vector.len() != frames {
         return Err(malformed(tag, "it has not one value a frame"));
@@ -276,19 +273,16 @@ fn exposure(root: &Object) -> Result<Exposure, ReadError> {
 }
 
 /// The scan's direction along the rows.
-fn oriented(root: &Object, exposure: Exposure) -> Result<Exposure, ReadError> {
+fn oriented(root: &Object, exposure: Exposure, raster: &Raster) -> Exposure {
     let Exposure::Scanning { velocity, field_of_view_mm, duration, .. } = exposure else {
-        return Ok(exposure);
+        return exposure;
     };
-    let rows_to_feet = match first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE) {
-        Some(item) => fixed::<6>(item, tags::IMAGE_ORIENTATION_PATIENT)?.map(|o| o[5] < 0.0),
-        None => None,
-    };
+    let rows_to_feet = raster.axes[1][2] < 0.0;
     let to_feet = match text(root, tags::SCAN_PROGRESSION_DIRECTION).as_deref() {
         Some("HEAD_TO_FEET") => Some(true),
         Some("FEET_TO_HEAD") => Some(false),
         _ => None,
     };
-    let first_row_first = rows_to_feet.zip(to_feet).map(|(rows, scan)| rows == scan);
-    Ok(Exposure::Scanning { velocity, field_of_view_mm, first_row_first, duration })
+    let first_row_first = to_feet.map(|scan| rows_to_feet == scan);
+    Exposure::Scanning { velocity, field_of_view_mm, first_row_first, duration }
 }

@@ -2,7 +2,7 @@
 //! for gaps, doubles, tilt and mixed sizes.
 
 use super::error::ReadError;
-use crate::volume::Grid;
+use crate::volume::{Grid, cross, dot};
 
 /// Where one image plane lies. `position` is the centre of its first pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,14 +41,6 @@ const SAME_PLACE_MM: f64 = 1e-2;
 const STRAIGHT: f64 = 0.9999;
 /// Gaps may differ from their mean by this part.
 pub const GAP_TOLERANCE: f64 = 0.01;
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-pub fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
 
 /// Rounds to a nanometre, so that a stack described from either end has the same origin bit for
 /// bit.

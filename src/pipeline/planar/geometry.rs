@@ -14,7 +14,7 @@ use crate::quantify::CONSTANTS;
 use crate::quantify::planar::{NetRate, Raster};
 use crate::quantity::KiloElectronvolt;
 use crate::volume::resample::average_with;
-use crate::volume::{Grid, Occupancy, Transform, Volume};
+use crate::volume::{Grid, Occupancy, Transform, Volume, cross, dot};
 use ndarray::Array2;
 
 /// A scan's grid with its tissue.
@@ -58,7 +58,7 @@ impl Scene {
                     .into(),
             ));
         };
-        let space = Space::of_planar(scan);
+        let space = Space::of(scan);
         let Some((index, to_ct)) = placement::ct_in(inputs, &scan.study.study, &space)? else {
             return Err(PipelineError::Parked(
                 "no CT lies in the frame of reference of the views, so attenuation is not known; send \
@@ -108,14 +108,6 @@ impl Scene {
         let beyond = if all > 0.0 { (1.0 - inside / all).max(0.0) } else { 0.0 };
         (binned, beyond)
     }
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 /// The part of the raster that the CT covers along the rows, and its depth.

@@ -14,14 +14,15 @@ use super::space::Space;
 use super::{PipelineError, Request};
 use crate::config::camera::PlanarSettings;
 use crate::config::plan::WholeBodyCount;
-use crate::config::{CameraSettings, PlanarUse};
+use crate::config::{CameraSettings, Plan, PlanarUse, Rule};
 use crate::dicom::Uid;
 use crate::dicom::read::{Emission, Planar};
 use crate::quantify::planar::{
-    Projector, RateParameters, Template, Unmixed, WindowRoles, net_rates, unmix, window_roles,
+    Exposure, NetRate, Projector, RateParameters, Template, Unmixed, WindowRoles, net_rates, unmix,
+    window_roles,
 };
 use crate::quantify::{
-    CONSTANTS, DecayCorrection, EmissionImage, EmissionKind, ImageUnit, SliceTiming,
+    CONSTANTS, DecayCorrection, EmissionImage, EmissionKind, ImageUnit, QuantifyError, SliceTiming,
 };
 use crate::quantity::nuclide::{Nuclide, Radiation};
 use crate::quantity::{Becquerel, KiloElectronvolt, Measured, Millimetre, Warning};
@@ -39,14 +40,15 @@ pub struct PlanarPoint {
     pub regions: BTreeMap<String, Measured<Becquerel>>,
     /// Of the sensitivity.
     pub calibration: Option<f64>,
-    /// Net rate of the whole anterior and posterior view at the beginning of the scan, counts/s.
-    pub whole_cps: [f64; 2],
+    /// Net rate of the whole anterior and posterior view at the beginning of the scan, counts/s; `None`
+    /// where they are of a part of the body.
+    pub whole_cps: Option<[f64; 2]>,
 }
 
 /// Puts every planar scan among the emission images.
 ///
 /// # Errors
-/// What a scan lacks parks the job: sensitivity, place, CT, scatter windows, regions.
+/// What a scan lacks parks the job: sensitivity, place, CT, scatter window, regions.
 pub fn unmix_scans(inputs: &mut Inputs, request: &Request) -> Result<(), PipelineError> {
     if inputs.planar.is_empty() {
         return Ok(());
@@ -86,7 +88,7 @@ pub fn with_whole_body_counts(
     let counts = &mut request.plan.measured.whole_body_counts;
     if counts.is_empty() {
         let views = images.iter().zip(&inputs.emissions).filter_map(|(image, emission)| {
-            let [anterior, posterior] = inputs.planar_point(&emission.series)?.whole_cps;
+            let [anterior, posterior] = inputs.planar_point(&emission.series)?.whole_cps?;
             Some(WholeBodyCount {
                 hours: image.after_administration.hours(),
                 anterior,
@@ -105,7 +107,6 @@ fn one(
     scan: &Planar,
     request: &Request,
 ) -> Result<(Emission, PlanarPoint), PipelineError> {
-    let why = |error: crate::quantify::QuantifyError| PipelineError::Parked(error.to_string());
     let nuclide = &request.plan.nuclide;
     let camera = activity::camera(&request.cameras, &scan.device, nuclide);
     let settings = camera.and_then(|camera| camera.planar).ok_or_else(|| {
@@ -114,12 +115,11 @@ fn one(
              ... }}` to the configuration"
         ))
     })?;
-    let roles = window_roles(&scan.image.windows, &lines(nuclide)?).map_err(why)?;
-    let narrow = roles.below.is_some() || roles.above.is_some();
-    let ratio = match (narrow, settings.broad_beam_ratio) {
+    let roles = window_roles(&scan.image.windows, &lines(nuclide)?)?;
+    let ratio = match (roles.tell_scatter(), settings.broad_beam_ratio) {
         (true, _) => 1.0,
         (false, Some(ratio)) => ratio,
-        (false, None) => return Err(why(crate::quantify::QuantifyError::NoScatterWindows)),
+        (false, None) => return Err(QuantifyError::NoScatterWindows.into()),
     };
     let scene = Scene::of(inputs, scan, roles.photopeak, ratio)?;
     let rates = net_rates(
@@ -130,18 +130,18 @@ fn one(
             dead_time: camera.and_then(CameraSettings::dead_time),
             field_of_view_mm: settings.field_of_view_mm,
         },
-    )
-    .map_err(why)?;
-    let whole_cps = [rates[0].cps.sum(), rates[1].cps.sum()];
+    )?;
+    let whole_cps = whole_cps(&scan.image.exposure, &rates);
     let (rates, beyond) = scene.on_grid(&rates);
     let regions = regions(inputs, request, scan, &scene)?;
     let projector = Projector::new(&scene.attenuation);
     let templates = templates(&projector, &regions, &settings)?;
-    let unmixed = unmix(&rates, &templates).map_err(why)?;
+    let unmixed = unmix(&rates, &templates)?;
     let mut warnings = scan.image.warnings.clone();
     warnings.extend(said_of(&unmixed, beyond));
+    warnings.extend(whole_cps.and_then(|_| counts_warning(&request.plan)));
     let map = spread(&scene.grid, &regions, &unmixed);
-    let origin = how(&roles, &settings, narrow, &unmixed);
+    let origin = how(&roles, &settings, &unmixed);
     let point = PlanarPoint {
         series: scan.series.clone(),
         regions: whole_activities(&scene.grid, &regions, &unmixed),
@@ -149,6 +149,27 @@ fn one(
         whole_cps,
     };
     Ok((emission(scan, map, origin, warnings), point))
+}
+
+/// Counts of the whole body, which views of detectors that stood still do not hold.
+fn whole_cps(exposure: &Exposure, rates: &[NetRate; 2]) -> Option<[f64; 2]> {
+    let whole = matches!(exposure, Exposure::Scanning { .. });
+    whole.then(|| [rates[0].cps.sum(), rates[1].cps.sum()])
+}
+
+/// Counts of views that a rule prescribes by have no measured background.
+fn counts_warning(plan: &Plan) -> Option<Warning> {
+    let by_counts = matches!(
+        plan.parameters.prescription.rule(),
+        Some(Rule::WholeBody(_) | Rule::SurfaceSeeker(_))
+    );
+    (by_counts && plan.measured.whole_body_counts.is_empty()).then(|| {
+        Warning::new(
+            "whole-body-from-views",
+            "whole-body counts are those of the planar views, and no room background was subtracted \
+             from them; state `measured: whole_body_counts` with backgrounds where it counts",
+        )
+    })
 }
 
 /// Gamma and X-ray lines of the nuclide and its daughters in equilibrium.
@@ -168,30 +189,38 @@ fn whole_activities(
     regions: &[Share],
     unmixed: &Unmixed,
 ) -> BTreeMap<String, Measured<Becquerel>> {
-    let ml = grid.voxel_volume().value();
-    let mut taken = vec![(0.0f64, 0.0f64); grid.len()];
+    // Of each voxel, what earlier regions took.
+    let mut taken = vec![0.0f64; grid.len()];
     let mut all = BTreeMap::new();
-    for (region, activity) in regions.iter().zip(&unmixed.activity) {
-        let mut left = vec![0.0f32; if region.own == region.occupancy { 0 } else { grid.len() }];
-        let mut within = 0.0;
-        if !left.is_empty() {
-            region.own.iter().for_each(|(voxel, f)| left[voxel] = f);
-            for (voxel, fraction) in region.occupancy.iter() {
-                let (share, bq) = taken[voxel];
-                if share > 0.0 {
-                    within += bq * (f64::from(fraction - left[voxel]) / share).clamp(0.0, 1.0);
-                }
+    for (n, (region, own)) in regions.iter().zip(&unmixed.activity).enumerate() {
+        let mut parts = vec![*own];
+        if region.own != region.occupancy {
+            // The part of that which lies within this region.
+            let mut within = vec![0.0f64; grid.len()];
+            region.occupancy.iter().for_each(|(voxel, f)| within[voxel] = f64::from(f));
+            region.own.iter().for_each(|(voxel, f)| within[voxel] -= f64::from(f));
+            for (part, taken) in within.iter_mut().zip(&taken) {
+                *part = if *taken > 0.0 { (*part / taken).clamp(0.0, 1.0) } else { 0.0 };
             }
+            parts.extend(regions[..n].iter().zip(&unmixed.activity).map(|(earlier, activity)| {
+                let shared: f64 =
+                    earlier.own.iter().map(|(voxel, f)| f64::from(f) * within[voxel]).sum();
+                let part = grid.voxel_volume() * shared / earlier.own.volume(grid);
+                Measured { value: activity.value * part, ..*activity }
+            }));
         }
-        let concentration = activity.value.value() / region.own.volume(grid).value();
-        for (voxel, fraction) in region.own.iter() {
-            taken[voxel].0 += f64::from(fraction);
-            taken[voxel].1 += concentration * f64::from(fraction) * ml;
-        }
-        let value = activity.value + Becquerel::new(within);
-        all.insert(region.name.clone(), Measured { value, ..*activity });
+        region.own.iter().for_each(|(voxel, f)| taken[voxel] += f64::from(f));
+        all.insert(region.name.clone(), sum(&parts));
     }
     all
+}
+
+/// Of activities that were measured apart: their absolute uncertainties in quadrature.
+fn sum(parts: &[Measured<Becquerel>]) -> Measured<Becquerel> {
+    let value: Becquerel = parts.iter().map(|part| part.value).sum();
+    let known = parts.iter().filter_map(|part| Some(part.value * part.relative_uncertainty?));
+    let absolute = known.map(Becquerel::value).reduce(f64::hypot).filter(|_| value.value() > 0.0);
+    Measured { value, relative_uncertainty: absolute.map(|u| u / value.value()) }
 }
 
 /// Every drawn region's own part of each voxel, and the rest of the body.
@@ -201,7 +230,7 @@ fn regions(
     scan: &Planar,
     scene: &Scene,
 ) -> Result<Vec<Share>, PipelineError> {
-    let space = Space::of_planar(scan);
+    let space = Space::of(scan);
     let mut shares =
         placement::shares_on(inputs, &request.plan.parameters.regions.order, &space, &scene.grid)?;
     if let Some(rest) = shares.last_mut() {
@@ -219,10 +248,9 @@ fn templates(
 ) -> Result<Vec<Template>, PipelineError> {
     let resolution = settings.resolution_mm.map(Millimetre::new);
     let template = |Share { name, own, .. }: &Share| {
-        projector.template(name, own, settings.cps_per_mbq, resolution).ok_or_else(|| {
-            let error = crate::quantify::QuantifyError::OutsideViews(name.clone());
-            PipelineError::Parked(error.to_string())
-        })
+        projector
+            .template(name, own, settings.cps_per_mbq, resolution)
+            .ok_or_else(|| PipelineError::from(QuantifyError::OutsideViews(name.clone())))
     };
     regions.iter().map(template).collect()
 }
@@ -250,8 +278,6 @@ pub fn uniform_warning() -> Warning {
 }
 
 fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
-    /// Part of the counts outside of the CT from which it is worth a word.
-    const BEYOND: f64 = 0.02;
     let mut warnings = Vec::new();
     if unmixed.misfit > CONSTANTS.misfit_warn.value {
         warnings.push(Warning::new(
@@ -265,7 +291,7 @@ fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
             ),
         ));
     }
-    if beyond > BEYOND {
+    if beyond > CONSTANTS.beyond_ct_warn.value {
         warnings.push(Warning::new(
             "planar-beyond-ct",
             format!(
@@ -278,12 +304,12 @@ fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
     warnings
 }
 
-fn how(roles: &WindowRoles, settings: &PlanarSettings, narrow: bool, unmixed: &Unmixed) -> String {
-    let scatter = match (narrow, roles.below.is_some(), roles.above.is_some()) {
-        (true, true, true) => "scatter by the windows on both sides".to_owned(),
-        (true, ..) => "scatter by the window on one side".to_owned(),
-        (false, ..) => format!(
-            "no scatter windows, attenuation times {}",
+fn how(roles: &WindowRoles, settings: &PlanarSettings, unmixed: &Unmixed) -> String {
+    let scatter = match (roles.tell_scatter(), roles.above) {
+        (true, Some(_)) => "scatter by the windows on both sides".to_owned(),
+        (true, None) => "scatter by the window below".to_owned(),
+        (false, _) => format!(
+            "no scatter window below, attenuation times {}",
             settings.broad_beam_ratio.unwrap_or(1.0)
         ),
     };
@@ -298,31 +324,97 @@ fn how(roles: &WindowRoles, settings: &PlanarSettings, narrow: bool, unmixed: &U
 
 fn emission(scan: &Planar, map: Volume<f32>, origin: String, warnings: Vec<Warning>) -> Emission {
     let timing = SliceTiming { start: scan.acquired, duration: None, decay_factor: None };
-    Emission {
-        image: EmissionImage {
-            slices: vec![timing; map.grid().shape()[0]],
-            values: map,
-            unit: ImageUnit::BecquerelPerMl,
-            kind: EmissionKind::SinglePhoton,
-            series_start: None,
-            decay_correction: DecayCorrection::Start,
-            decay_flag: false,
-            dead_time_corrected: true,
-            injection: scan.image.injection,
-            weight: None,
-            origin,
-            warnings,
-        },
-        identity: scan.identity.clone(),
-        study: scan.study.clone(),
-        frame_of_reference: scan.frame_of_reference.clone(),
-        series: scan.series.clone(),
-        series_description: scan.series_description.clone(),
-        modality: scan.modality.clone(),
-        device: scan.device.clone(),
-        acquired: scan.acquired,
-        radiopharmaceutical: scan.radiopharmaceutical.clone(),
-        acquisition: scan.acquisition.clone(),
-        sources: scan.sources.clone(),
+    scan.with_image(EmissionImage {
+        slices: vec![timing; map.grid().shape()[0]],
+        values: map,
+        unit: ImageUnit::BecquerelPerMl,
+        kind: EmissionKind::SinglePhoton,
+        series_start: None,
+        decay_correction: DecayCorrection::Start,
+        decay_flag: false,
+        dead_time_corrected: true,
+        injection: scan.image.injection,
+        weight: None,
+        origin,
+        warnings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Protocols;
+    use crate::quantity::Seconds;
+    use crate::volume::Occupancy;
+    use ndarray::Array2;
+
+    fn bq(value: f64, relative_uncertainty: Option<f64>) -> Measured<Becquerel> {
+        Measured { value: Becquerel::new(value), relative_uncertainty }
+    }
+
+    #[test]
+    fn a_whole_region_is_as_uncertain_as_its_own_part_and_what_lies_within_it() {
+        // Four voxels of the liver, the first two of which a lesion of three takes.
+        let grid = Grid::axial([1, 1, 5], [10.0; 3], [0.0; 3]).unwrap();
+        let voxels = |all: &[u32]| Occupancy::new(all.iter().map(|&n| (n, 1.0)).collect());
+        let share = |name: &str, occupancy: &[u32], own: &[u32]| Share {
+            name: name.into(),
+            occupancy: voxels(occupancy),
+            own: voxels(own),
+        };
+        let regions =
+            [share("Lesion", &[0, 1, 4], &[0, 1, 4]), share("Liver", &[0, 1, 2, 3], &[2, 3])];
+        let unmixed = |liver: Measured<Becquerel>| Unmixed {
+            activity: vec![bq(300.0, Some(0.2)), liver],
+            misfit: 0.0,
+            reduced_chi_square: 1.0,
+        };
+        let found = whole_activities(&grid, &regions, &unmixed(bq(400.0, Some(0.1))));
+        assert_eq!(found["Lesion"], bq(300.0, Some(0.2)));
+        let liver = found["Liver"];
+        assert!((liver.value.value() - 600.0).abs() < 1e-9, "{liver:?}");
+        // 10 % of 400 and 20 % of 200 Bq: 40 and 40.
+        let u = liver.relative_uncertainty.unwrap();
+        assert!((u - 40.0 * 2f64.sqrt() / 600.0).abs() < 1e-9, "{u}");
+        // Without activity of its own it is what the lesion has there.
+        let liver = whole_activities(&grid, &regions, &unmixed(bq(0.0, None)))["Liver"];
+        assert!((liver.relative_uncertainty.unwrap() - 0.2).abs() < 1e-9, "{liver:?}");
+        assert_eq!(sum(&[bq(0.0, None), bq(0.0, Some(0.2))]).relative_uncertainty, None);
+    }
+
+    #[test]
+    fn views_of_a_part_of_the_body_are_no_whole_body_counts() {
+        let rate = || NetRate {
+            cps: Array2::from_elem((2, 3), 1.5),
+            variance: Array2::from_elem((2, 3), 1.0),
+        };
+        let rates = [rate(), rate()];
+        let duration = Seconds::new(600.0);
+        assert_eq!(whole_cps(&Exposure::Static { duration }, &rates), None);
+        let scanning = Exposure::Scanning {
+            velocity: 2.0,
+            field_of_view_mm: Some(400.0),
+            first_row_first: None,
+            duration: None,
+        };
+        assert_eq!(whole_cps(&scanning, &rates), Some([9.0, 9.0]));
+    }
+
+    #[test]
+    fn counts_of_views_say_that_they_have_no_background_where_a_rule_takes_them() {
+        let plan = |protocol: &str, measured: &str| {
+            let text = format!(
+                "patient: {{ id: P-1 }}\nprotocol: {protocol}\nnuclide: I-131\ncycles:\n  - {{ number: 1, \
+                 administered: {{ activity_mbq: 185, at: 2026-01-02T10:00:00Z }} }}\n{measured}"
+            );
+            Plan::read("p.yaml", &text, &Protocols::load(None).unwrap()).unwrap()
+        };
+        let by_counts = "i131-tositumomab-wb";
+        let warning = counts_warning(&plan(by_counts, "")).unwrap();
+        assert_eq!(warning.code, "whole-body-from-views");
+        assert!(warning.text.contains("no room background was subtracted"));
+        let stated = "measured: { whole_body_counts: [{ hours: 0, anterior: 9, posterior: 9 }] }\n";
+        assert_eq!(counts_warning(&plan(by_counts, stated)), None);
+        assert_eq!(counts_warning(&plan("multi-time-point", "")), None);
     }
 }

@@ -25,10 +25,13 @@ pub struct WindowRoles {
     pub photopeak: KiloElectronvolt,
 }
 
-/// A scatter window may leave a gap of this part of the peak's width, or overlap by it.
-const BESIDE: f64 = 0.25;
-/// A window of this many times the peak's width that holds the peak is of the whole spectrum.
-const WIDE: f64 = 4.0;
+impl WindowRoles {
+    /// Do the windows tell the scatter under the peak? It goes on into the window below, since scattered
+    /// photons have lost energy: without that one nothing is subtracted. The one above may be missing.
+    pub fn tell_scatter(&self) -> bool {
+        self.below.is_some()
+    }
+}
 
 /// Finds the window about the most intense line, and those beside it. `lines`: energies with
 /// emissions per decay.
@@ -42,39 +45,42 @@ pub fn window_roles(
     let least = CONSTANTS.photopeak_least_intensity.value;
     let strong: Vec<(f64, f64)> =
         lines.iter().filter(|l| l.1 >= least).map(|l| (l.0.value(), l.1)).collect();
-    // In the middle half of a range: a line at the edge of a scatter window is no photopeak of it.
+    // In the middle of a range: a line at the edge of a scatter window is no photopeak of it.
     let central = |window: &EnergyWindow, kev: f64| {
         window.ranges.iter().any(|[low, high]| {
-            let quarter = (*high - *low).value() / 4.0;
-            low.value() + quarter <= kev && kev <= high.value() - quarter
+            let margin = CONSTANTS.photopeak_margin.value * (*high - *low).value();
+            low.value() + margin <= kev && kev <= high.value() - margin
         })
     };
     let narrowest = windows.iter().map(|w| w.width().value()).fold(f64::INFINITY, f64::min);
+    let widest = CONSTANTS.peak_width_most.value * narrowest;
     let intensity = |window: &EnergyWindow| -> f64 {
         strong.iter().filter(|l| central(window, l.0)).map(|l| l.1).sum()
     };
     let peak = (0..windows.len())
         .filter(|&n| intensity(&windows[n]) > 0.0)
         // The whole spectrum holds every line and is no peak.
-        .filter(|&n| windows.len() == 1 || windows[n].width().value() < 2.0 * WIDE * narrowest)
+        .filter(|&n| windows.len() == 1 || windows[n].width().value() < widest)
         .max_by(|&a, &b| intensity(&windows[a]).total_cmp(&intensity(&windows[b])))
         .ok_or_else(|| QuantifyError::NoPhotopeak {
             lines: strong.iter().map(|l| format!("{:.1} keV", l.0)).collect::<Vec<_>>().join(", "),
         })?;
     let [low, high] = windows[peak].ends();
-    let tolerance = BESIDE * (high - low);
+    let tolerance = CONSTANTS.scatter_window_gap.value * (high - low);
+    let widest = CONSTANTS.scatter_window_width.value * (high - low);
     let beside = |edge: usize, at: f64| {
         let other = (0..windows.len()).filter(|&n| n != peak);
         let near = |n: &usize| (windows[*n].ends()[edge] - at).abs() <= tolerance;
-        let narrow = |n: &usize| windows[*n].width().value() <= 2.0 * (high - low);
+        let narrow = |n: &usize| windows[*n].width().value() <= widest;
         other.filter(near).filter(narrow).min_by(|&a, &b| {
             let off = |n: usize| (windows[n].ends()[edge] - at).abs();
             off(a).total_cmp(&off(b))
         })
     };
+    let spectrum = CONSTANTS.spectrum_window_width.value * (high - low);
     let wide = (0..windows.len()).filter(|&n| {
         let [from, to] = windows[n].ends();
-        from <= low && high <= to && windows[n].width().value() >= WIDE * (high - low)
+        from <= low && high <= to && windows[n].width().value() >= spectrum
     });
     let weigh = |f: &dyn Fn(&(f64, f64)) -> f64| -> f64 {
         strong.iter().filter(|l| windows[peak].holds(l.0)).map(f).sum()
@@ -120,7 +126,8 @@ fn net_rate(
     let of =
         |window: usize| image.frame(view, window).ok_or_else(|| QuantifyError::NoView(view.name()));
     let peak = of(roles.peak)?;
-    let (below, above) = (roles.below.map(of).transpose()?, roles.above.map(of).transpose()?);
+    let below = roles.below.map(of).transpose()?;
+    let above = roles.above.filter(|_| roles.tell_scatter()).map(of).transpose()?;
     let dead = match parameters.dead_time.filter(|_| !image.dead_time_corrected) {
         Some(dead_time) => dead_time.factor(wide_rate(image, roles, view)?)?,
         None => 1.0,

@@ -97,6 +97,23 @@ fn rates_are_net_per_dwell_and_decayed_back_row_by_row() {
 }
 
 #[test]
+fn scatter_is_not_known_from_the_window_above_alone() {
+    let still = Exposure::Static { duration: Seconds::new(600.0) };
+    let rate = |windows: Vec<EnergyWindow>, counts: &[f32]| {
+        let roles = window_roles(&windows, &lines()).unwrap();
+        let rates = net_rates(&scan(still, windows, counts), &roles, &HOUR).unwrap();
+        (roles.tell_scatter(), rates[0].cps[[0, 0]])
+    };
+    let [peak, below, above] = [window(187.5, 229.1), window(166.7, 187.5), window(229.1, 249.9)];
+    let bare = rate(vec![peak.clone()], &[1000.0]);
+    assert_eq!(rate(vec![peak.clone(), above], &[1000.0, 90.0]), bare);
+    assert!(!bare.0);
+    // The one above may be missing: nothing scatters into the highest peak from there.
+    let (known, cps) = rate(vec![peak, below], &[1000.0, 300.0]);
+    assert!(known && (cps / bare.1 - 0.7).abs() < 1e-9, "{cps}");
+}
+
+#[test]
 fn dead_time_wants_the_rate_of_the_whole_spectrum() {
     let windows = vec![window(187.5, 229.1), window(40.0, 600.0)];
     let still = Exposure::Static { duration: Seconds::new(10.0) };

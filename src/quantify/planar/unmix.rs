@@ -25,8 +25,6 @@ pub struct Unmixed {
 
 /// Rounds of finding weights from the model of the round before.
 const ROUNDS: usize = 4;
-/// Variance of a pixel is at least this part of the mean: an empty pixel knows no more than others.
-const LEAST_VARIANCE: f64 = 1e-3;
 
 /// Unmixes the views.
 ///
@@ -73,7 +71,7 @@ fn solve(
     for _ in 0..ROUNDS {
         let model = matrix * &mbq;
         let sigma = model.map(|rate| {
-            let counting = per_rate * rate.max(LEAST_VARIANCE * mean);
+            let counting = per_rate * rate.max(CONSTANTS.least_variance.value * mean);
             (counting + (CONSTANTS.template_error.value * rate).powi(2)).sqrt()
         });
         weighted.0 =

@@ -41,11 +41,8 @@ pub fn acquisition(root: &Object) -> Acquisition {
 }
 
 fn collimator_type(root: &Object) -> Option<String> {
-    let detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE);
-    detector
-        .and_then(|item| {
-            text(item, tags::COLLIMATOR_GRID_NAME).or_else(|| text(item, tags::COLLIMATOR_TYPE))
-        })
+    first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE)
+        .and_then(|item| text(item, tags::COLLIMATOR_TYPE))
         .or_else(|| text(root, tags::COLLIMATOR_TYPE))
 }
 

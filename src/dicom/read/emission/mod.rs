@@ -6,7 +6,7 @@ mod pet;
 
 pub(super) use nm::value_rule;
 
-use super::attribute::{Object, number, text, texts};
+use super::attribute::{Object, first_item, number, text, texts};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
 use super::pixels::{self, Pixels};
@@ -44,10 +44,10 @@ pub struct Device {
     pub collimator: Option<String>,
 }
 
-/// One series of activity, ready for quantification.
+/// One series, ready for quantification, with what is said of it beside its image.
 #[derive(Debug, Clone)]
-pub struct Emission {
-    pub image: EmissionImage,
+pub struct Scan<I> {
+    pub image: I,
     pub identity: PatientIdentity,
     pub study: StudyIdentity,
     /// `None`: the series shares its space with nothing.
@@ -64,6 +64,29 @@ pub struct Emission {
     pub radiopharmaceutical: Radiopharmaceutical,
     /// Every instance read, in order of SOP Instance UID.
     pub sources: Vec<InputInstance>,
+}
+
+/// A SPECT or PET series.
+pub type Emission = Scan<EmissionImage>;
+
+impl<I> Scan<I> {
+    /// The same scan with another image.
+    pub fn with_image<J>(&self, image: J) -> Scan<J> {
+        Scan {
+            image,
+            identity: self.identity.clone(),
+            study: self.study.clone(),
+            frame_of_reference: self.frame_of_reference.clone(),
+            series: self.series.clone(),
+            series_description: self.series_description.clone(),
+            modality: self.modality.clone(),
+            device: self.device.clone(),
+            acquisition: self.acquisition.clone(),
+            acquired: self.acquired,
+            radiopharmaceutical: self.radiopharmaceutical.clone(),
+            sources: self.sources.clone(),
+        }
+    }
 }
 
 /// Reads the instances of one SPECT or PET series, given in any order.
@@ -180,12 +203,17 @@ fn weight(root: &Object) -> Result<Option<Gram>, ReadError> {
     Ok(number(root, tags::PATIENT_WEIGHT)?.filter(|kg| *kg > 0.0).map(|kg| Gram::new(kg * 1000.0)))
 }
 
+/// The device; NM images name the collimator of each detector, not of the image.
 pub(super) fn device(root: &Object) -> Device {
+    let of_detector = || {
+        let detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE)?;
+        text(detector, tags::COLLIMATOR_GRID_NAME)
+    };
     Device {
         manufacturer: text(root, tags::MANUFACTURER),
         model: text(root, tags::MANUFACTURER_MODEL_NAME),
         station_name: text(root, tags::STATION_NAME),
-        collimator: text(root, tags::COLLIMATOR_GRID_NAME),
+        collimator: text(root, tags::COLLIMATOR_GRID_NAME).or_else(of_detector),
     }
 }
 

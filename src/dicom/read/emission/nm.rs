@@ -10,13 +10,13 @@ use super::super::error::ReadError;
 use super::super::instance::Instance;
 use super::super::radiopharmaceutical::{self, DoseUnit};
 use super::super::rwvm::{self, RealWorldValueMapping};
-use super::super::stack::{Plane, cross, nanometre};
+use super::super::stack::{Plane, nanometre};
 use super::super::units::{self, Offer};
 use super::super::{frame, time};
 use super::{Emission, EmissionContext, SliceSource};
 use crate::quantify::{DecayCorrection, EmissionImage, EmissionKind, SliceTiming};
 use crate::quantity::{Seconds, Warning};
-use crate::volume::Grid;
+use crate::volume::{Grid, cross};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 

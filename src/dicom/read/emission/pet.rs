@@ -69,8 +69,8 @@ pub fn read(
         zone,
         &mut warnings,
     )?;
-    let (decay_correction, decay_flag) =
-        decay_statement(&frame::frames(root, decoded[0].format().frames)?[0], zone)?;
+    let first = frame::frames(root, decoded[0].format().frames)?[0];
+    let (decay_correction, decay_flag) = decay_statement(&first, zone)?;
     let image = EmissionImage {
         values,
         unit,
@@ -80,7 +80,7 @@ pub fn read(
         decay_correction,
         decay_flag,
         injection: injected.injection,
-        dead_time_corrected: super::is_corrected(root, "DTIM"),
+        dead_time_corrected: super::is_corrected(first.holder(tags::CORRECTED_IMAGE), "DTIM"),
         weight: super::weight(root)?,
         origin: origin.into(),
         warnings,

@@ -2,8 +2,8 @@
 
 use super::super::attribute::{Object, code, fixed, malformed, number};
 use super::super::error::ReadError;
-use super::super::stack::cross;
 use crate::quantify::planar::{Raster, View};
+use crate::volume::{cross, dot};
 use dicom_dictionary_std::tags;
 use ndarray::{Array2, Axis};
 
@@ -84,10 +84,6 @@ impl Placement {
         }
         Ok(counts.as_standard_layout().into_owned())
     }
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
 /// By View Code Sequence, then by the detector's angle, then by its orientation. A code and an angle
