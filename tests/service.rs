@@ -23,6 +23,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
@@ -97,6 +98,13 @@ impl Site {
             let jobs = self.service.archive.jobs(10).unwrap();
             jobs.into_iter().find(|job| job.state == state)
         })
+    }
+
+    /// A line of the audit trail.
+    fn note(&self, event: &str) {
+        let (event, actor, outcome) = (event.to_owned(), "TEST".to_owned(), "fine".to_owned());
+        let line = AuditEvent { at: Timestamp::now(), event, actor, object: None, outcome };
+        self.service.archive.audit(line).unwrap();
     }
 
     fn stop(mut self) {
@@ -339,37 +347,63 @@ mod certificates;
 struct Repository {
     port: u16,
     frames: Arc<std::sync::Mutex<Vec<String>>>,
+    /// Connections that have ended.
+    ended: Arc<AtomicUsize>,
 }
 
 impl Repository {
     fn start(port: u16, identity: &certificates::Identity) -> Self {
+        Self::start_with(port, identity, None, &[])
+    }
+
+    /// With the certificate of the authority of clients, where one is demanded of them, and so many
+    /// frames after which the first connections are closed.
+    fn start_with(
+        port: u16,
+        identity: &certificates::Identity,
+        clients: Option<&Path>,
+        closings: &'static [usize],
+    ) -> Self {
         use tokio_rustls::rustls::pki_types::pem::PemObject;
         use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-        use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
+        use tokio_rustls::rustls::server::WebPkiClientVerifier;
+        use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let chain = vec![CertificateDer::from(identity.der.clone())];
         let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        let verifier = clients.map_or_else(WebPkiClientVerifier::no_client_auth, |authority| {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .unwrap()
+        });
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key);
         let config = Arc::new(config.unwrap());
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let frames = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let kept = frames.clone();
+        let (frames, ended) = <(Arc<std::sync::Mutex<Vec<String>>>, Arc<AtomicUsize>)>::default();
+        let (kept, over) = (frames.clone(), ended.clone());
         std::thread::spawn(move || {
+            let mut closings = closings.iter();
             for stream in listener.incoming() {
                 let connection = ServerConnection::new(config.clone()).unwrap();
                 let mut stream =
                     std::io::BufReader::new(StreamOwned::new(connection, stream.unwrap()));
                 // Until the node goes or begins a frame that is none.
-                while let Some(frame) = next_frame(&mut stream) {
+                for _ in 0..*closings.next().unwrap_or(&usize::MAX) {
+                    let Some(frame) = next_frame(&mut stream) else { break };
                     kept.lock().unwrap().push(frame);
                 }
+                drop(stream);
+                over.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { port, frames }
+        Self { port, frames, ended }
     }
 
     fn events(&self) -> Vec<String> {
@@ -401,16 +435,8 @@ fn the_audit_trail_reaches_its_repository_whole_and_in_order_however_late_that_c
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let syslog = format!(
-        "audit: {{ syslog: {{ host: localhost, port: {port}, authorities: {} }} }}\n",
-        authority.file.display()
-    );
-    let site = Site::start("exit 1", &syslog);
-    let note = |event: &str| {
-        let (event, actor, outcome) = (event.to_owned(), "TEST".to_owned(), "fine".to_owned());
-        let line = AuditEvent { at: Timestamp::now(), event, actor, object: None, outcome };
-        site.service.archive.audit(line).unwrap();
-    };
+    let site = Site::start("exit 1", &syslog(port, &authority));
+    let note = |event: &str| site.note(event);
     (0..250).for_each(|number| note(&format!("test-{number}")));
     let repository = Repository::start(port, &identity);
     assert_eq!(repository.port, port);
@@ -428,6 +454,58 @@ fn the_audit_trail_reaches_its_repository_whole_and_in_order_however_late_that_c
     assert_eq!(all(252)[251], "one-more", "and nothing twice");
     let first = repository.frames.lock().unwrap()[0].clone();
     assert!(first.starts_with("<85>1 2") && first.contains(" GRAYD grayd "), "{first}");
+    site.stop();
+}
+
+/// The setting of a repository whose certificate this authority has signed.
+fn syslog(port: u16, authority: &certificates::Authority) -> String {
+    format!(
+        "audit: {{ syslog: {{ host: localhost, port: {port}, authorities: {} }} }}\n",
+        authority.file.display()
+    )
+}
+
+#[test]
+fn a_repository_that_wants_a_certificate_of_us_has_taken_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificates::Authority::new(folder.path(), "hospital");
+    let clients = certificates::Authority::new(folder.path(), "clients");
+    let identity = authority.identity("localhost");
+    let repository = Repository::start_with(0, &identity, Some(&clients.file), &[]);
+    let site = Site::start("exit 1", &syslog(repository.port, &authority));
+    wait_for("attempts", || (repository.ended.load(Ordering::SeqCst) >= 2).then_some(()));
+    assert_eq!(site.service.archive.note("audit/syslog").unwrap(), None);
+    assert_eq!(repository.events(), Vec::<String>::new());
+    site.stop();
+}
+
+#[test]
+fn a_repository_that_goes_and_comes_back_lacks_no_line_of_the_audit_trail() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificates::Authority::new(folder.path(), "hospital");
+    let identity = authority.identity("localhost");
+    let repository = Repository::start_with(0, &identity, None, &[1, 3, 100]);
+    let site = Site::start("exit 1", &syslog(repository.port, &authority));
+    // It goes while nothing is to be sent, then twice amid a batch.
+    wait_for("the first to end", || (repository.ended.load(Ordering::SeqCst) >= 1).then_some(()));
+    std::thread::sleep(Duration::from_millis(500));
+    (0..250).for_each(|number| site.note(&format!("test-{number}")));
+    let events = wait_for("the trail", || {
+        let events = repository.events();
+        events.contains(&"test-249".to_owned()).then_some(events)
+    });
+    // What was not known to have arrived came again.
+    let mut once: Vec<String> = Vec::new();
+    for event in events {
+        if !once.contains(&event) {
+            once.push(event);
+        }
+    }
+    let numbers = (0..250).map(|number| format!("test-{number}"));
+    let whole: Vec<String> =
+        ["application-started".to_owned()].into_iter().chain(numbers).collect();
+    assert_eq!(once, whole);
+    assert!(repository.ended.load(Ordering::SeqCst) >= 3);
     site.stop();
 }
 
@@ -505,6 +583,28 @@ fn a_step_that_asks_for_dose_is_taken_once_its_course_is_known_and_completed_wit
     let waits = schedule(&site, "1.2.50.5", more);
     step_in(&site, &waits, State::InProgress);
     step_in(&site, &other, State::Scheduled);
+    site.stop();
+}
+
+#[test]
+fn a_step_with_a_provisional_result_is_as_far_as_its_imaging() {
+    let prepared = tempfile::tempdir().unwrap();
+    write_part10(&prepared.path().join("dose.dcm"), "1.2.840.10008.5.1.4.1.1.481.2", "1.2.3.9");
+    std::fs::write(prepared.path().join("results.json"), RESULTS).unwrap();
+    let site = Site::start(&copying_worker(prepared.path()), "");
+    let more = "settings: { imaging: { time_points: 4, provisional: true }, ";
+    site.plan("a.yaml", &PLAN.replace("settings: { ", more));
+    site.images();
+    site.job(JobState::Done);
+    let step = schedule(&site, "1.2.50.1", DataSet::new());
+    let said = wait_for("the provisional result", || {
+        let step = Worklist::of(&*site.service.archive).step(&step).unwrap();
+        let said = words(&step);
+        said.contains("a provisional result is there").then_some(said)
+    });
+    let said = serde_json::from_str::<serde_json::Value>(&said).unwrap();
+    let progress = &said["00741002"]["Value"][0]["00741004"]["Value"][0];
+    assert!(*progress == "25" || *progress == 25, "one image of four: {progress}");
     site.stop();
 }
 
@@ -705,11 +805,20 @@ fn a_worker_without_memory_dies_alone() {
 fn a_worker_whose_lease_went_to_another_is_killed_and_publishes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    let script = format!("echo $$ > {}; exec tail -f /dev/null", file.display());
+    let progress = r#"{"progress":{"fraction":0.5,"stage":"half done"}}"#;
+    let script = format!("echo '{progress}'; echo $$ > {}; exec tail -f /dev/null", file.display());
     let site = Site::start_with(sh(script), "", |config| config.compute.lease_s = 3);
     site.plan("a.yaml", PLAN);
     site.images();
     let pid = pid(&file);
+    let step = schedule(&site, "1.2.50.1", DataSet::new());
+    let says = |what: &str| {
+        wait_for(what, || {
+            let step = Worklist::of(&*site.service.archive).step(&step).unwrap();
+            words(&step).contains(what).then_some(())
+        });
+    };
+    says("half done");
     let index = rusqlite::Connection::open(site.folder.path().join("store/index.sqlite")).unwrap();
     index
         .execute("UPDATE jobs SET worker = 'another', lease_until = lease_until + 1000", [])
@@ -717,6 +826,8 @@ fn a_worker_whose_lease_went_to_another_is_killed_and_publishes_nothing() {
     wait_for_death(pid);
     let job = site.job(JobState::Running);
     assert_eq!((job.attempts, job.reason), (1, None), "it is the other's now");
+    // Whose progress is not known here; the lost attempt's is not its.
+    says("begun");
     assert!(site.service.archive.job_results(job.id).unwrap().is_empty());
     site.stop();
 }

@@ -184,4 +184,12 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn a_course_is_a_patient_s_and_no_phantom_body_s() {
+        let course = ["grayd", "phantom", "--output", "x", "--protocol", "lu177-quebec"];
+        assert!(Cli::try_parse_from(course).is_ok());
+        let of_spheres = course.iter().chain(&["--body", "nema"]);
+        assert!(Cli::try_parse_from(of_spheres).is_err());
+    }
 }

@@ -38,7 +38,7 @@ pub struct Phantom {
     #[arg(long, value_enum, default_value_t = Order::Ascending)]
     order: Order,
     /// A patient, or a phantom for `grayd calibrate`
-    #[arg(long, value_enum, default_value_t = Imaged::Patient)]
+    #[arg(long, value_enum, default_value_t = Imaged::Patient, conflicts_with = "protocol")]
     body: Imaged,
     /// What the gamma camera acquires
     #[arg(long, value_enum, default_value_t = Acquired::Spect)]

@@ -88,6 +88,14 @@ impl FilledPhantom {
                     1e4,
                 );
             }
+            if let Some(factor) = spheres.calibration_cps_per_mbq {
+                number(steps!["spheres", "calibration_cps_per_mbq"], factor, 1e-3, 1e5);
+            }
+            for name in spheres.volumes_ml.keys().filter(|name| !spheres.regions.contains(name)) {
+                let message = format!("`{name}` is none of `regions`; add it there or correct it");
+                let at = ["spheres".into(), "volumes_ml".into(), name.as_str().into()];
+                faults.push(document.fault_at(&at, message));
+            }
         }
     }
 }

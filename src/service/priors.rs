@@ -8,7 +8,7 @@ use crate::config::{Plan, Priors};
 use crate::dicom::{PatientIdentity, Uid};
 use crate::intake::{Waiting, Why};
 use crate::node::fetch::{FetchError, Fetched, Wanted, fetch};
-use crate::node::{LocalAe, backoff};
+use crate::node::{LocalAe, backoff, blocking};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 /// Between looks at what is wanted.
 const POLL: Duration = Duration::from_secs(2);
-/// Until the peer is asked again while the window is open, or while it lacks what it said it had.
+/// Until the peer is asked again after all has come, while the window is open.
 const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What one course wants.
@@ -67,7 +67,8 @@ impl PriorsWanted {
     }
 
     fn waiting(&self, state: &State) -> Option<Waiting> {
-        let reason = state.failure.clone()?;
+        // What failed is always tried again.
+        let (reason, next) = state.failure.clone().zip(state.next)?;
         Some(Waiting {
             series: None,
             study: None,
@@ -79,12 +80,10 @@ impl PriorsWanted {
             instances: state.lacking,
             why: Why::PriorsMissing,
             reason,
-            supply: match state.next {
-                Some(at) => format!("it is tried again at {at:.0}"),
-                None => "correct the peer or the plan; a change of the plan's `priors` asks \
-                         again"
-                    .to_owned(),
-            },
+            supply: format!(
+                "it is tried again at {next:.0}; correct the peer or the plan meanwhile: a change of \
+                 the plan's `priors` asks at once"
+            ),
         })
     }
 }
@@ -171,8 +170,8 @@ pub(super) async fn run(
 async fn look(service: &Arc<Service>, local: &LocalAe) -> Result<(), ArchiveError> {
     let mut waiting = Vec::new();
     for wanted in service.board.get().priors {
-        let owned = (service.archive.clone(), wanted.clone());
-        let state = blocking(move || State::read(&*owned.0, &owned.1)).await?;
+        let owned = wanted.clone();
+        let state = blocking(&service.archive, move |archive| State::read(archive, &owned)).await?;
         let state = match state.is_due(Timestamp::now()) {
             true => attempt(service, local, &wanted, state).await?,
             false => state,
@@ -218,17 +217,9 @@ async fn attempt(
         step: "note of priors",
         message: error.to_string(),
     })?;
-    let owned = (service.archive.clone(), wanted.note());
-    blocking(move || owned.0.put_note(&owned.1, &text)).await?;
+    let note = wanted.note();
+    blocking(&service.archive, move |archive| archive.put_note(&note, &text)).await?;
     Ok(state)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
-) -> Result<T, ArchiveError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(ArchiveError::Index { step: "background task", message: error.to_string() })
-    })
 }
 
 #[cfg(test)]
@@ -253,9 +244,11 @@ mod tests {
         let other = PriorsWanted::of(&other, &zone, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(other.course, wanted.course);
         assert_ne!(other.digest(), wanted.digest(), "another question is asked anew");
-        let missing = State { failure: Some("why".into()), lacking: 3, ..State::default() };
+        let missing = State { failure: Some("why".into()), lacking: 3, ..state() };
         let waiting = wanted.waiting(&missing).unwrap();
         assert_eq!((waiting.why, waiting.instances), (Why::PriorsMissing, 3));
+        let supply = waiting.supply;
+        assert!(supply.contains("again at 1970-01-01") && supply.contains("correct"), "{supply}");
         assert_eq!(wanted.waiting(&state()), None);
     }
 

@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Comprehensive 3D SR, the result that revisions point at.
 const COMPREHENSIVE_3D_SR: &str = "1.2.840.10008.5.1.4.1.1.88.34";
 
-/// How many jobs are looked back at for the result that a revision supersedes.
+/// How many jobs of a course are looked back at, for the result that a revision supersedes.
 pub(super) const LOOK_BACK: u32 = 10_000;
 
 /// One worker slot, until `shutdown`.
@@ -73,15 +73,19 @@ async fn blocking<T: Send + 'static>(
 async fn run_job(service: &Arc<Service>, name: &str, job: Job) {
     tracing::info!(job = job.id, course = job.course, attempt = job.attempts, "job started");
     let folder = service.scratch.join(format!("job-{}-{}", job.id, job.attempts));
+    // What an attempt said of its progress goes with it, however it ends: here, since an attempt whose
+    // lease is lost is dropped wherever it stands.
+    service.progress().remove(&job.id);
     let end = tokio::select! {
-        end = attempt(service, &job, folder.clone()) => end,
-        () = lease_lost(service, name, job.id) => {
-            tracing::warn!(job = job.id, "lease lost; another worker has the job");
-            remove(&folder);
-            return;
-        }
+        end = attempt(service, &job, folder.clone()) => Some(end),
+        () = lease_lost(service, name, job.id) => None,
     };
+    service.progress().remove(&job.id);
     remove(&folder);
+    let Some(end) = end else {
+        tracing::warn!(job = job.id, "lease lost; another worker has the job");
+        return;
+    };
     let outcome = match &end {
         JobEnd::Done { results, .. } => format!("success: {} objects", results.len()),
         JobEnd::Parked { .. } => "parked".to_owned(),
@@ -150,7 +154,6 @@ async fn attempt(service: &Arc<Service>, job: &Job, folder: PathBuf) -> JobEnd {
         service.progress().insert(id, at);
     };
     let ended = worker::run(&service.worker, &order, limit, progress).await;
-    service.progress().remove(&id);
     match ended {
         Ended::Parked { reason } => JobEnd::Parked { reason },
         Ended::Failed { reason } => JobEnd::Attempt { reason },
@@ -218,10 +221,9 @@ pub(super) fn finished(
     course: &str,
     cycle: u32,
 ) -> Result<Vec<Job>, ArchiveError> {
-    let mut jobs = archive.jobs(LOOK_BACK)?;
+    let mut jobs = archive.jobs_of(course, LOOK_BACK)?;
     jobs.retain(|job| {
-        job.course == course
-            && job.state == JobState::Done
+        job.state == JobState::Done
             && serde_json::from_str::<JobSpec>(&job.spec).is_ok_and(|spec| spec.work.cycle == cycle)
     });
     Ok(jobs)

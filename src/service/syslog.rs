@@ -3,18 +3,22 @@
 //!
 //! The trail is the queue: lines are read after the last one that was sent, which a note of the archive
 //! keeps, and nothing waits in memory but one batch. A repository that is down loses nothing and holds
-//! nobody up. Syslog has no receipts: what was on its way as a connection broke is sent again only
-//! where the break was noticed, and a restart may send the last batch twice.
+//! nobody up. Syslog has no receipts, and a repository never speaks: all that can be read of the
+//! connection is that it ends, be it that the repository goes or that under TLS 1.3 it refuses us after
+//! our handshake is over. So the connection is read all the time, and a batch counts as sent only where
+//! nothing was read for [`SILENCE`] after it; else it is sent again, so that lines may come twice. Lost is
+//! what was on its way to a repository that vanishes without a word.
 
 use super::{Service, until_shutdown};
 use crate::archive::audit_message::to_xml;
 use crate::archive::{Archive, ArchiveError, AuditEvent};
 use crate::config::SyslogSettings;
+use crate::node::blocking;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -27,6 +31,8 @@ const BATCH: u32 = 100;
 const POLL: Duration = Duration::from_secs(1);
 /// For the repository to answer, and to take a batch.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection has to stay silent after a batch for the batch to count as sent.
+const SILENCE: Duration = Duration::from_millis(250);
 /// Waits after a failure: doubling, from the first to the last.
 const WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
 
@@ -63,13 +69,15 @@ async fn send(service: &Arc<Service>, settings: &SyslogSettings, wait: &mut Dura
         Err(why) => return why,
     };
     loop {
-        let batch = match ask(service, |archive| next(archive)).await {
+        let batch = match blocking(&service.archive, |archive| next(archive)).await {
             Ok(batch) => batch,
             Err(error) => return error.to_string(),
         };
         let Some((last, _)) = batch.last() else {
-            tokio::time::sleep(POLL).await;
-            continue;
+            match ended(&mut stream, POLL).await {
+                Some(why) => return why,
+                None => continue,
+            }
         };
         let (last, source) = (*last, service.loaded.config.node.ae_title.clone());
         let bytes: Vec<u8> = batch.iter().flat_map(|(_, line)| frame(line, &source)).collect();
@@ -82,10 +90,23 @@ async fn send(service: &Arc<Service>, settings: &SyslogSettings, wait: &mut Dura
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return "the repository takes nothing".to_owned(),
         }
-        if let Err(error) = ask(service, move |a| a.put_note(SENT, &last.to_string())).await {
+        if let Some(why) = ended(&mut stream, SILENCE).await {
+            return why;
+        }
+        let noted = blocking(&service.archive, move |a| a.put_note(SENT, &last.to_string())).await;
+        if let Err(error) = noted {
             return error.to_string();
         }
         *wait = WAITS.0;
+    }
+}
+
+/// Whether, and how, the connection ends within this time.
+async fn ended(stream: &mut TlsStream<TcpStream>, within: Duration) -> Option<String> {
+    match timeout(within, stream.read_u8()).await {
+        Err(_) => None,
+        Ok(Ok(_)) => Some("the repository says something; none does in syslog".to_owned()),
+        Ok(Err(error)) => Some(format!("the repository ended the connection: {error}")),
     }
 }
 
@@ -105,16 +126,6 @@ async fn connect(settings: &SyslogSettings) -> Result<TlsStream<TcpStream>, Stri
 fn next(archive: &dyn Archive) -> Result<Vec<(i64, AuditEvent)>, ArchiveError> {
     let sent = archive.note(SENT)?.and_then(|text| text.parse().ok()).unwrap_or(0);
     archive.audit_after(sent, BATCH)
-}
-
-async fn ask<T: Send + 'static>(
-    service: &Arc<Service>,
-    work: impl FnOnce(&dyn Archive) -> Result<T, ArchiveError> + Send + 'static,
-) -> Result<T, ArchiveError> {
-    let archive = service.archive.clone();
-    tokio::task::spawn_blocking(move || work(&*archive)).await.unwrap_or_else(|error| {
-        Err(ArchiveError::Index { step: "background task", message: error.to_string() })
-    })
 }
 
 /// One message with its length before it (RFC 5425 section 4.3).

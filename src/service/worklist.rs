@@ -6,7 +6,7 @@
 
 use super::job::JobSpec;
 use super::runner::LOOK_BACK;
-use super::{Service, until_shutdown};
+use super::{Found, Service, until_shutdown};
 use crate::archive::{Archive, ArchiveError, InstanceFilter, Job, JobState};
 use crate::dicom::Uid;
 use crate::dicom::write::{Code, DataSet};
@@ -71,22 +71,30 @@ fn look(service: &Service, told: &mut BTreeMap<Uid, String>) -> Result<(), Workl
     let is_for_us = |step: &&Step| step.state == State::Scheduled || step.is_ours();
     let orders = steps.iter().filter(is_for_us).filter_map(|step| Some((step, Order::of(step)?)));
     let mut open: BTreeSet<Uid> = BTreeSet::new();
-    let mut jobs = None;
+    let mut board: Option<Found> = None;
     for (step, order) in orders {
         open.insert(step.uid.clone());
         let standing = match order {
             Ok(order) => {
-                // Read once for all steps, and not at all where there are none.
-                if jobs.is_none() {
-                    jobs = Some(service.archive.jobs(LOOK_BACK)?);
-                }
-                standing(service, &order, jobs.as_deref().unwrap_or_default())
+                // Taken once for all steps, and not at all where there are none.
+                let found = board.get_or_insert_with(|| service.board.get());
+                standing(service, found, &order)?
             }
             Err(why) => Standing::Impossible(why),
         };
-        // Called off meanwhile, by whoever: then it is no longer ours to change.
         match advance(service, &worklist, step, standing, told) {
-            Err(WorklistError::Refused(_)) | Ok(()) => {}
+            Ok(()) => {}
+            // Called off or taken meanwhile, by whoever: then it is no longer ours to change.
+            Err(WorklistError::Refused(refusal)) if refusal.is_too_late() => {}
+            Err(WorklistError::Refused(refusal)) => {
+                // Said once, not at every look.
+                let line = format!("refused: {}", refusal.meaning);
+                if told.get(&step.uid) != Some(&line) {
+                    let why = refusal.meaning;
+                    tracing::warn!(step = %step.uid, why, "a step of the worklist is left as it is");
+                    told.insert(step.uid.clone(), line);
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -128,17 +136,16 @@ fn advance(
     }
 }
 
-/// `jobs`: newest first.
-fn standing(service: &Service, order: &Order, jobs: &[Job]) -> Standing {
-    let found = service.board.get();
+fn standing(service: &Service, found: &Found, order: &Order) -> Result<Standing, ArchiveError> {
     let course = match course_of(order, &found.decision.courses) {
         Ok(Some(course)) => course,
-        Ok(None) => return Standing::Unknown,
-        Err(why) => return Standing::Impossible(why),
+        Ok(None) => return Ok(Standing::Unknown),
+        Err(why) => return Ok(Standing::Impossible(why)),
     };
     let last = course.cycles.iter().map(|cycle| cycle.number).max();
-    let Some(cycle) = order.cycle.or(last) else { return Standing::Unknown };
-    let mut jobs = jobs.iter().filter(|job| job.course == course.course).filter_map(|job| {
+    let Some(cycle) = order.cycle.or(last) else { return Ok(Standing::Unknown) };
+    let jobs = service.archive.jobs_of(&course.course, LOOK_BACK)?;
+    let mut jobs = jobs.into_iter().filter_map(|job| {
         let spec: JobSpec = serde_json::from_str(&job.spec).ok()?;
         (spec.work.cycle == cycle).then_some((job, spec))
     });
@@ -150,15 +157,15 @@ fn standing(service: &Service, order: &Order, jobs: &[Job]) -> Standing {
     // The newest counts: an older one was made from less.
     let Some((job, spec)) = jobs.next() else {
         let what = waits.unwrap_or_else(|| "waits for images".to_owned());
-        return Standing::Underway(0.0, what);
+        return Ok(Standing::Underway(0.0, what));
     };
     let used: BTreeSet<&Uid> = spec.work.inputs.iter().map(|input| &input.sop_instance).collect();
     if let Some(missing) = order.instances.iter().find(|uid| !used.contains(uid)) {
         let what = format!("instance {missing} of the input is not used by the course yet");
-        return Standing::Underway(0.0, what);
+        return Ok(Standing::Underway(0.0, what));
     }
     let reason = job.reason.clone().unwrap_or_default();
-    match job.state {
+    Ok(match job.state {
         JobState::Queued => Standing::Underway(0.0, "queued".to_owned()),
         JobState::Running => match service.progress().get(&job.id) {
             Some(at) => Standing::Underway(at.fraction.clamp(0.0, 1.0), at.stage.clone()),
@@ -168,10 +175,21 @@ fn standing(service: &Service, order: &Order, jobs: &[Job]) -> Standing {
         JobState::Failed => Standing::Failed(reason),
         JobState::Done if spec.work.completeness == Completeness::Provisional => {
             let what = waits.unwrap_or_else(|| "waits for more time points".to_owned());
-            Standing::Underway(0.5, format!("a provisional result is there; {what}"))
+            let fraction = imaged(course, cycle);
+            Standing::Underway(fraction, format!("a provisional result is there; {what}"))
         }
-        JobState::Done => Standing::Done(job.clone()),
-    }
+        JobState::Done => Standing::Done(job),
+    })
+}
+
+/// Part of a cycle's time points that are there; 0 where that is not known.
+fn imaged(course: &CourseState, cycle: u32) -> f64 {
+    let state = course.cycles.iter().find(|state| state.number == cycle);
+    let state = state.filter(|state| state.time_points_wanted > 0);
+    state.map_or(0.0, |state| {
+        let part = state.time_points.len() as f64 / f64::from(state.time_points_wanted);
+        part.min(1.0)
+    })
 }
 
 /// The course that a step means, if there is one.

@@ -1,6 +1,6 @@
 //! `imaging:` what is imaged and when.
 
-use super::{Check, Provenance, Section, Sourced};
+use super::{Check, Section, Sourced};
 use serde::{Deserialize, Serialize};
 
 /// More time points than any protocol images.
@@ -39,17 +39,11 @@ pub struct Imaging {
 impl Imaging {
     /// Time points that make the imaging of a cycle complete.
     pub fn time_points_of(&self, cycle: u32) -> u32 {
-        // A plan that states one number means it for all its cycles.
-        let of_plan = |stated: Provenance| stated == Provenance::Site;
-        let listed = self
-            .by_cycle
-            .as_ref()
-            .filter(|l| of_plan(l.provenance) || !of_plan(self.time_points.provenance))
-            .map(|listed| &listed.value);
-        let own = |listed: &Vec<u32>| {
-            listed.get((cycle as usize).saturating_sub(1)).or(listed.last()).copied()
+        let own = |listed: &Sourced<Vec<u32>>| {
+            let own = listed.value.get((cycle as usize).saturating_sub(1));
+            own.or(listed.value.last()).copied()
         };
-        listed.and_then(own).unwrap_or(self.time_points.value)
+        self.by_cycle.as_ref().and_then(own).unwrap_or(self.time_points.value)
     }
 }
 
@@ -58,8 +52,13 @@ impl Section for Imaging {
         let points = f64::from(self.time_points.value);
         check.number("time_points", &self.time_points, 1.0..=f64::from(TIME_POINTS_MAX));
         check.number("at_least", &self.at_least, 1.0..=points);
+        // A cycle is computed once it is complete, which must not be from too little.
+        let range = f64::from(self.at_least.value)..=f64::from(TIME_POINTS_MAX);
         for points in self.by_cycle.iter().flat_map(|listed| &listed.value) {
-            check.value(&["by_cycle".into()], f64::from(*points), 1.0..=f64::from(TIME_POINTS_MAX));
+            check.value(&["by_cycle".into()], f64::from(*points), range.clone());
+        }
+        if self.by_cycle.as_ref().is_some_and(|listed| listed.value.is_empty()) {
+            check.fault(&["by_cycle".into()], "is empty; write a number a cycle, like [3, 1]");
         }
         check.number("window_h", &self.window_h, 1.0..=1e4);
     }

@@ -43,6 +43,12 @@ pub(super) fn covers(asked_for: &[String], region: &str) -> bool {
     !lesion && asked_for.iter().any(|own| lower == *own || words.contains(&own.as_str()))
 }
 
+/// Can the words be compared by [`covers`], and is there one?
+pub(super) fn words_are_legal(words: &[String]) -> bool {
+    let legal = |word: &String| !word.is_empty() && *word == word.to_lowercase();
+    !words.is_empty() && words.iter().all(legal)
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Limits(pub BTreeMap<String, Limit>);
@@ -59,8 +65,7 @@ impl Section for Limits {
             if limit.dose_gy.is_none() && limit.bed_gy.is_none() {
                 check.fault(&[name.as_str().into()], "has no limit; write `dose_gy` or `bed_gy`");
             }
-            let legal = |word: &String| !word.is_empty() && *word == word.to_lowercase();
-            if limit.words.is_empty() || !limit.words.iter().all(legal) {
+            if !words_are_legal(&limit.words) {
                 check.fault(&at("words"), "must be words in lower case, like [kidney, kidneys]");
             }
         }

@@ -204,7 +204,8 @@ impl Protocol {
         let mut head = sections.split_off(&HEAD_KEYS);
         let (read, mut faults) = head.read::<Head>();
         let nuclide = read.as_ref().and_then(|read| read.check(&head, &mut faults));
-        let parameters = Parameters::read(&mut sections).map_err(|found| faults.extend(found));
+        let parameters =
+            Parameters::read(&mut sections, false).map_err(|found| faults.extend(found));
         let (Some(read), Ok(parameters)) = (read, parameters) else { return Err(faults) };
         if !faults.is_empty() {
             return Err(faults);
@@ -228,7 +229,9 @@ impl Protocol {
     pub fn with(&self, plan: &Document) -> Result<Parameters, Vec<Fault>> {
         let mut sections = self.sections.clone();
         sections.lay_over(plan, "settings");
-        Parameters::read(&mut sections)
+        let states = |key: &str| plan.has(steps!["settings", "imaging", key]);
+        let one_for_all_cycles = states("time_points") && !states("by_cycle");
+        Parameters::read(&mut sections, one_for_all_cycles)
     }
 }
 
@@ -254,6 +257,52 @@ mod tests {
         assert_eq!(single.kinetics.method, KineticsMethod::SingleTimePoint);
         let points = (single.imaging.time_points.value, single.imaging.at_least.value);
         assert_eq!(points, (1, 1));
+    }
+
+    fn read(text: &str) -> Result<Protocol, Vec<String>> {
+        let read = Protocol::read("own.yaml", text, false);
+        read.map_err(|faults| faults.iter().map(Fault::to_string).collect())
+    }
+
+    #[test]
+    fn time_points_of_a_cycle_are_the_list_s_unless_a_plan_states_one_number() {
+        let of_site = |text: &str| {
+            let site = "provenance: site, source: \"Dr. Roe\"";
+            text.replace(
+                "time_points: { value: 3, provenance: S",
+                &format!("time_points: {{ value: 3, {site} }} #"),
+            )
+        };
+        let quebec = built_in("lu177-quebec");
+        assert_ne!(of_site(quebec), quebec);
+        for text in [quebec.to_owned(), of_site(quebec)] {
+            let protocol = read(&text).unwrap();
+            let with = |settings: &str| {
+                let text = format!("settings: {{ imaging: {{ {settings} }} }}\n");
+                let imaging = protocol.with(&Document::parse("p.yaml", &text).unwrap());
+                let imaging = imaging.unwrap().imaging;
+                [1, 2, 3, 4, 5].map(|cycle| imaging.time_points_of(cycle))
+            };
+            assert_eq!(with("provisional: true"), [3, 2, 1, 1, 1]);
+            assert_eq!(with("time_points: 2"), [2; 5]);
+            assert_eq!(with("time_points: { value: 2, provenance: P, source: x }"), [2; 5]);
+            assert_eq!(with("by_cycle: [2, 1]"), [2, 1, 1, 1, 1]);
+            assert_eq!(with("time_points: 3, by_cycle: [2, 1]"), [2, 1, 1, 1, 1]);
+            // What the plan does away with is not held against it either.
+            assert_eq!(with("time_points: 3, at_least: 3"), [3; 5]);
+        }
+    }
+
+    #[test]
+    fn a_list_of_time_points_is_not_empty_and_asks_for_what_can_be_computed() {
+        let quebec = built_in("lu177-quebec");
+        let two = quebec.replace("at_least: { value: 1", "at_least: { value: 2");
+        let faults = read(&two).unwrap_err();
+        assert_eq!(faults.len(), 2, "the two cycles of one image: {faults:?}");
+        assert!(faults[0].contains("1 is out of range; write 2 to 20"), "{faults:?}");
+        assert!(read(&two.replace("[3, 2, 1, 1]", "[3, 2]")).is_ok());
+        let none = read(&quebec.replace("[3, 2, 1, 1]", "[]")).unwrap_err();
+        assert!(none[0].contains("is empty; write a number a cycle"), "{none:?}");
     }
 
     #[test]

@@ -38,14 +38,21 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads and checks the sections; `Err` holds every fault.
-    pub(super) fn read(document: &mut Document) -> Result<Self, Vec<Fault>> {
+    /// Reads and checks the sections; `Err` holds every fault. `one_for_all_cycles`: a plan states one
+    /// number of time points, which it means for all its cycles.
+    pub(super) fn read(
+        document: &mut Document,
+        one_for_all_cycles: bool,
+    ) -> Result<Self, Vec<Fault>> {
         let (read, mut faults) = document.read::<Self>();
         let Some(mut read) = read else { return Err(faults) };
         if document.is_laid_over() {
             // Whoever wants fewer time points wants a result from them.
             let points = read.imaging.time_points.value;
             read.imaging.at_least.value = read.imaging.at_least.value.min(points);
+        }
+        if one_for_all_cycles {
+            read.imaging.by_cycle = None;
         }
         read.check(document, &mut faults);
         read.unconfirmed = document.with_provenance("M");

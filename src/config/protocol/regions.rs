@@ -1,6 +1,6 @@
 //! `regions:` what gets a curve and a dose.
 
-use super::limits::covers;
+use super::limits::{covers, words_are_legal};
 use super::{Check, Section, Sourced};
 use crate::config::yaml::Step;
 use crate::segment::{CtTissue, Level};
@@ -125,8 +125,7 @@ impl Section for Regions {
                 ("threshold", derived.threshold.as_ref().map(|threshold| &threshold.within)),
             ];
             for (way, words) in within {
-                let legal = |word: &String| !word.is_empty() && *word == word.to_lowercase();
-                if words.is_some_and(|words| words.is_empty() || !words.iter().all(legal)) {
+                if words.is_some_and(|words| !words_are_legal(words)) {
                     let message = "must be words in lower case, like [kidney, kidneys]";
                     check.fault(&below(&[way, "within"]), message);
                 }
