@@ -248,11 +248,14 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         if self.view.now >= limit {
             return missing(
                 format!(
-                    "{peer} was sent CT {} and has returned no regions within {} h",
-                    ct.uid, hours.value
+                    "no regions have come from {peer} within {} h of the last image",
+                    hours.value
                 ),
-                "look whether it works and returns results to this node, or send an RTSTRUCT or SEG \
-                 drawn by hand",
+                &format!(
+                    "look at the deliveries whether CT {} reached it, and whether it returns results to \
+                     this node, or send an RTSTRUCT or SEG drawn by hand",
+                    ct.uid
+                ),
             );
         }
         *look_again = Some(look_again.map_or(limit, |at| at.min(limit)));

@@ -8,6 +8,7 @@ use super::{PipelineError, Request};
 use crate::config::RegistrationMethod;
 use crate::dicom::Uid;
 use crate::quantity::Warning;
+use crate::quantity::constant::Constant;
 use crate::register::{self, Constants, Metric, Registered, Settings};
 use crate::volume::transform::{Affine, Transform};
 use crate::volume::{Grid, Volume};
@@ -25,16 +26,25 @@ pub struct Alignment {
     pub metric: &'static str,
     pub score: f64,
     pub overlap: f64,
+    /// Least score that was asked for.
+    pub gate: &'static Constant,
 }
 
 impl Alignment {
     pub fn warning(&self) -> Warning {
         let series = self.moving.series.first().map_or("", Uid::as_str);
+        let doubt = match self.gate.is_confirmed() {
+            true => String::new(),
+            false => format!(
+                " (the bound of {} has not been confirmed on wrong pairs: look at the images)",
+                self.gate.value
+            ),
+        };
         Warning::new(
             "registered-by-images",
             format!(
-                "image series {series} was placed by registration of {}: {} {:.3}, overlap {:.2}; see \
-                 the Spatial Registration object",
+                "image series {series} was placed by registration of {}: {} {:.3}{doubt}, overlap {:.2}; \
+                 see the Spatial Registration object",
                 self.images, self.metric, self.score, self.overlap
             ),
         )
@@ -60,7 +70,9 @@ pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, Pipel
         if space::map(inputs, &moving, fixed)?.is_some() {
             continue;
         }
-        let Some((registered, images, metric)) = images(inputs, fixed, &moving)? else { continue };
+        let Some((registered, images, metric, gate)) = images(inputs, fixed, &moving)? else {
+            continue;
+        };
         found.push(Alignment {
             registered_frame: frame,
             moving,
@@ -69,51 +81,52 @@ pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, Pipel
             metric: metric.name(),
             score: registered.score,
             overlap: registered.overlap,
+            gate,
         });
     }
     Ok(found)
 }
 
 /// Registers what images there are in the two spaces, of one modality before two; none where one space
-/// has none.
+/// has none. With what was compared, by what, and the least score.
 fn images(
     inputs: &Inputs,
     fixed: &Space,
     moving: &Space,
-) -> Result<Option<(Registered, &'static str, Metric)>, PipelineError> {
+) -> Result<Option<(Registered, &'static str, Metric, &'static Constant)>, PipelineError> {
     let of = register::constants();
     let series = moving.series.first().map_or("", Uid::as_str);
     let cts = (windowed(ct_in(inputs, fixed)?, of), windowed(ct_in(inputs, moving)?, of));
     let emissions = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?);
-    let (fixed, moving, images, score_min) = match (&cts, emissions) {
+    let (one, two) = (Metric::Correlation, Metric::MutualInformation);
+    let (fixed, moving, images, metric, gate) = match (&cts, emissions) {
         ((Some(fixed), Some(moving)), _) => {
-            (fixed, moving, "CT to CT", of.correlation_min_ct.value)
+            (fixed, moving, "CT to CT", one, &of.correlation_min_ct)
         }
         (_, (Some(fixed), Some(moving))) => {
-            (fixed, moving, "emission to emission", of.correlation_min_emission.value)
+            (fixed, moving, "emission to emission", one, &of.correlation_min_emission)
         }
         ((Some(fixed), _), (_, Some(moving))) => {
-            (fixed, moving, "emission to CT", of.mutual_information_min.value)
+            (fixed, moving, "emission to CT", two, &of.mutual_information_min)
         }
         ((_, Some(moving)), (Some(fixed), _)) => {
-            (fixed, moving, "CT to emission", of.mutual_information_min.value)
+            (fixed, moving, "CT to emission", two, &of.mutual_information_min)
         }
         _ => return Ok(None),
     };
-    let one_modality = matches!(images, "CT to CT" | "emission to emission");
-    let (metric, levels) = match one_modality {
-        true => (Metric::Correlation, &of.levels_mm),
-        false => (Metric::MutualInformation, &of.levels_of_two_modalities_mm),
+    let levels = match metric {
+        Metric::Correlation => &of.levels_mm,
+        Metric::MutualInformation => &of.levels_of_two_modalities_mm,
     };
     let settings = Settings {
         motion: register::Motion::Rigid,
         metric,
         levels_mm: levels.value.clone(),
-        score_min,
+        score_min: gate.value,
         overlap_min: of.overlap_min.value,
     };
     register::register(fixed, moving, &settings)
-        .map(|done| Some((done, images, metric)))
+        .map(|done| Some((done, images, metric, gate)))
         .map_err(|error| parked(format_args!("registration of image series {series}"), error))
 }
 
@@ -127,12 +140,7 @@ fn windowed(ct: Option<&Volume<f32>>, of: &Constants) -> Option<Volume<f32>> {
 fn ct_in<'a>(inputs: &'a Inputs, space: &Space) -> Result<Option<&'a Volume<f32>>, PipelineError> {
     let mut best: Option<&Volume<f32>> = None;
     for ct in &inputs.cts {
-        let own = Space {
-            frame: ct.frame_of_reference.clone(),
-            series: vec![ct.series.clone()],
-            images: ct.sources.iter().map(|s| s.sop_instance.clone()).collect(),
-        };
-        larger(inputs, space, &own, &ct.hu, &mut best)?;
+        larger(inputs, space, &Space::of_ct(ct), &ct.hu, &mut best)?;
     }
     Ok(best)
 }

@@ -7,15 +7,15 @@ use super::{PipelineError, Request};
 use crate::config::{Kinetics, KineticsMethod, PlanarUse, Trapezoid};
 use crate::dicom::read::Emission;
 use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
-use crate::quantify::{QuantifyError, Recovered};
-use crate::quantity::{Becquerel, PerSecond, Seconds, Warning};
+use crate::quantify::{CONSTANTS, QuantifyError, Recovered};
+use crate::quantity::{Becquerel, Measured, PerSecond, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
 
 /// One region's measured activities and what was made of them.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// At the beginning of each acquisition, in the order of the time points.
-    pub activity: Vec<Becquerel>,
+    /// At the beginning of each acquisition, in the order of the time points, as it enters the fit.
+    pub activity: Vec<Measured<Becquerel>>,
     /// Coefficient that the activity of the reference time point was divided by, where there is one.
     pub recovery: Option<Recovered>,
     /// `false`: too small for its camera's recovery curve. The curve is then of what the image shows, for
@@ -25,9 +25,6 @@ pub struct Curve {
     pub fit: Option<Fit>,
     pub warnings: Vec<Warning>,
 }
-
-/// SPECT over planar activity further than this from 1 is worth a warning.
-const HYBRID_SCALE_WARN: f64 = 0.2;
 
 /// Σ concentration × occupied volume.
 pub fn activity_within(bq_per_ml: &Volume<f32>, occupancy: &Occupancy) -> Becquerel {
@@ -75,11 +72,7 @@ pub fn fit(
         .map(|region| {
             let mut warnings = Vec::new();
             let sample = region.sampled_in.map(|sample| &placed.regions[sample]);
-            // Small volumes in the hottest part are taken as they are: no blur is made good there.
-            let recovered = match sample {
-                Some(_) => Ok(vec![None; images.len()]),
-                None => recovered(images, region, request),
-            };
+            let recovered = recovered(images, region, request);
             let is_quantifiable = recovered.is_ok();
             let recovered = recovered.unwrap_or_else(|error| {
                 let text = format!("region {}: {error}", region.name);
@@ -100,41 +93,41 @@ pub fn fit(
                     })
                     .collect(),
             };
-            if activity.iter().all(|a| a.value() <= 0.0) {
+            let activity = measured(inputs, region, activity, request);
+            if activity.iter().all(|a| a.value.value() <= 0.0) {
                 let text = format!("region {} holds no activity in any image", region.name);
                 warnings.push(Warning::new("region-without-activity", text));
                 return Ok(Curve { activity, recovery, is_quantifiable, fit: None, warnings });
             }
-            let points = points(inputs, images, region, &activity, request);
+            let points = images.iter().zip(&activity).map(|(image, activity)| CurvePoint {
+                time: image.after_administration,
+                activity: activity.value,
+                relative_uncertainty: activity.relative_uncertainty,
+            });
+            let points = points.collect();
             let fit = hybrid_or_one(inputs, region, points, physical, request, &mut warnings)?;
             Ok(Curve { activity, recovery, is_quantifiable, fit: Some(fit), warnings })
         })
         .collect()
 }
 
-/// The measured points; a planar one knows what unmixing added to what is assumed of all.
-fn points(
+/// Activities with what is assumed of all; a planar one knows what unmixing adds to that.
+fn measured(
     inputs: &Inputs,
-    images: &[TimePointImage],
     region: &PlacedRegion,
-    activity: &[Becquerel],
+    activity: Vec<Becquerel>,
     request: &Request,
-) -> Vec<CurvePoint> {
+) -> Vec<Measured<Becquerel>> {
     let assumed = request.plan.parameters.kinetics.relative_sigma.value;
     let of_planar = |emission: &Emission| {
         let point = inputs.planar_point(&emission.series)?;
         point.regions.get(&region.name)?.relative_uncertainty
     };
-    images
-        .iter()
-        .zip(&inputs.emissions)
-        .zip(activity)
-        .map(|((image, emission), &activity)| CurvePoint {
-            time: image.after_administration,
-            activity,
-            relative_uncertainty: Some(assumed.hypot(of_planar(emission).unwrap_or(0.0))),
-        })
-        .collect()
+    let of = |(emission, value): (&Emission, Becquerel)| Measured {
+        value,
+        relative_uncertainty: Some(assumed.hypot(of_planar(emission).unwrap_or(0.0))),
+    };
+    inputs.emissions.iter().zip(activity).map(of).collect()
 }
 
 /// The curve through all points; or, where planar views give the shape and a SPECT the scale, the
@@ -150,7 +143,7 @@ fn hybrid_or_one(
     let parameters = &request.plan.parameters;
     let why = |error| PipelineError::of_kinetics(&region.name, error);
     let fitted = |points: Vec<CurvePoint>, warnings: &mut Vec<Warning>| {
-        let method = match prior_cycle(region, points.len(), request)? {
+        let method = match half_life_of_one_image(region, points.len(), request)? {
             Some((half_life, warning)) => {
                 warnings.push(warning);
                 single(half_life, &parameters.kinetics)
@@ -175,7 +168,7 @@ fn hybrid_or_one(
     let hybrid = shape.scaled_through(points[spect]).map_err(why)?;
     // Scale over the planar's own, where both measure the same activity.
     let scale = hybrid.time_integrated_activity / shape.time_integrated_activity;
-    if (scale - 1.0).abs() > HYBRID_SCALE_WARN {
+    if (scale - 1.0).abs() > CONSTANTS.hybrid_scale_warn.value {
         warnings.push(Warning::new(
             "hybrid-scale",
             format!(
@@ -187,15 +180,17 @@ fn hybrid_or_one(
     Ok(hybrid)
 }
 
-/// The coefficient of a region at every time point, by its volume there. None for the remainder and for
-/// regions that sample a larger organ.
+/// The coefficient of a region at every time point, by its volume there. None for the remainder, for
+/// regions that sample a larger organ, and for organs that are sampled.
 fn recovered(
     images: &[TimePointImage],
     region: &PlacedRegion,
     request: &Request,
 ) -> Result<Vec<Option<Recovered>>, QuantifyError> {
     let quantification = &request.plan.parameters.quantification;
-    let whole = !region.is_remainder && !quantification.is_sampling(&region.name);
+    let sampling =
+        region.is_sample || region.sampled_in.is_some() || quantification.is_sampling(&region.name);
+    let whole = !region.is_remainder && !sampling;
     let of_point = |(image, occupancy): (&TimePointImage, &Occupancy)| {
         let curve = image.recovery.as_ref().filter(|_| whole);
         let volume = occupancy.volume(image.map.bq_per_ml.grid());
@@ -204,16 +199,22 @@ fn recovered(
     images.iter().zip(&region.occupancy).map(of_point).collect()
 }
 
-/// The effective half-life of a region's last cycle that was imaged more than once, where this one was
-/// imaged once and the protocol takes it from there.
-fn prior_cycle(
+/// The effective half-life of a region that was imaged once, where the protocol takes it from the last
+/// cycle that was imaged more than once; a stated one comes before.
+fn half_life_of_one_image(
     region: &PlacedRegion,
     points: usize,
     request: &Request,
 ) -> Result<Option<(Seconds, Warning)>, PipelineError> {
     let kinetics = &request.plan.parameters.kinetics;
-    if points != 1 || !kinetics.prior_cycle || kinetics.half_life_h(&region.name).is_some() {
+    if points != 1 || !kinetics.prior_cycle {
         return Ok(None);
+    }
+    if let Some(hours) = kinetics.half_life_h(&region.name) {
+        let text =
+            format!("imaged once: the effective half-life of {hours:.2} h is the stated one");
+        let warning = Warning::new("half-life-stated", text);
+        return Ok(Some((Seconds::from_hours(hours), warning)));
     }
     // A part of a region clears as the region does.
     let within = region.made.as_ref().and_then(|made| made.within.as_ref());

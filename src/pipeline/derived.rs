@@ -16,6 +16,9 @@ use crate::report::Made;
 use crate::segment::{self, CtTissue, Level};
 use crate::volume::{Grid, Occupancy, Transform};
 
+/// How samples are made.
+const SPHERES: &str = "spheres";
+
 /// What regions are made from.
 pub struct Scene<'a> {
     pub inputs: &'a Inputs,
@@ -114,24 +117,33 @@ impl Scene<'_> {
         let diameter = Millimetre::new(asked.diameter_mm.value);
         let wanted = asked.count.value as usize;
         let at = |n: usize| {
-            let image = &self.images[n].map.bq_per_ml;
+            let image = &self.distribution(n, name)?.map.bq_per_ml;
             segment::hottest_spheres(image, &region.occupancy[n], diameter, wanted)
                 .map_err(|error| PipelineError::of_segment(name, error))
         };
-        let found = at(self.reference)?.centres_lps_mm.len();
-        let occupancy = self.everywhere(|n| Ok(self.home(n, at(n)?.occupancy)))?;
+        let first = at(self.reference)?;
+        let found = first.centres_lps_mm.len();
         let mut warnings = Vec::new();
-        if found < wanted {
-            let text = format!("{found} of {wanted} spheres fit into {}", region.name);
-            warnings.push(Warning::new("fewer-spheres", text));
-        }
+        let few = |found: usize, n: usize| {
+            let hours = self.images[n].after_administration.hours();
+            let text =
+                format!("{found} of {wanted} spheres fit into {} at {hours:.1} h", region.name);
+            (found < wanted).then(|| Warning::new("fewer-spheres", text))
+        };
+        warnings.extend(few(found, self.reference));
+        let first = self.home(self.reference, first.occupancy);
+        let occupancy = self.everywhere(name, first, &mut warnings, |n, warnings| {
+            let made = at(n)?;
+            warnings.extend(few(made.centres_lps_mm.len(), n));
+            Ok(self.home(n, made.occupancy))
+        })?;
         let description = format!(
             "{found} spheres of {} mm, the hottest that lie in {} without overlap at {:.1} h",
             asked.diameter_mm.value,
             region.name,
             self.images[self.reference].after_administration.hours()
         );
-        Ok(part(name, region, "spheres", description, occupancy, warnings))
+        Ok(part(name, region, SPHERES, description, occupancy, warnings))
     }
 
     fn threshold(
@@ -144,11 +156,15 @@ impl Scene<'_> {
             .level()
             .ok_or_else(|| parked(format_args!("region {name}"), "it has no level; write one"))?;
         let at = |n: usize| {
-            segment::threshold(&self.images[n].map.bq_per_ml, &region.occupancy[n], level)
+            let image = &self.distribution(n, name)?.map.bq_per_ml;
+            segment::threshold(image, &region.occupancy[n], level)
                 .map_err(|error| PipelineError::of_segment(name, error))
         };
         let found = at(self.reference)?;
-        let occupancy = self.everywhere(|n| Ok(self.home(n, at(n)?.occupancy)))?;
+        let mut warnings = Vec::new();
+        let first = self.home(self.reference, found.occupancy);
+        let occupancy =
+            self.everywhere(name, first, &mut warnings, |n, _| Ok(self.home(n, at(n)?.occupancy)))?;
         let how = match level {
             Level::Value(_) => "as stated".to_owned(),
             Level::OfMaximum(part) => format!("{part} of its maximum"),
@@ -163,11 +179,11 @@ impl Scene<'_> {
             found.threshold / 1000.0,
             self.images[self.reference].after_administration.hours()
         );
-        Ok(part(name, region, "threshold", description, occupancy, Vec::new()))
+        Ok(part(name, region, "threshold", description, occupancy, warnings))
     }
 
     fn tissue(&self, name: &str, tissue: CtTissue) -> Result<PlacedRegion, PipelineError> {
-        let occupancy = self.everywhere(|n| {
+        let at = |n: usize| {
             let ct = if n == self.reference {
                 self.ct
             } else {
@@ -183,7 +199,10 @@ impl Scene<'_> {
             let occupancy = segment::ct_tissue(&ct.hu, tissue)
                 .map_err(|error| PipelineError::of_segment(name, error))?;
             Ok(Home { space: Space::of_ct(ct), grid: ct.hu.grid().clone(), occupancy })
-        })?;
+        };
+        let mut warnings = Vec::new();
+        let first = at(self.reference)?;
+        let occupancy = self.everywhere(name, first, &mut warnings, |n, _| at(n))?;
         Ok(PlacedRegion {
             name: name.to_owned(),
             anatomy: None,
@@ -193,7 +212,8 @@ impl Scene<'_> {
             made: Some(Made { method: "ct", description: tissue.description(), within: None }),
             owns_voxels: tissue != CtTissue::Body,
             sampled_in: None,
-            warnings: Vec::new(),
+            is_sample: false,
+            warnings,
         })
     }
 
@@ -201,19 +221,44 @@ impl Scene<'_> {
         Home { space: self.spaces[n].clone(), grid: self.grids[n].clone(), occupancy }
     }
 
-    /// On every grid: from where it was made at the reference time point, else made there anew.
+    /// The image whose values a region is made from; planar views do not know what is hot in a region.
+    fn distribution(&self, n: usize, name: &str) -> Result<&TimePointImage, PipelineError> {
+        let series = &self.inputs.emissions[n].series;
+        match self.inputs.planar_point(series) {
+            None => Ok(&self.images[n]),
+            Some(_) => Err(parked(
+                format_args!("region {name}"),
+                format_args!(
+                    "it is made from the activity within a region, which planar series {series} does not \
+                     show; send a SPECT or PET, or take it out of `regions: derived`"
+                ),
+            )),
+        }
+    }
+
+    /// On every grid: from where it was made first, at the reference time point, else made there anew.
     fn everywhere(
         &self,
-        make: impl Fn(usize) -> Result<Home, PipelineError>,
+        name: &str,
+        first: Home,
+        warnings: &mut Vec<Warning>,
+        make: impl Fn(usize, &mut Vec<Warning>) -> Result<Home, PipelineError>,
     ) -> Result<Vec<Occupancy>, PipelineError> {
-        let first = make(self.reference)?;
         let mut all = Vec::with_capacity(self.grids.len());
         for (n, (space, grid)) in self.spaces.iter().zip(self.grids).enumerate() {
             let map = space::map(self.inputs, space, &first.space)?;
             all.push(match map {
                 Some(map) => segment::transfer(&first.occupancy, &first.grid, grid, &map),
                 None if n < self.images.len() => {
-                    let own = make(n)?;
+                    let own = make(n, warnings)?;
+                    warnings.push(Warning::new(
+                        "made-anew",
+                        format!(
+                            "{name} was made anew on image series {}, which nothing joins to the one it was \
+                             made on first",
+                            self.inputs.emissions[n].series
+                        ),
+                    ));
                     let map =
                         space::map(self.inputs, space, &own.space)?.unwrap_or(Transform::Identity);
                     segment::transfer(&own.occupancy, &own.grid, grid, &map)
@@ -246,6 +291,7 @@ fn part(
         made: Some(Made { method, description, within: Some(region.name.clone()) }),
         owns_voxels: false,
         sampled_in: None,
+        is_sample: method == SPHERES,
         warnings,
     }
 }

@@ -39,6 +39,9 @@ pub struct PlacedRegion {
     pub owns_voxels: bool,
     /// Region whose mean concentration stands for this one's.
     pub sampled_in: Option<usize>,
+    /// Small volumes in the hottest part: nothing spills out of them that does not spill in, so no blur
+    /// is made good there.
+    pub is_sample: bool,
     pub warnings: Vec<Warning>,
 }
 
@@ -197,13 +200,23 @@ pub(super) fn ct_of(
     grid: &Grid,
 ) -> Result<Option<(usize, Transform)>, PipelineError> {
     let study = &inputs.emissions[emission].study.study;
+    best_ct(inputs, study, space, |hu, map| coverage(grid, hu, map))
+}
+
+/// The CT of the largest size of those that a space's points can be mapped into: in that space before
+/// registered to it, of `study` before another's. What has no size does not count.
+fn best_ct(
+    inputs: &Inputs,
+    study: &Option<Uid>,
+    space: &Space,
+    size: impl Fn(&Volume<f32>, &Transform) -> f64,
+) -> Result<Option<(usize, Transform)>, PipelineError> {
     let mut best: Option<((bool, bool, f64), usize, Transform)> = None;
     for (index, ct) in inputs.cts.iter().enumerate() {
-        let ct_space = Space::of_ct(ct);
-        let Some(map) = space::map(inputs, space, &ct_space)? else { continue };
-        let covered = coverage(grid, &ct.hu, &map);
-        let rank = (map == Transform::Identity, ct.study.study == *study, covered);
-        if covered > 0.0 && best.as_ref().is_none_or(|(other, ..)| rank > *other) {
+        let Some(map) = space::map(inputs, space, &Space::of_ct(ct))? else { continue };
+        let size = size(&ct.hu, &map);
+        let rank = (map == Transform::Identity, ct.study.study == *study, size);
+        if size > 0.0 && best.as_ref().is_none_or(|(other, ..)| rank > *other) {
             best = Some((rank, index, map));
         }
     }
@@ -266,6 +279,7 @@ fn place_one(
         made: None,
         owns_voxels: true,
         sampled_in: None,
+        is_sample: false,
         warnings,
     })
 }
@@ -360,6 +374,7 @@ fn remainder(regions: &[PlacedRegion], grids: &[&Grid]) -> PlacedRegion {
         made: None,
         owns_voxels: true,
         sampled_in: None,
+        is_sample: false,
         warnings: Vec::new(),
     }
 }

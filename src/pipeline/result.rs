@@ -14,7 +14,7 @@ use crate::dicom::Uid;
 use crate::dicom::read::Emission;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
-use crate::kinetics::Fit;
+use crate::kinetics::{Fit, HYBRID};
 use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
 use crate::report::planes;
 use crate::report::{
@@ -80,7 +80,6 @@ pub fn assemble(
         administered_at: cycle.administered.at,
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
-        relative_sigma: Some(request.plan.parameters.kinetics.relative_sigma.value),
         frame_of_reference,
         reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
@@ -240,7 +239,7 @@ fn region_result(
     };
     let volume = occupancy.volume(grid);
     // Of a hybrid curve only the SPECT's scale counts.
-    let hybrid = curve.fit.as_ref().is_some_and(|fit| fit.model == "hybrid");
+    let hybrid = curve.fit.as_ref().is_some_and(|fit| fit.model == HYBRID);
     let scaled_by = if hybrid { std::slice::from_ref(&images[placed.reference]) } else { images };
     let known = known(
         request,

@@ -4,7 +4,7 @@
 use super::PipelineError;
 use super::inputs::Inputs;
 use crate::dicom::Uid;
-use crate::dicom::read::{Ct, Emission, MatrixKind, Planar, Registration};
+use crate::dicom::read::{Ct, MatrixKind, Registration, Scan};
 use crate::volume::Grid;
 use crate::volume::transform::{Affine, Deformation, Transform};
 
@@ -20,15 +20,7 @@ pub struct Space {
 }
 
 impl Space {
-    pub fn of(emission: &Emission) -> Self {
-        Self {
-            frame: emission.frame_of_reference.clone(),
-            series: vec![emission.series.clone()],
-            images: emission.sources.iter().map(|s| s.sop_instance.clone()).collect(),
-        }
-    }
-
-    pub fn of_planar(scan: &Planar) -> Self {
+    pub fn of<I>(scan: &Scan<I>) -> Self {
         Self {
             frame: scan.frame_of_reference.clone(),
             series: vec![scan.series.clone()],

@@ -36,7 +36,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Self::Correlation => "correlation",
-            Self::MutualInformation => "normalised mutual information",
+            Self::MutualInformation => "mutual information",
         }
     }
 }

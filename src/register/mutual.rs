@@ -19,6 +19,8 @@ const SAMPLES_MIN: u64 = 512;
 const CHUNK: usize = 4096;
 /// Shortest step of the search, in voxel edges of the level.
 const STEP_MIN: f64 = 1.0 / 64.0;
+/// Rounds over all parameters at most; a search that still gains a little then has arrived.
+const CLIMBS_MAX: usize = 200;
 /// First step, in voxel edges of the level.
 const STEP_MAX: f64 = 0.5;
 
@@ -149,7 +151,10 @@ impl<'a> Mutual<'a> {
         let mut best = self.judge(&map)?;
         let edge = self.pair.fixed.grid().spacing_mm().into_iter().fold(0.0, f64::max);
         let mut step = STEP_MAX * edge;
-        while step >= STEP_MIN * edge {
+        for _ in 0..CLIMBS_MAX {
+            if step < STEP_MIN * edge {
+                break;
+            }
             let mut climbed = false;
             for parameter in 0..motion.parameters() {
                 for sign in [1.0, -1.0] {

@@ -78,8 +78,14 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         .time_points
         .iter()
         .zip(&numbers.activity_mbq)
-        .map(|(point, value)| {
-            json!({ "hours": finite(point.after_administration.hours()), "value": value })
+        .zip(&region.activity)
+        .map(|((point, value), measured)| {
+            let uncertainty = measured.and_then(|measured| measured.relative_uncertainty);
+            json!({
+                "hours": finite(point.after_administration.hours()),
+                "value": value,
+                "relative_uncertainty": uncertainty.and_then(finite),
+            })
         })
         .collect();
     let fit = numbers.fit;

@@ -7,11 +7,12 @@ const CURVE_POINTS: u32 = 120;
 /// Decades that a logarithmic axis shows at most: below lies nothing that matters to an integral.
 const DECADES_MAX: f64 = 5.0;
 
-/// One region's line. Points are measured values, the curve is what was fitted or counted.
+/// One region's line. Points are measured values with their relative standard uncertainty where it is
+/// known, the curve is what was fitted or counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     pub name: String,
-    pub points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64, Option<f64>)>,
     pub curve: Vec<(f64, f64)>,
 }
 
@@ -33,8 +34,10 @@ pub fn activity_lines(results: &Value) -> Vec<Line> {
             let hours = 1.2 * last * f64::from(n) / f64::from(CURVE_POINTS);
             (hours, terms.iter().map(|(a, rate)| a * (-rate * hours).exp()).sum::<f64>())
         });
-        let pair = |p: &Value| Some((p["hours"].as_f64()?, p["value"].as_f64()?));
-        Line { name, points: points.filter_map(pair).collect(), curve: curve.collect() }
+        let measured = |p: &Value| {
+            Some((p["hours"].as_f64()?, p["value"].as_f64()?, p["relative_uncertainty"].as_f64()))
+        };
+        Line { name, points: points.filter_map(measured).collect(), curve: curve.collect() }
     };
     regions(results).map(line).collect()
 }
@@ -44,7 +47,14 @@ pub fn activity_lines(results: &Value) -> Vec<Line> {
 pub fn volume_lines(results: &Value) -> Vec<Line> {
     let line = |(region, name): (&Value, String)| {
         let dose = region["absorbed_dose_gy"].as_object()?;
-        let marks = [("min", 100.0), ("d98", 98.0), ("d95", 95.0), ("d50", 50.0), ("d2", 2.0)];
+        let marks = [
+            ("min", 100.0),
+            ("d98", 98.0),
+            ("d95", 95.0),
+            ("d90", 90.0),
+            ("d50", 50.0),
+            ("d2", 2.0),
+        ];
         let percentiles =
             marks.into_iter().filter_map(|(key, share)| Some((dose.get(key)?.as_f64()?, share)));
         let hottest = dose.get("max").and_then(|d| d.as_f64()).map(|max| (max, 0.0));
@@ -95,9 +105,13 @@ pub struct Frame {
 impl Frame {
     /// Ranges that hold all lines; none where there is nothing to draw.
     pub fn of(y_logarithmic: bool, lines: &[Line]) -> Option<Self> {
-        let all = || lines.iter().flat_map(|line| line.points.iter().chain(&line.curve));
+        let all = || {
+            lines.iter().flat_map(|line| {
+                line.points.iter().map(|(x, y, _)| (*x, *y)).chain(line.curve.iter().copied())
+            })
+        };
         let drawn =
-            |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite() && !(y_logarithmic && *y <= 0.0);
+            |(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && !(y_logarithmic && *y <= 0.0);
         let x_max = all().filter(drawn).map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
         let y_max = all().filter(drawn).map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
         let y_min = all().filter(drawn).map(|p| p.1).fold(f64::INFINITY, f64::min);

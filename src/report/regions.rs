@@ -43,7 +43,7 @@ impl<'a> RegionNumbers<'a> {
         let activity_mbq = region
             .activity
             .iter()
-            .map(|activity| number("activity", activity.map(|a| a.mbq())))
+            .map(|activity| number("activity", activity.map(|a| a.value.mbq())))
             .collect();
         let dose = region.dose.as_ref().filter(|d| finite("absorbed dose", &dose_values(d)));
         let bed = region.bed.as_ref().filter(|b| {

@@ -44,6 +44,7 @@ pub fn write(
     Ok(Some(set.into_file()?))
 }
 
+/// Has to fit into the 64 characters of an LO.
 fn comment(space: &RegisteredSpace) -> String {
     format!("{}: {} {:.3}, overlap {:.2}", space.images, space.metric, space.score, space.overlap)
 }
@@ -70,4 +71,32 @@ fn item(
         .with_some(frame, |set, frame| set.uid(tags::FRAME_OF_REFERENCE_UID, frame))
         .sequence(tags::MATRIX_REGISTRATION_SEQUENCE, vec![registration]);
     if images.is_empty() { item } else { item.sequence(tags::REFERENCED_IMAGE_SEQUENCE, images) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::Metric;
+
+    #[test]
+    fn a_comment_fits_into_its_attribute_with_every_figure() {
+        for (images, metric) in [
+            ("CT to CT", Metric::Correlation),
+            ("emission to emission", Metric::Correlation),
+            ("emission to CT", Metric::MutualInformation),
+            ("CT to emission", Metric::MutualInformation),
+        ] {
+            let comment = comment(&RegisteredSpace {
+                registered_frame: Uid::parse("1.2.3").unwrap(),
+                moving_frame: None,
+                moving_images: Vec::new(),
+                moving_to_registered: [[0.0; 4]; 4],
+                images,
+                metric: metric.name(),
+                score: 1.0,
+                overlap: 1.0,
+            });
+            assert!(comment.len() <= 64 && comment.ends_with("1.000, overlap 1.00"), "{comment}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
 use crate::quantify::Recovered;
 use crate::quantity::nuclide::Nuclide;
-use crate::quantity::{Becquerel, Gram, Gray, Millilitre, Seconds, Warning};
+use crate::quantity::{Becquerel, Gram, Gray, Measured, Millilitre, Seconds, Warning};
 use crate::uncertainty::Budget;
 use crate::volume::{Occupancy, Volume};
 use jiff::Timestamp;
@@ -129,7 +129,7 @@ pub struct RegionResult {
     pub volume: Millilitre,
     pub mass: Option<Gram>,
     /// Activity at each time point, at the beginning of that acquisition; same order as `time_points`.
-    pub activity: Vec<Option<Becquerel>>,
+    pub activity: Vec<Option<Measured<Becquerel>>>,
     /// Recovery coefficient that these activities were divided by, where the camera has a curve.
     pub recovery: Option<Recovered>,
     pub fit: Option<Fit>,
@@ -215,8 +215,6 @@ pub struct CycleResult {
     pub administered_at: Timestamp,
     pub inputs: Vec<InputInstance>,
     pub time_points: Vec<TimePoint>,
-    /// Relative standard uncertainty (k = 1) that every activity enters its fit with.
-    pub relative_sigma: Option<f64>,
     /// Frame of reference that the dose grid lies in.
     pub frame_of_reference: Uid,
     /// Series whose grid the dose is on.

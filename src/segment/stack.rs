@@ -7,6 +7,7 @@
 
 use super::{Contour, ContourKind, SegmentError};
 use crate::quantity::Warning;
+use crate::volume::dot;
 
 /// Farthest that a point of a planar contour may lie from its plane, mm.
 const PLANAR_TOLERANCE_MM: f64 = 0.5;
@@ -23,10 +24,6 @@ pub(super) struct Slab<'a> {
     pub low_mm: f64,
     pub high_mm: f64,
     pub contours: Vec<&'a Contour>,
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
 /// Twice the vector area of a polygon (Newell): its length is twice the area.

@@ -1,8 +1,9 @@
 //! Regions that are made here, through the whole pipeline on the digital patient.
 
-use grayd::config::{Plan, Protocols, Sourced};
-use grayd::phantom::{DigitalPatient, PhantomOptions};
-use grayd::pipeline::{self, Request};
+use grayd::config::{CameraSettings, NodeConfig, Plan, Protocols, Sourced};
+use grayd::phantom::{DigitalPatient, PhantomOptions, Views};
+use grayd::pipeline::{self, PipelineError, Request};
+use grayd::quantity::Seconds;
 use grayd::quantity::nuclide::Nuclide;
 use grayd::report::{Completeness, CycleResult, RegionResult, ReportOptions};
 use jiff::Timestamp;
@@ -38,8 +39,18 @@ pub fn computed_in(
     settings: &str,
     options: &PhantomOptions,
 ) -> (CycleResult, DigitalPatient) {
-    let (home, output) = (folder.join("patient"), folder.join("results"));
-    std::fs::create_dir_all(&output).unwrap();
+    let (request, patient) = requested_in(folder, protocol, settings, options);
+    (run_in(folder, &request).unwrap(), patient)
+}
+
+/// The patient's files in `patient/` of a folder, and what is asked of them.
+fn requested_in(
+    folder: &Path,
+    protocol: &str,
+    settings: &str,
+    options: &PhantomOptions,
+) -> (Request, DigitalPatient) {
+    let home = folder.join("patient");
     let patient = DigitalPatient::new(options).unwrap();
     patient.write(&home).unwrap();
     let text = patient.plan().replace("multi-time-point", protocol) + settings;
@@ -59,10 +70,32 @@ pub fn computed_in(
         report: ReportOptions { structure_set: true, ..ReportOptions::default() },
         computed_at: Timestamp::UNIX_EPOCH,
     };
-    let outcome = pipeline::compute(&request, &output, &|_| {}).unwrap();
-    let seg = dicom_object::open_file(output.join("seg.dcm")).unwrap();
-    check_segments(&seg, &outcome.result);
-    (outcome.result, patient)
+    (request, patient)
+}
+
+/// Computes into `results/` of a folder.
+fn run_in(folder: &Path, request: &Request) -> Result<CycleResult, PipelineError> {
+    let output = folder.join("results");
+    std::fs::create_dir_all(&output).unwrap();
+    let result = pipeline::compute(request, &output, &|_| {})?.result;
+    let open = |name: &str| dicom_object::open_file(output.join(name)).unwrap();
+    check_segments(&open("seg.dcm"), &result);
+    check_rois(&open("rt-structure-set.dcm"), &result);
+    Ok(result)
+}
+
+/// ROIs of regions that were made here say how, to the last word.
+fn check_rois(set: &dicom_object::DefaultDicomObject, result: &CycleResult) {
+    let rois = set.element_by_name("StructureSetROISequence").unwrap().items().unwrap();
+    for roi in rois {
+        let text = |name: &str| {
+            let value = roi.element_by_name(name).unwrap().to_str().unwrap();
+            value.trim_end().to_owned()
+        };
+        if let Some(made) = &region(result, &text("ROIName")).made {
+            assert_eq!(text("ROIDescription"), made.description);
+        }
+    }
 }
 
 /// Segments say which regions were made here, and how.
@@ -189,4 +222,56 @@ fn a_plan_may_ask_for_other_spheres_and_answers_for_them() {
     let own = &protocols.find("lu177-uppsala").unwrap().parameters.regions.derived["sample"];
     let stated: &Sourced<f64> = &own.spheres.as_ref().unwrap().diameter_mm;
     assert_eq!(stated.value, 20.0);
+}
+
+#[test]
+fn a_recovery_curve_leaves_samples_and_what_they_stand_for_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (request, patient) = requested_in(folder.path(), "lu177-uppsala", "", &options());
+    let camera: CameraSettings = serde_saphyr::from_str(
+        "match: { station_name: PHANTOM }\nnuclide: Lu-177\nrecovery: { beta_ml: 4, gamma: 1.1 }\n",
+    )
+    .unwrap();
+    let request = Request { cameras: vec![camera], ..request };
+    let result = run_in(folder.path(), &request).unwrap();
+    for side in ["Kidney Left", "Kidney Right"] {
+        let truth = patient.truth().iter().find(|truth| truth.name == side).unwrap();
+        for name in [side.to_owned(), format!("{side} sample")] {
+            let one = region(&result, &name);
+            assert_eq!(one.recovery, None, "{name}");
+            let dose = one.dose.as_ref().unwrap().mean.value();
+            assert!((dose / truth.mean_dose.value() - 1.0).abs() < 5e-3, "{name}: {dose}");
+        }
+    }
+    // 668 ml: 1/(1 + (4/668)^1.1).
+    let liver = region(&result, "Liver").recovery.unwrap().coefficient;
+    assert!((0.99..1.0).contains(&liver), "{liver}");
+}
+
+#[test]
+fn one_image_takes_a_stated_half_life_before_that_of_an_earlier_cycle() {
+    let once = PhantomOptions { times: Some(vec![Seconds::from_hours(24.0)]), ..options() };
+    let stated = "  kinetics: { effective_half_life_h: { default: 50 } }\n";
+    let (result, _) = computed("lu177-uppsala", stated, &once);
+    let kidney = region(&result, "Kidney Left");
+    let half_life = kidney.fit.as_ref().unwrap().effective_half_life.unwrap();
+    assert!((half_life.hours() - 50.0).abs() < 1e-9, "{half_life:?}");
+    let text = &kidney.warnings.iter().find(|w| w.code == "half-life-stated").unwrap().text;
+    assert!(text.contains("50.00 h is the stated one"), "{text}");
+}
+
+#[test]
+fn what_is_hot_in_a_region_is_not_asked_of_planar_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let planar = PhantomOptions { views: Views::Planar, ..options() };
+    let core =
+        "  regions: { derived: { core: { threshold: { within: [lesion], of_maximum: 0.5 } } } }\n";
+    let (request, _) = requested_in(folder.path(), "multi-time-point", core, &planar);
+    let config = NodeConfig::open(&folder.path().join("patient/config.yaml")).unwrap();
+    let request = Request { cameras: config.cameras, ..request };
+    let text = run_in(folder.path(), &request).unwrap_err().to_string();
+    assert!(
+        text.contains("region Lesion 1 core") && text.contains("send a SPECT or PET"),
+        "{text}"
+    );
 }

@@ -4,7 +4,9 @@ use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
 use grayd::dicom::{PatientIdentity, Uid};
 use grayd::kinetics::{Candidate, Exponential, Fit};
 use grayd::quantity::nuclide::Nuclide;
-use grayd::quantity::{Becquerel, BecquerelSecond, Gram, Gray, PerSecond, Seconds, Warning};
+use grayd::quantity::{
+    Becquerel, BecquerelSecond, Gram, Gray, Measured, PerSecond, Seconds, Warning,
+};
 use grayd::report::{
     Acquisition, Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport,
     InputInstance, Kind, Predecessor, RegionResult, RegisteredSpace, ReportError, ReportOptions,
@@ -69,6 +71,10 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
             (Gray::new(12.5 * part), volume * (1.0 - part).powi(2))
         })
         .collect();
+    let measured = |mbq| {
+        let value = Becquerel::from_mbq(mbq);
+        Some(Measured { value, relative_uncertainty: Some(0.1) })
+    };
     RegionResult {
         name: name.into(),
         number,
@@ -77,7 +83,7 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
         occupancy,
         volume,
         mass: Some(Gram::new(volume.value() * 1.05)),
-        activity: [60.1, 44.4, 21.7, 11.2].map(|mbq| Some(Becquerel::from_mbq(mbq))).to_vec(),
+        activity: [60.1, 44.4, 21.7, 11.2].map(measured).to_vec(),
         recovery: None,
         fit: Some(Fit {
             model: "mono-exponential",
@@ -183,7 +189,6 @@ pub fn result() -> CycleResult {
         administered_at,
         inputs: inputs(),
         time_points: time_points.collect(),
-        relative_sigma: Some(0.1),
         frame_of_reference: uid("1.2.826.0.1.77"),
         reference_series: uid("1.2.826.0.1.1.11"),
         registrations: vec![RegisteredSpace {

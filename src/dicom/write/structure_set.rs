@@ -93,7 +93,7 @@ impl StructureSet<'_> {
             .decimals(tags::ROI_VOLUME, &[roi.volume_ml])
             .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, roi.algorithm)
             .with_some(roi.description.as_ref(), |item, text| {
-                item.text(tags::ROI_GENERATION_DESCRIPTION, VR::LO, text)
+                item.text(tags::ROI_DESCRIPTION, VR::ST, text)
             })
     }
 }

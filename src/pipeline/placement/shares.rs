@@ -2,8 +2,8 @@
 
 use super::super::PipelineError;
 use super::super::inputs::Inputs;
-use super::super::space::{self, Space};
-use super::{Given, REMAINDER, given, names_in_order, place_one};
+use super::super::space::Space;
+use super::{Given, REMAINDER, best_ct, given, names_in_order, place_one};
 use crate::dicom::Uid;
 use crate::segment;
 use crate::volume::transform::Transform;
@@ -45,15 +45,5 @@ pub fn ct_in(
     study: &Option<Uid>,
     space: &Space,
 ) -> Result<Option<(usize, Transform)>, PipelineError> {
-    let mut best: Option<((bool, bool, f64), usize, Transform)> = None;
-    for (index, ct) in inputs.cts.iter().enumerate() {
-        let Some(map) = space::map(inputs, space, &Space::of_ct(ct))? else { continue };
-        let grid = ct.hu.grid();
-        let size = grid.voxel_volume().value() * grid.len() as f64;
-        let rank = (map == Transform::Identity, ct.study.study == *study, size);
-        if best.as_ref().is_none_or(|(other, ..)| rank > *other) {
-            best = Some((rank, index, map));
-        }
-    }
-    Ok(best.map(|(_, index, map)| (index, map)))
+    best_ct(inputs, study, space, |hu, _| hu.grid().voxel_volume().value() * hu.grid().len() as f64)
 }

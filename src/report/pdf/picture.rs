@@ -5,7 +5,7 @@ use crate::report::planes::Plane;
 use crate::report::plot::{nice_step, ticks};
 
 /// Grey scale of the CT: soft tissue, HU at black and at white.
-const WINDOW_HU: (f32, f32) = (-160.0, 240.0);
+pub(super) const WINDOW_HU: (f32, f32) = (-160.0, 240.0);
 /// Part of the scale below which no dose is coloured.
 const SHOWN_FROM: f64 = 0.05;
 /// How much the colour covers the CT.

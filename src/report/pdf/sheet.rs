@@ -142,13 +142,12 @@ pub(super) fn stated(text: Option<&str>) -> String {
 }
 
 impl Chart {
-    /// Lines in one frame; `error` is the relative standard uncertainty of points.
+    /// Lines in one frame.
     pub(super) fn of(
         title: &str,
         names: [&'static str; 2],
         logarithmic: bool,
         lines: &[Line],
-        error: Option<f64>,
     ) -> Option<Self> {
         let frame = Frame::of(logarithmic, lines)?;
         let ticks = |values: Vec<f64>, place: &dyn Fn(f64) -> f64| {
@@ -166,8 +165,8 @@ impl Chart {
             points: line
                 .points
                 .iter()
-                .filter(finite)
-                .map(|(x, y)| {
+                .filter(|(x, y, _)| x.is_finite() && y.is_finite())
+                .map(|(x, y, error)| {
                     let ends = error.map(|u| [frame.y(y * (1.0 - u)), frame.y(y * (1.0 + u))]);
                     (frame.x(*x), frame.y(*y), ends)
                 })

@@ -130,8 +130,8 @@ pub(super) fn processing(context: &Context<'_>) -> Vec<Block> {
             rows,
         },
         text(
-            "Corrections are those that the images name in Corrected Image (0028,0051). Dead time and partial \
-             volume are corrected only where a line above or a warning says so.",
+            "Corrections are those that the images name in Corrected Image (0028,0051). Dead time is corrected only \
+             where a line above says so, partial volume only where section 6 states a coefficient.",
         ),
     ]
 }

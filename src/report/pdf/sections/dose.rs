@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::report::number::four_digits;
-use crate::report::pdf::picture::stops;
+use crate::report::pdf::picture::{WINDOW_HU, stops};
 use crate::report::pdf::sheet::{
     Bar, Block, Chart, Picture, facts, number, numbers, percent, text, words,
 };
@@ -128,7 +128,7 @@ fn histograms(context: &Context<'_>) -> Option<Block> {
     let names = ["absorbed dose, Gy", "volume, %"];
     let charts: Vec<Chart> = volume_lines(&context.json)
         .chunks(LINES_A_CHART)
-        .filter_map(|lines| Chart::of("", names, false, lines, None))
+        .filter_map(|lines| Chart::of("", names, false, lines))
         .collect();
     (!charts.is_empty()).then(|| Block::Charts {
         caption: "Cumulative dose-volume histograms: volume that receives at least that dose."
@@ -142,8 +142,8 @@ fn pictures(context: &Context<'_>) -> Option<Block> {
     let (planes, scale) = (&context.result.planes, context.scale.as_ref()?);
     let first = planes.first()?;
     let behind = match first.hu {
-        Some(_) => "over CT (−160 to 240 HU)",
-        None => "without a CT",
+        Some(_) => format!("over CT ({} to {} HU)", WINDOW_HU.0, WINDOW_HU.1).replace('-', "−"),
+        None => "without a CT".to_owned(),
     };
     let levels: Vec<String> = scale.levels.iter().map(|gy| label(*gy)).collect();
     let picture = |(place, plane): (usize, &crate::report::planes::Plane)| {

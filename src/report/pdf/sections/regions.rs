@@ -1,7 +1,7 @@
 //! Regions with their masses, and the curves through their activities.
 
 use super::Context;
-use crate::kinetics::Fit;
+use crate::kinetics::{CONSTANTS, Fit};
 use crate::report::RegionResult;
 use crate::report::number::four_digits;
 use crate::report::pdf::sheet::{
@@ -11,8 +11,6 @@ use crate::report::plot::activity_lines;
 
 /// Time points side by side in one table.
 const POINTS_ACROSS: usize = 8;
-/// Part of the integral after the last point from which a value has to be looked at (EANM).
-const EXTRAPOLATED_MUCH: f64 = 0.2;
 
 pub(super) fn regions(context: &Context<'_>) -> Vec<Block> {
     let result = context.result;
@@ -79,24 +77,38 @@ fn source(context: &Context<'_>, region: &RegionResult) -> String {
 
 pub(super) fn kinetics(context: &Context<'_>) -> Vec<Block> {
     let mut blocks = activities(context);
-    blocks.push(text(match context.result.relative_sigma {
-        Some(sigma) => format!(
-            "Each activity enters the fit with a relative standard uncertainty of {} % (k = 1); error bars show it.",
-            percent(Some(sigma))
-        ),
-        None => "The standard uncertainty of single activities is not stated.".into(),
-    }));
+    blocks.push(text(format!(
+        "Each activity enters the fit with a relative standard uncertainty (k = 1) of {}; error bars show it.",
+        stated_uncertainties(context)
+    )));
     blocks.push(models(context));
     blocks.push(text(format!(
-        "A(t) = Σ a·exp(−ln 2 · t/T), t from the administration; T are effective half-lives. TIA: time-integrated \
+        "A(t) = Σ a·exp(−ln 2 · t/T), t from the administration; T are effective half-lives. RC: recovery coefficient \
+         that activities were divided by. TIA: time-integrated \
          activity; TIAC: the same per administered activity; u: relative standard uncertainty, k = 1, of the \
          integral by the fit alone. “Before” and “after” are the parts of the integral before the first and after \
          the last point; ▲ marks more than {:.0} % after it.",
-        100.0 * EXTRAPOLATED_MUCH
+        100.0 * CONSTANTS.extrapolated_fraction_warn.value
     )));
     blocks.extend(ranks(context));
     blocks.extend(curves(context));
     blocks
+}
+
+/// The one that all activities have, or the least and the largest.
+fn stated_uncertainties(context: &Context<'_>) -> String {
+    let regions = context.result.regions.iter();
+    let stated: Vec<f64> = regions
+        .flat_map(|region| region.activity.iter().flatten())
+        .filter_map(|activity| activity.relative_uncertainty)
+        .collect();
+    let least = stated.iter().copied().reduce(f64::min).map(|u| percent(Some(u)));
+    let most = stated.iter().copied().reduce(f64::max).map(|u| percent(Some(u)));
+    match (least, most) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most} %"),
+        (Some(one), _) => format!("{one} %"),
+        (None, _) => "unknown size".into(),
+    }
 }
 
 /// Activities of all regions, some time points to a table.
@@ -128,9 +140,10 @@ fn models(context: &Context<'_>) -> Block {
         let fit = numbers.fit;
         let of = |value: fn(&Fit) -> f64| fit.map(value);
         let after = of(|fit| fit.extrapolated_fraction);
-        let much = after.is_some_and(|part| part > EXTRAPOLATED_MUCH);
+        let much = after.is_some_and(|part| part > CONSTANTS.extrapolated_fraction_warn.value);
         vec![
             region.name.clone(),
+            number(region.recovery.map(|recovery| recovery.coefficient)),
             fit.map_or_else(|| ABSENT.into(), |fit| fit.model.to_owned()),
             fit.map_or_else(|| ABSENT.into(), terms),
             number(fit.and_then(|fit| fit.effective_half_life).map(|t| t.hours())),
@@ -145,6 +158,7 @@ fn models(context: &Context<'_>) -> Block {
         title: "Fitted curves".into(),
         columns: vec![
             words("Region"),
+            numbers("RC", ""),
             words("Model"),
             Column { unit: "MBq; h".into(), ..words("a; T of each term") },
             numbers("T_eff", "h"),
@@ -209,7 +223,7 @@ fn curves(context: &Context<'_>) -> Option<Block> {
         .iter()
         .filter_map(|line| {
             let alone = std::slice::from_ref(line);
-            Chart::of(&line.name, names, true, alone, context.result.relative_sigma)
+            Chart::of(&line.name, names, true, alone)
         })
         .collect();
     (!charts.is_empty()).then(|| Block::Charts {
