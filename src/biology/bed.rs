@@ -6,6 +6,7 @@
 //! Several cycles: BEDs add (repair is complete between them), the BED of the sum does not exist.
 
 use super::BiologyError;
+use super::effect::AlphaEffect;
 use crate::kinetics::Exponential;
 use crate::quantity::{Gray, Seconds};
 use crate::report::Bed;
@@ -26,6 +27,7 @@ pub struct TissueParameters {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    alpha: AlphaEffect,
     tissues: Vec<Entry>,
 }
 
@@ -40,11 +42,17 @@ struct Entry {
     source: String,
 }
 
+fn file() -> File {
+    serde_saphyr::from_str(include_str!("../../config/biology.yaml"))
+        .expect("config/biology.yaml is compiled in and a test reads it")
+}
+
+pub(super) static ALPHA: LazyLock<AlphaEffect> = LazyLock::new(|| file().alpha);
+
 /// (words that name the tissue, its parameters).
 static TISSUES: LazyLock<Vec<(Vec<String>, TissueParameters)>> = LazyLock::new(|| {
-    let file: File = serde_saphyr::from_str(include_str!("../../config/biology.yaml"))
-        .expect("config/biology.yaml is compiled in and a test reads it");
-    file.tissues
+    file()
+        .tissues
         .into_iter()
         .map(|e| {
             let parameters = TissueParameters {

@@ -72,7 +72,7 @@ impl Compute {
             let request = spec.request(inputs, None, Timestamp::now()).map_err(Failure::Faults)?;
             let request = pipeline::Request { earlier: earlier.clone(), ..request };
             let result = run_one(&request, &folder)?;
-            earlier.extend(pipeline::course::RegionDose::of(&result));
+            earlier.push(pipeline::course::CycleDoses::of(&result));
         }
         Ok(())
     }

@@ -47,15 +47,15 @@ impl Prescribe {
         if let Some(config) = &config {
             results.extend(of_archive(config, &plan)?);
         }
-        let mut computed: Vec<course::RegionDose> = Vec::new();
+        let mut computed: Vec<course::CycleDoses> = Vec::new();
         for (name, text) in results {
             let bad = |why: String| Failure::Usage(format!("results {name}: {why}"));
             let value: Value = serde_json::from_str(&text)
                 .map_err(|error| bad(format!("is no results.json ({error})")))?;
             let doses = course::from_results(&value, &plan).map_err(bad)?;
             // What was named on the command line stands before the archive's.
-            if !doses.iter().any(|dose| computed.iter().any(|other| other.cycle == dose.cycle)) {
-                computed.extend(doses);
+            if !computed.iter().any(|other| other.cycle == doses.cycle) {
+                computed.push(doses);
             }
         }
         let course = course::evaluate(&plan, &computed)

@@ -36,6 +36,7 @@ pub fn of(results: &Value) -> String {
     }
     let mut lines = vec![table.to_string()];
     lines.push(engine(&results["engine"]));
+    lines.extend(therapy(results));
     lines.extend(course(&results["prescription"]));
     lines.extend(warnings(results));
     lines.join("\n")
@@ -50,6 +51,23 @@ fn engine(engine: &Value) -> String {
         text(&engine["chosen_because"]),
         histories.unwrap_or_default()
     )
+}
+
+/// What a tracer's regions say of the therapy.
+fn therapy(results: &Value) -> Vec<String> {
+    let regions = results["regions"].as_array().into_iter().flatten();
+    let line = |region: &Value| {
+        let therapy = &region["therapy"];
+        let drug = therapy["radiopharmaceutical"].as_str()?;
+        Some(format!(
+            "{}: {} Gy/GBq of {} (u {} %)",
+            text(&region["name"]),
+            number(&therapy["gy_per_gbq"], 4),
+            visible(drug),
+            number(&percent(&therapy["uncertainty"]), 1),
+        ))
+    };
+    regions.filter_map(line).collect()
 }
 
 /// The state of the course and what is proposed, where the protocol has limits or a rule.
@@ -78,6 +96,8 @@ fn course(prescription: &Value) -> Vec<String> {
     for hold in prescription["holds"].as_array().into_iter().flatten() {
         lines.push(format!("HOLD: {}", text(&hold["reason"])));
     }
+    let notes = prescription["notes"].as_array().into_iter().flatten();
+    lines.extend(notes.map(|note| format!("note: {}", text(note))));
     lines
 }
 

@@ -25,7 +25,7 @@ fn compute(
     // A result of another cycle that cannot be read is a cycle that was not measured.
     let plan = &request.plan;
     let earlier = order.earlier.iter().filter_map(|r| pipeline::course::from_results(r, plan).ok());
-    request.earlier = earlier.flatten().collect();
+    request.earlier = earlier.collect();
     let tell = |at: pipeline::Progress| {
         progress(Progress { fraction: at.done, stage: at.stage.to_owned() });
     };

@@ -4,11 +4,13 @@
 //! that exists, rules that compile. A plan with any fault is no plan.
 
 mod measured;
+mod tracer;
 
 pub use measured::{
     BiologicalTerm, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
     WholeBodyCount,
 };
+pub use tracer::{Therapy, Tracer};
 
 use super::priors::Priors;
 use super::protocol::{Parameters, Protocol, Protocols};
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use tracer::TracerFile;
 
 /// Series-level attributes that `match` may name; the reader of headers fills these.
 pub const MATCH_KEYWORDS: [&str; 10] = [
@@ -128,6 +131,8 @@ pub struct Cycle {
     /// Rate of the whole spectrum during each SPECT of the cycle, counts/s in the order of their
     /// acquisition, for cameras with a dead time whose objects do not carry it.
     pub wide_window_cps: Vec<f64>,
+    /// Where another agent than the plan's was given, to be imaged.
+    pub tracer: Option<Tracer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -189,6 +194,7 @@ struct CycleFile {
     administered: AdministrationFile,
     #[serde(default)]
     wide_window_cps: Vec<f64>,
+    tracer: Option<TracerFile>,
 }
 
 #[derive(Deserialize)]
@@ -236,12 +242,13 @@ impl Plan {
         let rules = check.rules(&plan.match_rules);
         let protocol = check.protocol(&plan, protocols);
         let nuclide = check.nuclide(&plan, protocol);
+        let tracers = check.tracers(&plan, protocol, nuclide.as_ref());
         let parameters = check.parameters(protocol, protocols);
         let proposes = parameters.as_ref().is_some_and(|p| p.prescription.rule().is_some());
         check.any_cycle(&plan.cycles, proposes);
         match (protocol, nuclide, parameters, check.faults) {
             (Some(protocol), Some(nuclide), Some(parameters), faults) if faults.is_empty() => {
-                Ok(plan.into_plan(file, text, protocol, parameters, nuclide, rules))
+                Ok(plan.into_plan(file, text, protocol, parameters, nuclide, tracers, rules))
             }
             (.., faults) => Err(faults),
         }
@@ -266,6 +273,14 @@ impl Plan {
 }
 
 impl PlanFile {
+    /// What the plan is about, by its own name or the protocol's; the nuclide where neither has one.
+    fn therapy(&self, protocol: &Protocol, nuclide: &Nuclide) -> Therapy {
+        let own = self.radiopharmaceutical.as_ref().or(protocol.radiopharmaceutical.as_ref());
+        let radiopharmaceutical = own.map_or_else(|| nuclide.to_string(), Clone::clone);
+        Therapy { radiopharmaceutical, nuclide: nuclide.clone() }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the checked parts of one file")]
     fn into_plan(
         self,
         file: &str,
@@ -273,13 +288,11 @@ impl PlanFile {
         protocol: &Protocol,
         parameters: Parameters,
         nuclide: Nuclide,
+        tracers: Vec<Option<Tracer>>,
         match_rules: Vec<MatchRule>,
     ) -> Plan {
-        let radiopharmaceutical = self
-            .radiopharmaceutical
-            .or_else(|| protocol.radiopharmaceutical.clone())
-            .unwrap_or_else(|| nuclide.to_string());
-        let cycles = self.cycles.into_iter().map(|cycle| Cycle {
+        let radiopharmaceutical = self.therapy(protocol, &nuclide).radiopharmaceutical;
+        let cycles = self.cycles.into_iter().zip(tracers).map(|(cycle, tracer)| Cycle {
             number: cycle.number,
             administered: Administration {
                 activity: Becquerel::from_mbq(
@@ -288,6 +301,7 @@ impl PlanFile {
                 at: cycle.administered.at.0,
             },
             wide_window_cps: cycle.wide_window_cps,
+            tracer,
         });
         Plan {
             file: file.to_owned(),
@@ -375,7 +389,12 @@ impl Check<'_> {
             if before.number >= cycle.number {
                 self.fault(&at("number"), "cycles must ascend; give each its own number");
             }
-            if before.administered.at.0 >= cycle.administered.at.0 {
+            let drug = |cycle: &CycleFile| {
+                cycle.tracer.as_ref().map(|tracer| tracer.radiopharmaceutical.clone())
+            };
+            // Two agents may be given, and imaged, at once.
+            let (at_before, at) = (before.administered.at.0, cycle.administered.at.0);
+            if at_before > at || (at_before == at && drug(before) == drug(cycle)) {
                 self.fault(
                     &administered("at"),
                     "is not after the cycle before; correct date, time or order",
@@ -519,6 +538,26 @@ impl Check<'_> {
             );
         }
         nuclide
+    }
+
+    /// The tracer of every cycle, where it has one. Nothing where the therapy itself is not known.
+    fn tracers(
+        &mut self,
+        plan: &PlanFile,
+        protocol: Option<&Protocol>,
+        nuclide: Option<&Nuclide>,
+    ) -> Vec<Option<Tracer>> {
+        let (Some(protocol), Some(nuclide)) = (protocol, nuclide) else { return Vec::new() };
+        let therapy = plan.therapy(protocol, nuclide);
+        let mut tracers = Vec::new();
+        for (index, cycle) in plan.cycles.iter().enumerate() {
+            let tracer = cycle.tracer.clone().map(|tracer| tracer.into_tracer(&therapy));
+            tracers.push(tracer.transpose().unwrap_or_else(|(key, message)| {
+                self.fault(steps!["cycles", index, "tracer", key], message);
+                None
+            }));
+        }
+        tracers
     }
 
     /// The protocol's with the plan's `settings`; where the protocol is not known, any other's

@@ -60,6 +60,19 @@ pub(super) fn decide_course(
     });
 }
 
+/// The nuclides that a plan's images may have, in words.
+fn nuclides(plan: &Plan) -> String {
+    let mut all: Vec<String> = plan
+        .cycles
+        .iter()
+        .map(|cycle| plan.nuclide_of(cycle.number).to_string())
+        .chain(plan.cycles.is_empty().then(|| plan.nuclide.to_string()))
+        .collect();
+    all.sort();
+    all.dedup();
+    format!("the plan's {}", all.join(" and "))
+}
+
 fn cycle_state(plan: &Plan, cycle: &Cycle, points: &[&Series<'_>]) -> CycleState {
     let time_points = points.iter().filter_map(|series| {
         let acquired = series.acquired()?;
@@ -79,14 +92,17 @@ fn hours_between(from: Timestamp, to: Timestamp) -> f64 {
     Seconds::new(to.duration_since(from).as_secs_f64()).hours()
 }
 
-/// From the administration to the next one or the end of the protocol's window.
+/// From the administration to the next one of that nuclide or the end of the protocol's window.
 fn window(plan: &Plan, index: usize) -> (Timestamp, Timestamp) {
     let begin = plan.cycles[index].administered.at;
+    let nuclide = plan.nuclide_of(plan.cycles[index].number);
     let seconds = Seconds::from_hours(plan.parameters.imaging.window_h.value).value();
     // The window is at most 10^4 h (checked with the protocol), far inside an i64.
     let end =
         begin.checked_add(SignedDuration::from_secs(seconds as i64)).unwrap_or(Timestamp::MAX);
-    let next = plan.cycles.get(index + 1).map(|cycle| cycle.administered.at);
+    let later = plan.cycles[index + 1..].iter();
+    let mut later = later.filter(|cycle| plan.nuclide_of(cycle.number) == nuclide);
+    let next = later.next().map(|cycle| cycle.administered.at);
     (begin, next.map_or(end, |next| next.min(end)))
 }
 
@@ -106,12 +122,18 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
     }
     let header = &series.first().header;
     let named = header.radionuclide.as_deref().and_then(|text| Nuclide::parse(text).ok());
-    if let Some(nuclide) = named
-        && nuclide != plan.nuclide
+    // Cycles whose nuclide it may show: all where it names none.
+    let shows = |cycle: &Cycle| {
+        named.as_ref().is_none_or(|nuclide| plan.nuclide_of(cycle.number) == nuclide)
+    };
+    let may_be_next = plan.cycles.is_empty() && named.as_ref().is_none_or(|n| *n == plan.nuclide);
+    if let Some(nuclide) = &named
+        && !may_be_next
+        && !plan.cycles.iter().any(shows)
     {
         return refuse(
             Why::NuclideDiffers,
-            format!("its nuclide is {nuclide}, the plan's {}", plan.nuclide),
+            format!("its nuclide is {nuclide}, {}", nuclides(plan)),
             "correct the plan's radiopharmaceutical if the image is right",
         );
     }
@@ -136,12 +158,22 @@ fn find_cycle(plan: &Plan, series: &Series<'_>, now: Timestamp) -> Result<usize,
             "correct the scanner's clock, or site.time_zone of the configuration",
         );
     }
-    let found = (0..plan.cycles.len()).find(|&index| {
+    let found = (0..plan.cycles.len()).filter(|&index| {
         let (begin, end) = window(plan, index);
-        begin <= acquired && acquired < end
+        shows(&plan.cycles[index]) && begin <= acquired && acquired < end
     });
-    found.ok_or_else(|| {
-        let administered = plan.cycles.iter().rev().find(|c| c.administered.at <= acquired);
+    let found: Vec<usize> = found.collect();
+    if found.len() > 1 {
+        return refuse(
+            Why::Ambiguous,
+            format!("it names no nuclide, {}, and several were in the patient", nuclides(plan)),
+            "send it with Radionuclide Code Sequence (0054,0300), under new UIDs",
+        );
+    }
+    found.first().copied().ok_or_else(|| {
+        let administered = plan.cycles.iter().rev();
+        let administered =
+            administered.filter(|c| shows(c)).find(|c| c.administered.at <= acquired);
         let reason = match administered {
             Some(cycle) => format!(
                 "it was acquired {:.0} h after the administration of cycle {}, the window is {} h",

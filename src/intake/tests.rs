@@ -372,3 +372,33 @@ fn a_peer_that_segments_wants_a_time_limit() {
     let fault = faults[0].to_string();
     assert!(fault.starts_with("p.yaml:7:") && fault.contains("time_limit_h"), "{fault}");
 }
+
+#[test]
+fn images_of_two_tracers_given_at_once_are_told_apart_by_their_nuclide() {
+    let cycle = |number: u32, drug: &str| {
+        format!(
+            "  - {{ number: {number}, tracer: {{ radiopharmaceutical: {drug}, stands_for: {drug} }}, \
+             administered: {{ activity_mbq: 185, at: 2026-03-02T10:00:00Z }} }}\n"
+        )
+    };
+    let text = format!(
+        "patient: {{ id: P-1 }}\nprotocol: combo-lp\ncycles:\n{}{}",
+        cycle(1, "111In-octreotide"),
+        cycle(2, "131I-MIBG")
+    );
+    let plan = Plan::read("p.yaml", &text, &Protocols::load(None).unwrap()).unwrap();
+    let scan = |name: &str, nuclide: Option<&str>| {
+        let mut scan = instance(NM, name, 1, "2026-03-03T10:00:00Z");
+        scan.header.radionuclide = nuclide.map(str::to_owned);
+        scan
+    };
+    let both = [scan("indium", Some("111In")), scan("iodine", Some("131I"))];
+    let decision = decide_later(std::slice::from_ref(&plan), &both);
+    let points = |n: usize| decision.courses[0].cycles[n].time_points.len();
+    assert_eq!((points(0), points(1)), (1, 1));
+    let decision = decide_later(std::slice::from_ref(&plan), &[scan("unnamed", None)]);
+    assert_eq!(whys(&decision), [Why::Ambiguous]);
+    assert!(decision.waiting[0].reason.contains("I-131 and In-111"), "{:?}", decision.waiting);
+    let decision = decide_later(&[plan], &[scan("lutetium", Some("177Lu"))]);
+    assert_eq!(whys(&decision), [Why::NuclideDiffers]);
+}

@@ -112,8 +112,8 @@ struct Table {
     /// Mean time at the fastest rate, and intervals per hour.
     from: f32,
     per_hour: f32,
-    /// Half-life (h) and integral per S (h) at each node, fastest first.
-    nodes: Vec<[f32; 2]>,
+    /// Half-life (h) and integral per S (h) at each node, fastest first, each with its rise to the next.
+    nodes: Vec<[f32; 4]>,
 }
 
 impl Table {
@@ -131,7 +131,7 @@ impl Table {
         let (low, high) = (points.mean_time(fastest).0, points.mean_time(physical).0);
         let step = (high - low) / INTERVALS as f64;
         let mut rate = fastest;
-        let nodes = (0..=INTERVALS)
+        let mut nodes: Vec<[f32; 4]> = (0..=INTERVALS)
             .map(|n| {
                 rate = match n {
                     0 => fastest,
@@ -139,9 +139,14 @@ impl Table {
                     _ => points.rate(low + n as f64 * step, rate, [physical, fastest]),
                 };
                 let integral = (rate * first).exp() / (rate * points.sum(rate));
-                [(LN_2 / rate) as f32, integral as f32]
+                [(LN_2 / rate) as f32, 0.0, integral as f32, 0.0]
             })
             .collect();
+        for n in 0..INTERVALS {
+            let next = nodes[n + 1];
+            nodes[n][1] = next[0] - nodes[n][0];
+            nodes[n][3] = next[2] - nodes[n][2];
+        }
         Ok(Self {
             weights: weights.iter().zip(&after).map(|(w, t)| [*w as f32, (w * t) as f32]).collect(),
             from: low as f32,
@@ -151,6 +156,9 @@ impl Table {
     }
 
     /// Fits the voxels from `start` on; counts those at the bounds and the empty ones.
+    ///
+    /// Three passes over what the core's cache holds: the first two are arithmetic that processors do on
+    /// many voxels at once, and only the last one looks up.
     fn fill(
         &self,
         frames: &[Frame],
@@ -158,31 +166,44 @@ impl Table {
         tia: &mut [f32],
         half: &mut [f32],
     ) -> [usize; 3] {
-        let (mut sum, mut moment) = ([0.0f32; CHUNK], [0.0f32; CHUNK]);
+        let (mut sums, mut moments) = ([0.0f32; CHUNK], [0.0f32; CHUNK]);
+        let (sums, moments) = (&mut sums[..tia.len()], &mut moments[..tia.len()]);
         for (frame, [weight, moment_weight]) in frames.iter().zip(&self.weights) {
             let values = &frame.values[start..start + tia.len()];
-            for ((s, m), value) in sum.iter_mut().zip(&mut moment).zip(values) {
-                *s += weight * value;
-                *m += moment_weight * value;
+            for ((sum, moment), value) in sums.iter_mut().zip(&mut *moments).zip(values) {
+                *sum += weight * value;
+                *moment += moment_weight * value;
             }
         }
-        let mut counts = [0; 3];
-        let last = INTERVALS as f32;
-        for (n, (tia, half)) in tia.iter_mut().zip(half.iter_mut()).enumerate() {
-            // Not a number counts as nothing there.
-            if !(sum[n] > 0.0 && sum[n].is_finite()) {
-                counts[2] += 1;
-                continue;
-            }
-            let place = (moment[n] / sum[n] - self.from) * self.per_hour;
-            counts[0] += usize::from(place >= last);
-            counts[1] += usize::from(place <= 0.0);
-            let place = place.clamp(0.0, last);
-            let node = (place as usize).min(INTERVALS - 1);
+        let counts = self.places(sums, moments);
+        let places = moments.iter();
+        for (((tia, half), sum), place) in tia.iter_mut().zip(half.iter_mut()).zip(sums).zip(places)
+        {
+            // Within the table: `places` saw to it.
+            let node = *place as i32 as usize;
+            let [half0, per_half, tia0, per_tia] = self.nodes[node];
             let part = place - node as f32;
-            let ([half0, tia0], [half1, tia1]) = (self.nodes[node], self.nodes[node + 1]);
-            *half = half0 + part * (half1 - half0);
-            *tia = sum[n] * (tia0 + part * (tia1 - tia0));
+            *half = if *sum > 0.0 { half0 + part * per_half } else { 0.0 };
+            *tia = *sum * (tia0 + part * per_tia);
+        }
+        counts.map(|count| count as usize)
+    }
+
+    /// From moments to places in the table, 0 where a voxel holds nothing, whose sum becomes 0 too.
+    fn places(&self, sums: &mut [f32], moments: &mut [f32]) -> [u32; 3] {
+        let last = INTERVALS as f32;
+        let mut counts = [0u32; 3];
+        for (sum, moment) in sums.iter_mut().zip(moments) {
+            // Not a number counts as nothing there.
+            let holds = *sum > 0.0 && *sum < f32::INFINITY;
+            let place = (*moment / *sum - self.from) * self.per_hour;
+            counts[0] += u32::from(holds & (place >= last));
+            counts[1] += u32::from(holds & (place <= 0.0));
+            counts[2] += u32::from(!holds);
+            // Comparisons and not `clamp`, which keeps what is not a number.
+            let above = if holds & (place > 0.0) { place } else { 0.0 };
+            *moment = if above < last { above } else { last };
+            *sum = if holds { *sum } else { 0.0 };
         }
         counts
     }

@@ -3,7 +3,7 @@
 
 use super::{DigitalPatient, PhantomError, PhantomOptions, patient, truth};
 use crate::config::{Engine, Plan, Protocol, Protocols};
-use crate::pipeline::course::{self, RegionDose};
+use crate::pipeline::course::{self, CycleDoses, RegionDose, Seen};
 use crate::quantity::{Becquerel, Seconds};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -107,8 +107,8 @@ impl SimulatedCourse {
         let protocols = Protocols::of(self.protocol.clone());
         let plan = Plan::read("plan.yaml", &self.plan(), &protocols)
             .map_err(|faults| wrong(faults.first().map_or(String::new(), ToString::to_string)))?;
-        let doses: Vec<RegionDose> =
-            self.cycles.iter().zip(1..).flat_map(|(cycle, n)| true_doses(cycle, n)).collect();
+        let doses: Vec<CycleDoses> =
+            self.cycles.iter().zip(1..).map(|(cycle, n)| true_doses(cycle, n)).collect();
         let state = course::evaluate(&plan, &doses).map_err(|error| wrong(error.to_string()))?;
         let proposal = state.proposal.and_then(|proposal| proposal.activity);
         // A protocol without a rule repeats its activity.
@@ -214,15 +214,16 @@ impl SimulatedCourse {
 }
 
 /// The true doses of a cycle, as a result would state them.
-fn true_doses(cycle: &DigitalPatient, number: u32) -> impl Iterator<Item = RegionDose> {
-    let single = cycle.times().len() < 2;
-    cycle.truth().iter().map(move |region| RegionDose {
+fn true_doses(cycle: &DigitalPatient, number: u32) -> CycleDoses {
+    let regions = cycle.truth().iter().map(|region| RegionDose {
         cycle: number,
         region: region.name.clone(),
         dose: region.mean_dose,
         bed: None,
         relative_uncertainty: None,
         effective_half_life: Some(region.effective_half_life),
-        single_time_point: single,
-    })
+        single_time_point: cycle.times().len() < 2,
+        seen: Seen::default(),
+    });
+    CycleDoses { cycle: number, regions: regions.collect(), ..CycleDoses::default() }
 }

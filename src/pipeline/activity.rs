@@ -34,16 +34,16 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
         // A text that names no nuclide (a local code) says nothing against the plan.
         let code = emission.radiopharmaceutical.nuclide.as_ref();
         if let Some(Ok(named)) = code.map(|code| Nuclide::parse(&code.meaning))
-            && named != request.plan.nuclide
+            && named != *request.nuclide()
         {
             return Err(PipelineError::Parked(format!(
                 "{what} says it shows {named}, the plan says {}; correct the plan or narrow its `match`",
-                request.plan.nuclide
+                request.nuclide()
             )));
         }
         // What the camera's views lack is made up for when they are unmixed.
         let planar = inputs.planar_point(&emission.series);
-        let camera = camera(&request.cameras, &emission.device, &request.plan.nuclide)
+        let camera = camera(&request.cameras, &emission.device, request.nuclide())
             .filter(|_| planar.is_none());
         let dead_time = camera.and_then(CameraSettings::dead_time);
         if dead_time.is_some() && !emission.image.dead_time_corrected {
@@ -58,7 +58,7 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 Some(_) => None,
                 None => rates.next().copied().map(PerSecond::new),
             },
-            ..QuantifyParameters::new(request.plan.nuclide.decay()?.half_life)
+            ..QuantifyParameters::new(request.nuclide().decay()?.half_life)
         };
         let mut map = quantify::activity_map(&emission.image, &parameters)
             .map_err(|error| PipelineError::of_quantify(&what, error))?;
@@ -146,6 +146,7 @@ mod tests {
                 at: jiff::Timestamp::UNIX_EPOCH,
             },
             wide_window_cps: rates.to_vec(),
+            tracer: None,
         };
         assert!(check_rates(&cycle(&[9e4, 6e4]), 2).is_ok());
         assert!(check_rates(&cycle(&[]), 2).is_ok());

@@ -39,12 +39,20 @@ pub fn check(inputs: &Inputs, request: &Request) -> Result<Vec<Warning>, Pipelin
     let plan = Given {
         activity: Some(cycle.administered.activity),
         at: cycle.administered.at,
-        nuclide: Some(request.plan.nuclide.clone()),
+        nuclide: Some(request.nuclide().clone()),
     };
-    let half_life = request.plan.nuclide.decay()?.half_life;
+    let half_life = request.nuclide().decay()?.half_life;
     let mut warnings = Vec::new();
     for report in &inputs.administrations {
-        warnings.extend(compare(&plan, &given(report, half_life), &report.sop_instance)?);
+        let given = given(report, half_life);
+        // Where two agents were given at once, each has its report.
+        let of_another = given.nuclide.as_ref().is_some_and(|nuclide| {
+            let mut cycles = request.plan.cycles.iter().map(|cycle| cycle.number);
+            nuclide != request.nuclide() && cycles.any(|n| request.plan.nuclide_of(n) == nuclide)
+        });
+        if !of_another {
+            warnings.extend(compare(&plan, &given, &report.sop_instance)?);
+        }
     }
     Ok(warnings)
 }

@@ -65,7 +65,7 @@ pub fn fit(
     placed: &Placed,
     request: &Request,
 ) -> Result<Vec<Curve>, PipelineError> {
-    let physical = request.plan.nuclide.decay()?.half_life.half_life_to_rate();
+    let physical = request.nuclide().decay()?.half_life.half_life_to_rate();
     placed
         .regions
         .iter()
@@ -222,6 +222,7 @@ fn half_life_of_one_image(
     let before = request
         .earlier
         .iter()
+        .flat_map(|doses| &doses.regions)
         .filter(|dose| {
             dose.cycle < request.cycle && dose.region == *name && !dose.single_time_point
         })

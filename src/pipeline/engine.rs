@@ -80,7 +80,7 @@ fn chosen(
     request: &Request,
 ) -> Result<(Method, String), PipelineError> {
     let density = placed.ct.is_some().then(|| density(masses));
-    let choice = choice::choose(&request.plan.nuclide, &single(&tia.bq_s), density.as_ref())
+    let choice = choice::choose(request.nuclide(), &single(&tia.bq_s), density.as_ref())
         .map_err(|error| parked("choice of the dose engine", error))?;
     Ok((choice.method, format!("auto: {}", choice.because)))
 }
@@ -92,7 +92,7 @@ fn local(
     request: &Request,
 ) -> Result<EngineDose, PipelineError> {
     // Everything but photons, with the daughters in equilibrium.
-    let energy = request.plan.nuclide.decay()?.chain_energies.non_penetrating();
+    let energy = request.nuclide().decay()?.chain_energies.non_penetrating();
     let dose = deposit(&tia.bq_s, &masses.mass_g, energy, air_below_density())
         .map_err(|error| parked("absorbed dose", error))?;
     Ok(EngineDose {
@@ -114,8 +114,8 @@ fn convolve(
     request: &Request,
 ) -> Result<EngineDose, PipelineError> {
     let failed = |error: kernel::KernelError| parked("kernel convolution", error);
-    let energies = request.plan.nuclide.decay()?.chain_energies;
-    let kernel = PointKernel::of(&request.plan.nuclide).map_err(failed)?;
+    let energies = request.nuclide().decay()?.chain_energies;
+    let kernel = PointKernel::of(request.nuclide()).map_err(failed)?;
     let dose = kernel::dose(&kernel, &single(&tia.bq_s), Some(&density(masses))).map_err(failed)?;
     Ok(EngineDose {
         gy: dose.gy,
@@ -139,7 +139,7 @@ fn simulate(
 ) -> Result<EngineDose, PipelineError> {
     let failed = |error: MonteCarloError| parked("Monte Carlo", error);
     let (phantom, mut warnings) = phantom(inputs, placed, tia, masses, request)?;
-    let spectrum = emission_spectrum(&request.plan.nuclide)?;
+    let spectrum = emission_spectrum(request.nuclide())?;
     let decays = single(&tia.bq_s);
     let source = Source { tia_bq_s: &decays, spectrum: &spectrum };
     let limits = limits(request);

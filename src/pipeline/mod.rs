@@ -19,6 +19,7 @@ mod placement;
 mod planar;
 mod result;
 mod space;
+mod therapy;
 mod voxels;
 
 pub use error::PipelineError;
@@ -26,6 +27,7 @@ pub use error::PipelineError;
 use crate::config::{CameraSettings, Plan};
 use crate::dicom::Uid;
 use crate::quantity::Warning;
+use crate::quantity::nuclide::Nuclide;
 use crate::report::{self, Completeness, ReportOptions, Written};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -45,7 +47,7 @@ pub struct Request {
     /// value maps.
     pub inputs: Vec<PathBuf>,
     /// Doses of the course's other cycles that were computed before, for the ledger.
-    pub earlier: Vec<course::RegionDose>,
+    pub earlier: Vec<course::CycleDoses>,
     /// What intake has to say about how the inputs were chosen.
     pub notes: Vec<Warning>,
     pub cameras: Vec<CameraSettings>,
@@ -54,6 +56,13 @@ pub struct Request {
     pub report: ReportOptions,
     /// When the computation is made: goes into dates of the objects, into no number.
     pub computed_at: Timestamp,
+}
+
+impl Request {
+    /// What was given in the cycle.
+    pub fn nuclide(&self) -> &Nuclide {
+        self.plan.nuclide_of(self.cycle)
+    }
 }
 
 /// What a run left behind.
@@ -104,7 +113,8 @@ pub fn compute(
     let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.85, "prescribing");
     result.warnings.extend(notes);
-    course::prescribe(&planar::with_whole_body_counts(&inputs, &images, request), &mut result);
+    therapy::project(request, &mut result)?;
+    course::prescribe(request, &mut result);
     at(0.9, "writing");
     // The study's own dates are copied, so ours are written in the zone that they are in.
     let zone = request.zone.to_offset(images[placed.reference].map.at);

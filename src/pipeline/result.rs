@@ -74,12 +74,13 @@ pub fn assemble(
         study: reference.study.clone(),
         cycle: request.cycle,
         completeness: request.completeness,
-        radiopharmaceutical: request.plan.radiopharmaceutical.clone(),
-        nuclide: request.plan.nuclide.clone(),
+        radiopharmaceutical: request.plan.radiopharmaceutical_of(request.cycle).to_owned(),
+        nuclide: request.nuclide().clone(),
         administered: cycle.administered.activity,
         administered_at: cycle.administered.at,
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
+        whole_body_counts: super::planar::whole_body_counts(inputs, images),
         frame_of_reference,
         reference_series: reference_series.clone(),
         structure_set: structure_set(inputs, placed),
@@ -130,6 +131,7 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             after_administration: image.after_administration,
             series: emission.series.clone(),
             modality: emission.modality.clone(),
+            is_planar: inputs.planar_point(&emission.series).is_some(),
             field_of_view: image.map.field_of_view,
             quantification: image.map.quantification.clone(),
             acquisition: Acquisition {
@@ -266,6 +268,8 @@ fn region_result(
         fit: fit.cloned(),
         occupancy,
         dose,
+        alpha: None,
+        therapy: None,
         bed,
         warnings,
     }
@@ -396,7 +400,7 @@ fn warnings(
 fn software(request: &Request) -> Software {
     let steering = serde_json::json!({
         "parameters": request.plan.parameters,
-        "nuclide": request.plan.nuclide.to_string(),
+        "nuclide": request.nuclide().to_string(),
         "administered": request.plan.cycle(request.cycle),
         "cameras": request.cameras,
     });

@@ -99,7 +99,7 @@ fn by_voxel_fit(
             weight: 1.0,
         })
         .collect();
-    let physical = request.plan.nuclide.decay()?.half_life.half_life_to_rate();
+    let physical = request.nuclide().decay()?.half_life.half_life_to_rate();
     let fits = fit_voxels(&frames, physical)
         .map_err(|error| parked("`kinetics: voxels: voxel-fit`", error))?;
     let seconds = 3600.0 * grid.voxel_volume().value();

@@ -2,7 +2,8 @@
 //! not be had is null with a warning that says why.
 
 use super::regions::RegionNumbers;
-use super::{CycleResult, RegionResult, TimePoint};
+use super::{CycleResult, RegionResult, TherapyEstimate, TimePoint};
+use crate::biology::effect::MixedDose;
 use crate::kinetics::{Covariance, Fit};
 use serde_json::{Value, json};
 
@@ -37,6 +38,7 @@ pub fn write(result: &CycleResult) -> Value {
         },
         "inputs": inputs,
         "time_points": result.time_points.iter().map(time_point).collect::<Vec<_>>(),
+        "whole_body_counts": result.whole_body_counts,
         "grid": {
             "shape": grid.shape(),
             "spacing_mm": grid.spacing_mm(),
@@ -67,6 +69,7 @@ fn time_point(point: &TimePoint) -> Value {
         "hours": finite(point.after_administration.hours()),
         "series_instance_uid": point.series,
         "modality": point.modality,
+        "planar": point.is_planar,
         "field_of_view_mbq": finite(point.field_of_view.mbq()),
         "quantification": point.quantification,
     })
@@ -121,11 +124,39 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "effective_half_life_h": fit.and_then(|f| f.effective_half_life).map(|t| t.hours()),
         "absorbed_dose_gy": dose,
         "dvh": dvh,
+        "alpha": region.alpha.as_ref().map(alpha),
+        "therapy": region.therapy.as_ref().map(therapy),
         "bed_gy": numbers.bed.map(|b| b.value),
         "bed_assumptions": bed,
         "uncertainty": numbers.uncertainty,
         "uncertainty_budget": region.uncertainty_budget,
         "warnings": numbers.warnings.iter().cloned().chain(numbers.missing()).collect::<Vec<_>>(),
+    })
+}
+
+/// Alphas and the rest, and both together by the stated effectivenesses.
+fn alpha(dose: &MixedDose) -> Value {
+    let weighted = dose.by_rbe();
+    let weighted = weighted.map(|(rbe, gray)| json!({ "rbe": rbe, "gy": finite(gray.value()) }));
+    json!({
+        "alpha_gy": finite(dose.alpha.value()),
+        "electron_gy": finite(dose.electron.value()),
+        "weighted": weighted.collect::<Vec<_>>(),
+    })
+}
+
+fn therapy(therapy: &TherapyEstimate) -> Value {
+    let biological = therapy.biological.iter().map(|(fraction, rate)| {
+        json!({ "fraction": finite(*fraction), "rate_per_h": finite(rate.value() * 3600.0) })
+    });
+    json!({
+        "radiopharmaceutical": therapy.radiopharmaceutical,
+        "gy_per_gbq": finite(therapy.dose_per_gbq.value()),
+        "alpha_per_gbq": therapy.alpha.as_ref().map(alpha),
+        "uncertainty": therapy.relative_uncertainty.and_then(finite),
+        "residence_h": finite(therapy.residence.hours()),
+        "biological": biological.collect::<Vec<_>>(),
+        "method": therapy.method,
     })
 }
 

@@ -191,6 +191,8 @@ mod tests {
                 d2: gray(mean),
                 dvh: Vec::new(),
             }),
+            alpha: None,
+            therapy: None,
             bed: None,
             uncertainty: None,
             uncertainty_budget: None,

@@ -1,10 +1,12 @@
 //! The result of one cycle: everything that any report says, with unit, method and warnings.
 
+use crate::biology::effect::MixedDose;
+use crate::config::plan::WholeBodyCount;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
 use crate::quantify::Recovered;
 use crate::quantity::nuclide::Nuclide;
-use crate::quantity::{Becquerel, Gram, Gray, Measured, Millilitre, Seconds, Warning};
+use crate::quantity::{Becquerel, Gram, Gray, Measured, Millilitre, PerSecond, Seconds, Warning};
 use crate::uncertainty::Budget;
 use crate::volume::{Occupancy, Volume};
 use jiff::Timestamp;
@@ -57,6 +59,8 @@ pub struct TimePoint {
     pub after_administration: Seconds,
     pub series: Uid,
     pub modality: String,
+    /// By views, not by a reconstructed volume.
+    pub is_planar: bool,
     /// Activity in the whole field of view at that instant.
     pub field_of_view: Becquerel,
     /// How stored values became Bq/ml, one sentence.
@@ -134,6 +138,10 @@ pub struct RegionResult {
     pub recovery: Option<Recovered>,
     pub fit: Option<Fit>,
     pub dose: Option<DoseStatistics>,
+    /// The mean dose by what deposited it, where alphas did.
+    pub alpha: Option<MixedDose>,
+    /// What a tracer says of the therapy in this region.
+    pub therapy: Option<TherapyEstimate>,
     /// Biologically effective dose of the mean dose, with what it assumed.
     pub bed: Option<Bed>,
     /// Relative standard uncertainty of the mean dose, k = 1.
@@ -141,6 +149,25 @@ pub struct RegionResult {
     /// Who contributes how much to it, and what is not known.
     pub uncertainty_budget: Option<Budget>,
     pub warnings: Vec<Warning>,
+}
+
+/// What the images of a tracer say of the therapy that it stands for, in one region: the same biology
+/// with the therapy's decay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TherapyEstimate {
+    pub radiopharmaceutical: String,
+    /// Mean dose of an administration of 1 GBq.
+    pub dose_per_gbq: Gray,
+    /// The same by what deposited it, where alphas do.
+    pub alpha: Option<MixedDose>,
+    /// Of the dose, k = 1.
+    pub relative_uncertainty: Option<f64>,
+    /// Decays in the region over the administered activity.
+    pub residence: Seconds,
+    /// Fraction of the administered activity and biological rate of each term; an uptake's fraction is
+    /// negative.
+    pub biological: Vec<(f64, PerSecond)>,
+    pub method: &'static str,
 }
 
 /// How the program made a region by itself.
@@ -215,6 +242,8 @@ pub struct CycleResult {
     pub administered_at: Timestamp,
     pub inputs: Vec<InputInstance>,
     pub time_points: Vec<TimePoint>,
+    /// Of the views of the whole body, where there are any.
+    pub whole_body_counts: Vec<WholeBodyCount>,
     /// Frame of reference that the dose grid lies in.
     pub frame_of_reference: Uid,
     /// Series whose grid the dose is on.

@@ -117,6 +117,8 @@ mod tests {
             recovery: None,
             fit: None,
             dose: None,
+            alpha: None,
+            therapy: None,
             bed: None,
             uncertainty: None,
             uncertainty_budget: None,

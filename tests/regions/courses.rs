@@ -3,7 +3,7 @@
 use crate::made::dicom_files;
 use grayd::config::{Plan, Protocols};
 use grayd::phantom::{PhantomOptions, SimulatedCourse, protocols};
-use grayd::pipeline::course::RegionDose;
+use grayd::pipeline::course::CycleDoses;
 use grayd::pipeline::{self, Request};
 use grayd::quantity::Becquerel;
 use grayd::quantity::nuclide::Nuclide;
@@ -20,7 +20,7 @@ fn options() -> PhantomOptions {
 fn computed(
     course: &SimulatedCourse,
     protocols: &Protocols,
-    earlier: &[RegionDose],
+    earlier: &[CycleDoses],
 ) -> CycleResult {
     let folder = tempfile::tempdir().unwrap();
     course.write(folder.path()).unwrap();
@@ -63,7 +63,7 @@ fn followed(name: &str) -> (SimulatedCourse, Vec<CycleResult>) {
         };
         course.give(next).unwrap();
         let result = computed(&course, &protocols, &earlier);
-        earlier.extend(RegionDose::of(&result));
+        earlier.push(CycleDoses::of(&result));
         results.push(result);
     }
     (course, results)

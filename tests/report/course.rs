@@ -52,7 +52,7 @@ pub fn with_course(protocol: &str, more: &str) -> CycleResult {
          administered: {{ activity_mbq: 7400, at: 2026-03-02T10:15:00+01:00 }} }}\n{more}"
     );
     let plan = Plan::read("p.yaml", &plan, &Protocols::load(None).unwrap()).unwrap();
-    let course = course::evaluate(&plan, &course::RegionDose::of(&result)).unwrap();
+    let course = course::evaluate(&plan, &[course::CycleDoses::of(&result)]).unwrap();
     result.prescription = Some(course::write(&course));
     result
 }

@@ -111,6 +111,8 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
             d2: Gray::new(12.1),
             dvh,
         }),
+        alpha: None,
+        therapy: None,
         bed: Some(Bed {
             value: Gray::new(8.9),
             alpha_beta: Gray::new(2.6),
@@ -148,6 +150,7 @@ pub fn result() -> CycleResult {
         after_administration: Seconds::from_hours(h),
         series: uid(&format!("1.2.826.0.1.{day}.{}", 10 + day)),
         modality: "NM".into(),
+        is_planar: false,
         field_of_view: Becquerel::from_mbq(4000.0 / f64::from(day)),
         quantification: "Real World Value Mapping in Bq/ml".into(),
         acquisition: Acquisition::default(),
@@ -189,6 +192,7 @@ pub fn result() -> CycleResult {
         administered_at,
         inputs: inputs(),
         time_points: time_points.collect(),
+        whole_body_counts: Vec::new(),
         frame_of_reference: uid("1.2.826.0.1.77"),
         reference_series: uid("1.2.826.0.1.1.11"),
         registrations: vec![RegisteredSpace {

@@ -91,21 +91,20 @@ pub struct BiologicalTerm {
     pub half_life_h: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Each absent until stated or seen in the images of the surrogate.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct LiverMeasured {
-    pub tumour_mass_g: f64,
-    pub normal_mass_g: f64,
-    pub tumour_counts: f64,
-    pub normal_counts: f64,
-    pub lung_shunt: f64,
+    pub tumour_mass_g: Option<f64>,
+    pub normal_mass_g: Option<f64>,
+    pub tumour_counts: Option<f64>,
+    pub normal_counts: Option<f64>,
+    pub lung_shunt: Option<f64>,
     /// Part of the liver that is not perfused, where the rule asks for it.
     pub hepatic_reserve: Option<f64>,
-    #[serde(default)]
     pub lung_dose_before_gy: f64,
     pub lung_mass_g: Option<f64>,
     /// Hours from the vial's calibration at which it may be given.
-    #[serde(default)]
     pub slots_h: Vec<f64>,
 }
 

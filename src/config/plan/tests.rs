@@ -181,3 +181,28 @@ fn priors_are_the_plan_s_or_else_the_protocol_s_and_their_faults_have_positions(
         assert!(found, "{what}: {faults:?}");
     }
 }
+
+#[test]
+fn a_tracer_names_its_agent_and_the_therapy_that_it_stands_for() {
+    let text = |tracer: &str, at: &str| {
+        format!(
+            "patient: {{ id: P-1 }}\nprotocol: combo-lp\ncycles:\n  - {{ number: 1, tracer: {{ \
+             radiopharmaceutical: 111In-octreotide }}, administered: {{ activity_mbq: 185, at: \
+             2026-03-02T10:00:00Z }} }}\n  - {{ number: 2, tracer: {{ {tracer} }}, administered: {{ \
+             activity_mbq: 40, at: {at} }} }}\n"
+        )
+    };
+    let mibg = "radiopharmaceutical: 131I-MIBG, stands_for: 131I-MIBG";
+    let plan = read(&text(mibg, "2026-03-02T10:00:00Z")).unwrap();
+    let tracer = plan.tracer_of(1).unwrap();
+    assert_eq!(tracer.stands_for.radiopharmaceutical, "90Y-DOTATOC");
+    assert_eq!(tracer.stands_for.nuclide, Nuclide::parse("Y-90").unwrap());
+    assert_eq!(plan.nuclide_of(2), &Nuclide::parse("I-131").unwrap());
+    assert_eq!(plan.radiopharmaceutical_of(2), "131I-MIBG");
+    assert_eq!(plan.own_cycles().count(), 0);
+    // Two of one agent at one time are one administration written twice.
+    let twice = text("radiopharmaceutical: 111In-octreotide", "2026-03-02T10:00:00Z");
+    assert!(read(&twice).unwrap_err()[0].contains("is not after the cycle before"));
+    let unknown = read(&text("radiopharmaceutical: octreotide", "2026-03-03T10:00:00Z"));
+    assert!(unknown.unwrap_err()[0].starts_with("p.yaml:5:"), "{:?}", read(&twice));
+}

@@ -32,9 +32,17 @@ impl Limit {
     }
 }
 
+/// Words that make a region a lesion wherever it lies.
+const LESIONS: [&str; 5] = ["lesion", "tumour", "tumor", "metastasis", "metastases"];
+
+/// Is a region of this name a lesion, which is to get much, rather than an organ?
+pub fn is_lesion(region: &str) -> bool {
+    let lower = region.to_lowercase();
+    lower.split(|c: char| !c.is_alphabetic()).any(|word| LESIONS.contains(&word))
+}
+
 /// Does a region's name hold one of the words? `Kidney lesion` is no kidney.
 pub(super) fn covers(asked_for: &[String], region: &str) -> bool {
-    const LESIONS: [&str; 5] = ["lesion", "tumour", "tumor", "metastasis", "metastases"];
     let lower = region.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
     let asked = |word: &str| asked_for.iter().any(|own| own == word);

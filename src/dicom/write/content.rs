@@ -14,6 +14,7 @@ pub enum Relationship {
     HasConceptMod,
     HasAcqContext,
     InferredFrom,
+    HasProperties,
 }
 
 impl Relationship {
@@ -24,6 +25,7 @@ impl Relationship {
             Self::HasConceptMod => "HAS CONCEPT MOD",
             Self::HasAcqContext => "HAS ACQ CONTEXT",
             Self::InferredFrom => "INFERRED FROM",
+            Self::HasProperties => "HAS PROPERTIES",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A course for scripts and for a terminal; every number in the unit that its name says.
 
-use super::{Course, RegionDose};
+use super::{Course, CycleDoses, RegionDose, Seen, SeenTherapy};
 use crate::config::Plan;
 use crate::prescribe::Verdict;
-use crate::quantity::{Becquerel, Gray, Seconds};
+use crate::quantity::{Becquerel, Gram, Gray, Millilitre, PerSecond, Seconds};
 use crate::uncertainty::probability_above;
 use serde_json::{Value, json};
 
@@ -192,33 +192,64 @@ pub fn lines(course: &Course) -> Vec<String> {
 ///
 /// # Errors
 /// Results of another patient or radiopharmaceutical, of no cycle of the plan, or without regions.
-pub fn from_results(results: &Value, plan: &Plan) -> Result<Vec<RegionDose>, String> {
+pub fn from_results(results: &Value, plan: &Plan) -> Result<CycleDoses, String> {
     let same = |key: &str, own: &str| match results[key].as_str() {
         Some(text) if text == own => Ok(()),
         _ => Err(format!("its {key} is not the plan's")),
     };
     same("patient_id", &plan.patient.id)?;
-    same("radiopharmaceutical", &plan.radiopharmaceutical)?;
     let cycle = results["cycle"].as_u64().and_then(|cycle| u32::try_from(cycle).ok());
     let cycle = cycle.filter(|cycle| plan.cycle(*cycle).is_some());
     let cycle = cycle.ok_or("its cycle is none of the plan's")?;
+    same("radiopharmaceutical", plan.radiopharmaceutical_of(cycle))?;
     let regions = results["regions"].as_array().ok_or("it has no regions")?;
-    let points = results["time_points"].as_array().map_or(0, Vec::len);
+    let regions = regions.iter().filter(|region| region["made"]["within"].is_null());
+    Ok(CycleDoses {
+        cycle,
+        regions: regions.filter_map(|region| region_dose(region, cycle, results)).collect(),
+        // Absent in results of versions that knew none.
+        whole_body_counts: serde_json::from_value(results["whole_body_counts"].clone())
+            .unwrap_or_default(),
+    })
+}
+
+fn region_dose(region: &Value, cycle: u32, results: &Value) -> Option<RegionDose> {
     let number = |value: &Value| value.as_f64();
-    Ok(regions
-        .iter()
-        .filter(|region| region["made"]["within"].is_null())
-        .filter_map(|region| {
-            Some(RegionDose {
-                cycle,
-                region: region["name"].as_str()?.to_owned(),
-                dose: Gray::new(number(&region["absorbed_dose_gy"]["mean"])?),
-                bed: number(&region["bed_gy"]).map(Gray::new),
-                relative_uncertainty: number(&region["uncertainty"]),
-                effective_half_life: number(&region["effective_half_life_h"])
-                    .map(Seconds::from_hours),
-                single_time_point: points < 2,
-            })
-        })
-        .collect())
+    let points = results["time_points"].as_array().map_or(&[][..], Vec::as_slice);
+    let activities = region["activity_mbq"].as_array().map_or(&[][..], Vec::as_slice);
+    let first = |planar: bool| {
+        let points = points.iter().zip(activities);
+        let mut points = points.filter(|(p, _)| p["planar"].as_bool().unwrap_or(false) == planar);
+        points.find_map(|(_, activity)| number(&activity["value"])).map(Becquerel::from_mbq)
+    };
+    Some(RegionDose {
+        cycle,
+        region: region["name"].as_str()?.to_owned(),
+        dose: Gray::new(number(&region["absorbed_dose_gy"]["mean"])?),
+        bed: number(&region["bed_gy"]).map(Gray::new),
+        relative_uncertainty: number(&region["uncertainty"]),
+        effective_half_life: number(&region["effective_half_life_h"]).map(Seconds::from_hours),
+        single_time_point: points.len() < 2,
+        seen: Seen {
+            mass: number(&region["mass_g"]).map(Gram::new),
+            volume: number(&region["volume_ml"]).map(Millilitre::new),
+            planar: first(true),
+            tomographic: first(false),
+            therapy: therapy(&region["therapy"]),
+        },
+    })
+}
+
+fn therapy(value: &Value) -> Option<SeenTherapy> {
+    let terms = value["biological"].as_array()?.iter();
+    let term = |term: &Value| {
+        let rate = PerSecond::new(term["rate_per_h"].as_f64()? / 3600.0);
+        Some((term["fraction"].as_f64()?, rate))
+    };
+    Some(SeenTherapy {
+        radiopharmaceutical: value["radiopharmaceutical"].as_str()?.to_owned(),
+        dose_per_gbq: Gray::new(value["gy_per_gbq"].as_f64()?),
+        relative_uncertainty: value["uncertainty"].as_f64(),
+        biological: terms.map(term).collect::<Option<_>>()?,
+    })
 }

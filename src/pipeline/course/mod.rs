@@ -3,6 +3,7 @@
 //! In: the plan (with what was measured elsewhere) and the doses that grayd computed. Out: ledger,
 //! what is left of each limit, and a proposal or the reasons for a hold. No image is needed.
 
+mod imaged;
 mod json;
 mod multi_cycle;
 mod single;
@@ -12,12 +13,21 @@ pub use json::{from_results, lines, write};
 pub use tissue::Tissue;
 
 use super::Request;
+use crate::config::plan::WholeBodyCount;
 use crate::config::{Plan, Rule};
 use crate::prescribe::{Decision, Hold, Ledger, PrescribeError, Proposal, VialSlot};
-use crate::quantity::{Becquerel, Gray, Seconds, Warning};
-use crate::report::{CycleResult, Made};
+use crate::quantity::{Becquerel, Gram, Gray, Millilitre, PerSecond, Seconds, Warning};
+use crate::report::{CycleResult, Made, RegionResult};
 
-/// What the pipeline computed of one region in one cycle.
+/// What the pipeline computed of one cycle, as far as a course needs it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CycleDoses {
+    pub cycle: u32,
+    pub regions: Vec<RegionDose>,
+    pub whole_body_counts: Vec<WholeBodyCount>,
+}
+
+/// One region of a cycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionDose {
     pub cycle: u32,
@@ -28,26 +38,73 @@ pub struct RegionDose {
     pub effective_half_life: Option<Seconds>,
     /// One time point and a half-life from elsewhere.
     pub single_time_point: bool,
+    /// What else planning a therapy asks for.
+    pub seen: Seen,
+}
+
+/// What a region's images show beside its dose; each absent where they do not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seen {
+    pub mass: Option<Gram>,
+    pub volume: Option<Millilitre>,
+    /// In the first planar scan and in the first reconstructed volume.
+    pub planar: Option<Becquerel>,
+    pub tomographic: Option<Becquerel>,
+    /// Of a tracer: dose of 1 GBq of the therapy, its relative uncertainty, and the biology.
+    pub therapy: Option<SeenTherapy>,
+}
+
+/// What a tracer's region says of its therapy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenTherapy {
+    pub radiopharmaceutical: String,
+    pub dose_per_gbq: Gray,
+    pub relative_uncertainty: Option<f64>,
+    /// Fraction of the administered activity and biological rate of each term.
+    pub biological: Vec<(f64, PerSecond)>,
+}
+
+impl CycleDoses {
+    /// Every region of a result that has a dose and is no part of another.
+    pub fn of(result: &CycleResult) -> Self {
+        let whole = |made: &Option<Made>| made.as_ref().is_none_or(|made| made.within.is_none());
+        let regions = result.regions.iter().filter(|region| whole(&region.made));
+        Self {
+            cycle: result.cycle,
+            regions: regions.filter_map(|region| RegionDose::of(region, result)).collect(),
+            whole_body_counts: result.whole_body_counts.clone(),
+        }
+    }
 }
 
 impl RegionDose {
-    /// Every region of a result that has a dose and is no part of another.
-    pub fn of(result: &CycleResult) -> Vec<Self> {
-        let single = result.time_points.len() < 2;
-        let whole = |made: &Option<Made>| made.as_ref().is_none_or(|made| made.within.is_none());
-        let regions = result.regions.iter().filter(|region| whole(&region.made));
-        let regions = regions.filter_map(|region| {
-            Some(Self {
-                cycle: result.cycle,
-                region: region.name.clone(),
-                dose: region.dose.as_ref()?.mean,
-                bed: region.bed.as_ref().map(|bed| bed.value),
-                relative_uncertainty: region.uncertainty,
-                effective_half_life: region.fit.as_ref().and_then(|fit| fit.effective_half_life),
-                single_time_point: single,
-            })
-        });
-        regions.collect()
+    fn of(region: &RegionResult, result: &CycleResult) -> Option<Self> {
+        let first = |planar: bool| {
+            let points = result.time_points.iter().zip(&region.activity);
+            let mut points = points.filter(|(point, _)| point.is_planar == planar);
+            points.find_map(|(_, activity)| Some(activity.as_ref()?.value))
+        };
+        Some(Self {
+            cycle: result.cycle,
+            region: region.name.clone(),
+            dose: region.dose.as_ref()?.mean,
+            bed: region.bed.as_ref().map(|bed| bed.value),
+            relative_uncertainty: region.uncertainty,
+            effective_half_life: region.fit.as_ref().and_then(|fit| fit.effective_half_life),
+            single_time_point: result.time_points.len() < 2,
+            seen: Seen {
+                mass: region.mass,
+                volume: Some(region.volume),
+                planar: first(true),
+                tomographic: first(false),
+                therapy: region.therapy.as_ref().map(|therapy| SeenTherapy {
+                    radiopharmaceutical: therapy.radiopharmaceutical.clone(),
+                    dose_per_gbq: therapy.dose_per_gbq,
+                    relative_uncertainty: therapy.relative_uncertainty,
+                    biological: therapy.biological.clone(),
+                }),
+            },
+        })
     }
 }
 
@@ -134,8 +191,13 @@ impl Outcome {
 /// # Errors
 /// [`PrescribeError`] where the ledger itself cannot be: a dose given twice, a BED below its dose.
 /// What a rule lacks is no error but a hold with what to supply.
-pub fn evaluate(plan: &Plan, computed: &[RegionDose]) -> Result<Course, PrescribeError> {
+pub fn evaluate(plan: &Plan, computed: &[CycleDoses]) -> Result<Course, PrescribeError> {
+    let (completed, seen) = imaged::complete(plan, computed);
+    let plan = &completed;
+    let regions: Vec<RegionDose> = computed.iter().flat_map(|c| c.regions.clone()).collect();
+    let computed = &regions[..];
     let (ledger, mut notes) = tissue::ledger(plan, computed)?;
+    notes.extend(seen);
     let tissues = tissue::tissues(plan, &ledger);
     let given = plan.cycles.len() as u32;
     let rule = plan.parameters.prescription.rule();
@@ -213,8 +275,9 @@ pub(super) fn prescribe(request: &Request, result: &mut CycleResult) {
     if parameters.limits.0.is_empty() && parameters.prescription.rule().is_none() {
         return;
     }
-    let mut computed = RegionDose::of(result);
+    let mut computed = vec![CycleDoses::of(result)];
     computed.extend(request.earlier.iter().filter(|r| r.cycle != result.cycle).cloned());
+    computed.sort_by_key(|doses| doses.cycle);
     match evaluate(&request.plan, &computed) {
         Ok(course) => result.prescription = Some(write(&course)),
         Err(error) => result.warnings.push(Warning::new(

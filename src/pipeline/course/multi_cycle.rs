@@ -92,7 +92,7 @@ fn amount(rule: &Fixed, plan: &Plan, given: u32) -> Result<Option<Becquerel>, Pr
 }
 
 pub fn fixed(rule: &Fixed, plan: &Plan, tissues: &[Tissue]) -> Result<Outcome, PrescribeError> {
-    let given = plan.cycles.len() as u32;
+    let given = plan.own_cycles().count() as u32;
     let mut outcome = Outcome::default();
     let Some(activity) = amount(rule, plan, given)? else {
         let note = format!("all {given} cycles of the regime have been given");
@@ -178,7 +178,7 @@ pub fn fixed_number(
     tissues: &[Tissue],
     computed: &[RegionDose],
 ) -> Result<Outcome, PrescribeError> {
-    let given = plan.cycles.len() as u32;
+    let given = plan.own_cycles().count() as u32;
     let mut outcome = Outcome::default();
     let Some(left) = rule.cycles.value.checked_sub(given).filter(|left| *left > 0) else {
         let note = format!("all {given} cycles of the regime have been given");
@@ -202,13 +202,13 @@ pub fn fixed_number(
         prescribe::with_sink_margin(last, change, shrinking, margin).ok()
     };
     let limits = constraints(tissues, coefficient, &mut outcome);
-    let last = plan.cycles.last().map(|cycle| cycle.administered.activity);
+    let last = plan.own_cycles().last().map(|cycle| cycle.administered.activity);
     let caps = [
         rule.cap_gbq.as_ref().map(|cap| Becquerel::from_gbq(cap.value)),
         rule.relative_cap.as_ref().zip(last).map(|(cap, last)| last * cap.value),
     ];
     let cap = caps.into_iter().flatten().min_by(|a, b| a.value().total_cmp(&b.value()));
-    for given in plan.cycles.iter().filter(|c| {
+    for given in plan.own_cycles().filter(|c| {
         rule.cap_gbq.as_ref().is_some_and(|cap| c.administered.activity.gbq() > cap.value)
     }) {
         let gbq = given.administered.activity.gbq();

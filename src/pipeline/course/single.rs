@@ -3,7 +3,8 @@
 use super::Outcome;
 use crate::biology::organ::{Adult, RADAR};
 use crate::config::Plan;
-use crate::config::plan::Sex;
+use crate::config::plan::{Coefficient, LiverMeasured, Sex};
+use crate::config::protocol::Combine;
 use crate::config::protocol::prescription::{
     Glass, ReducedTotal, ResinBsa, ResinPartition, SexPair, SurfaceSeeker, Surrogate, Thyroid,
     TwoAgents, WholeBody,
@@ -71,9 +72,58 @@ fn proposed(proposal: Proposal) -> Outcome {
     Outcome { proposal: Some(proposal), ..Outcome::default() }
 }
 
+/// What every rule of microspheres asks for.
+struct Liver<'a> {
+    tumour_mass: Gram,
+    normal_mass: Gram,
+    tumour_counts: f64,
+    normal_counts: f64,
+    shunt: f64,
+    stated: &'a LiverMeasured,
+}
+
+impl<'a> Liver<'a> {
+    fn of(plan: &'a Plan) -> Result<Self, PrescribeError> {
+        let stated = plan.measured.liver.as_ref();
+        let stated = stated.ok_or(missing(
+            "the liver's planning",
+            "add measured.liver, or image the tracer with regions of tumour, normal liver and lungs",
+        ))?;
+        let number = |value: Option<f64>, what, supply| value.ok_or(missing(what, supply));
+        let m = stated;
+        Ok(Self {
+            tumour_mass: Gram::new(number(
+                m.tumour_mass_g,
+                "the tumour's mass",
+                "add measured.liver.tumour_mass_g",
+            )?),
+            normal_mass: Gram::new(number(
+                m.normal_mass_g,
+                "the normal liver's mass",
+                "add measured.liver.normal_mass_g",
+            )?),
+            tumour_counts: number(
+                m.tumour_counts,
+                "the tumour's counts",
+                "add measured.liver.tumour_counts",
+            )?,
+            normal_counts: number(
+                m.normal_counts,
+                "the normal liver's counts",
+                "add measured.liver.normal_counts",
+            )?,
+            shunt: number(m.lung_shunt, "the lung shunt", "add measured.liver.shunt")?,
+            stated,
+        })
+    }
+
+    fn lung_mass(&self, customary_g: f64) -> Gram {
+        Gram::new(self.stated.lung_mass_g.unwrap_or(customary_g))
+    }
+}
+
 pub fn glass(rule: &Glass, plan: &Plan) -> Result<Outcome, PrescribeError> {
-    let liver = plan.measured.liver.as_ref();
-    let liver = liver.ok_or(missing("the liver's planning", "add measured.liver"))?;
+    let liver = Liver::of(plan)?;
     let gray = |gy: f64| Gray::new(gy);
     let regime = prescribe::Glass {
         gy_kg_per_gbq: rule.gy_kg_per_gbq.value,
@@ -85,20 +135,21 @@ pub fn glass(rule: &Glass, plan: &Plan) -> Result<Outcome, PrescribeError> {
         step: step(plan),
     };
     let patient = GlassPlan {
-        tumour_mass: Gram::new(liver.tumour_mass_g),
-        normal_mass: Gram::new(liver.normal_mass_g),
-        lung_mass: Gram::new(liver.lung_mass_g.unwrap_or(rule.lung_mass_g.value)),
+        tumour_mass: liver.tumour_mass,
+        normal_mass: liver.normal_mass,
+        lung_mass: liver.lung_mass(rule.lung_mass_g.value),
         tumour_counts: liver.tumour_counts,
         normal_counts: liver.normal_counts,
-        shunt: liver.lung_shunt,
+        shunt: liver.shunt,
         residual: rule.residual.value,
-        lung_dose_before: gray(liver.lung_dose_before_gy),
+        lung_dose_before: gray(liver.stated.lung_dose_before_gy),
     };
     let proposal = regime.personalised(&patient)?;
     let standard = regime.standard_activity(&patient)?;
     let vials: Vec<Becquerel> =
         rule.vials.sizes_gbq.value.iter().map(|gbq| Becquerel::from_gbq(*gbq)).collect();
-    let slots: Vec<Seconds> = liver.slots_h.iter().map(|h| Seconds::from_hours(*h)).collect();
+    let slots: Vec<Seconds> =
+        liver.stated.slots_h.iter().map(|h| Seconds::from_hours(*h)).collect();
     let mut outcome = Outcome::default();
     if proposal.verdict != Verdict::Stop {
         outcome.vials = prescribe::vial_slots(
@@ -115,7 +166,7 @@ pub fn glass(rule: &Glass, plan: &Plan) -> Result<Outcome, PrescribeError> {
         rule.standard_gy.value,
         standard.gbq()
     ));
-    match liver.hepatic_reserve {
+    match liver.stated.hepatic_reserve {
         Some(reserve) if reserve >= rule.hepatic_reserve.value => {}
         Some(reserve) => outcome.holds.push(Hold::new(
             "hepatic-reserve",
@@ -131,13 +182,12 @@ pub fn glass(rule: &Glass, plan: &Plan) -> Result<Outcome, PrescribeError> {
 }
 
 pub fn resin_bsa(rule: &ResinBsa, plan: &Plan) -> Result<Outcome, PrescribeError> {
-    let liver = plan.measured.liver.as_ref();
-    let liver = liver.ok_or(missing("the liver's planning", "add measured.liver"))?;
+    let liver = Liver::of(plan)?;
     let bsa = prescribe::body_surface_area(height(plan)?, weight(plan)?, rule.surface.value)?;
-    let (tumour, normal) = (Gram::new(liver.tumour_mass_g), Gram::new(liver.normal_mass_g));
+    let (tumour, normal) = (liver.tumour_mass, liver.normal_mass);
     let activity = prescribe::bsa_activity(bsa, rule.less_m2.value, tumour, normal)?;
     let (steps, none) = (&rule.reductions.value, rule.none_from.value);
-    match prescribe::shunt_reduction(liver.lung_shunt, steps, none)? {
+    match prescribe::shunt_reduction(liver.shunt, steps, none)? {
         Err(hold) => Ok(Outcome { holds: vec![hold], ..Outcome::default() }),
         Ok(factor) => {
             let name = format!("body surface area {bsa:.4} m2, shunt factor {factor}");
@@ -147,26 +197,25 @@ pub fn resin_bsa(rule: &ResinBsa, plan: &Plan) -> Result<Outcome, PrescribeError
 }
 
 pub fn resin_partition(rule: &ResinPartition, plan: &Plan) -> Result<Outcome, PrescribeError> {
-    let liver = plan.measured.liver.as_ref();
-    let liver = liver.ok_or(missing("the liver's planning", "add measured.liver"))?;
+    let liver = Liver::of(plan)?;
     let none_from = rule.none_from.value;
-    if let Err(hold) = prescribe::shunt_reduction(liver.lung_shunt, &[], none_from)? {
+    if let Err(hold) = prescribe::shunt_reduction(liver.shunt, &[], none_from)? {
         return Ok(Outcome { holds: vec![hold], ..Outcome::default() });
     }
-    let concentration = liver.tumour_counts / liver.tumour_mass_g;
+    let concentration = liver.tumour_counts / liver.tumour_mass.value();
     let partition = prescribe::Partition {
         gy_kg_per_gbq: rule.gy_kg_per_gbq.value,
-        tumour: Gram::new(liver.tumour_mass_g),
-        normal: Gram::new(liver.normal_mass_g),
-        ratio: concentration / (liver.normal_counts / liver.normal_mass_g),
-        shunt: liver.lung_shunt,
+        tumour: liver.tumour_mass,
+        normal: liver.normal_mass,
+        ratio: concentration / (liver.normal_counts / liver.normal_mass.value()),
+        shunt: liver.shunt,
     };
     let normal = Gray::new(rule.normal_liver_gy.value);
     let mut all = vec![allowed("normal liver", partition.activity(normal)?, Some(normal))];
-    if liver.lung_shunt > 0.0 {
-        let kg = liver.lung_mass_g.unwrap_or(rule.lung_mass_g.value) / 1000.0;
-        let left = (rule.lungs_gy.value - liver.lung_dose_before_gy).max(0.0);
-        let gbq = left * kg / (rule.gy_kg_per_gbq.value * liver.lung_shunt);
+    if liver.shunt > 0.0 {
+        let kg = liver.lung_mass(rule.lung_mass_g.value).value() / 1000.0;
+        let left = (rule.lungs_gy.value - liver.stated.lung_dose_before_gy).max(0.0);
+        let gbq = left * kg / (rule.gy_kg_per_gbq.value * liver.shunt);
         let limit = Some(Gray::new(rule.lungs_gy.value));
         all.push(allowed("lungs", Becquerel::from_gbq(gbq), limit));
     }
@@ -329,20 +378,31 @@ fn by_coefficients(plan: &Plan, drug: Option<&str>) -> Result<Vec<Constraint>, P
     let mut all = Vec::new();
     for (name, limit) in &plan.parameters.limits.0 {
         let Some(gy) = &limit.dose_gy else { continue };
-        let own = plan.measured.coefficients.iter().find(|c| {
+        let own = plan.measured.coefficients.iter().filter(|c| {
             !c.lesion
                 && (c.region == *name || limit.covers(&c.region))
                 && drug.is_none_or(|drug| c.radiopharmaceutical.as_deref() == Some(drug))
         });
-        let own = own.ok_or(missing(
-            "the dose per activity of a limited organ",
-            "add it for every organ of `limits` to measured.coefficients",
-        ))?;
+        // The tissue's own, else left and right together as the limit has it.
+        let own: Vec<&Coefficient> = own.collect();
+        let whole: Vec<&Coefficient> = own.iter().copied().filter(|c| c.region == *name).collect();
+        let parts = if whole.is_empty() { own } else { whole };
+        if parts.is_empty() {
+            return Err(missing(
+                "the dose per activity of a limited organ",
+                "add it for every organ of `limits` to measured.coefficients, or image a tracer with \
+                 its region",
+            ));
+        }
+        let gy_per_gbq = match limit.combine {
+            Combine::Mean => parts.iter().map(|c| c.gy_per_gbq).sum::<f64>() / parts.len() as f64,
+            Combine::Worst => parts.iter().map(|c| c.gy_per_gbq).fold(0.0, f64::max),
+        };
         all.push(Constraint {
             name: name.clone(),
             limit: Gray::new(gy.value),
             accumulated: Gray::new(0.0),
-            coefficient: GrayPerBecquerel::from_gy_per_gbq(own.gy_per_gbq),
+            coefficient: GrayPerBecquerel::from_gy_per_gbq(gy_per_gbq),
             effect: Effect::AbsorbedDose,
         });
     }
@@ -397,7 +457,7 @@ pub fn two_agents(rule: &TwoAgents, plan: &Plan) -> Result<Outcome, PrescribeErr
     let mut lesions = Vec::new();
     for name in names {
         let (a, b) = (of(&rule.first, name), of(&rule.second, name));
-        let gy = |c: Option<&crate::config::plan::Coefficient>| {
+        let gy = |c: Option<&Coefficient>| {
             GrayPerBecquerel::from_gy_per_gbq(c.map_or(0.0, |c| c.gy_per_gbq))
         };
         let mass = a.and_then(|c| c.mass_g).or(b.and_then(|c| c.mass_g));
@@ -486,7 +546,7 @@ pub fn thyroid(rule: &Thyroid, plan: &Plan) -> Result<Outcome, PrescribeError> {
     if let Some(need) = &rule.lesions {
         let most = proposal.unrounded;
         let lesions: Vec<_> = measured.coefficients.iter().filter(|c| c.lesion).collect();
-        let needs = |c: &&crate::config::plan::Coefficient| {
+        let needs = |c: &&Coefficient| {
             let gy = if c.bone { need.bone_gy.value } else { need.soft_tissue_gy.value };
             gy / c.gy_per_gbq
         };

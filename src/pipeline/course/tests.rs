@@ -409,7 +409,7 @@ fn computed_doses_count_before_stated_ones_and_results_are_read_back() {
         ],
     });
     let computed = from_results(&results, &plan).unwrap();
-    let course = evaluate(&plan, &computed).unwrap();
+    let course = evaluate(&plan, &[computed]).unwrap();
     let kidneys = course.tissues.iter().find(|t| t.name == "kidneys").unwrap();
     near(kidneys.total.as_ref().unwrap().dose.value(), 3.6);
     near(kidneys.total.as_ref().unwrap().bed.unwrap().value(), 3.9);

@@ -1,6 +1,6 @@
 //! From regions to the tissues that have limits, and from their doses to a ledger.
 
-use super::RegionDose;
+use super::{RegionDose, Seen};
 use crate::biology::bed::{TissueParameters, g_factor};
 use crate::config::Plan;
 use crate::config::protocol::{Combine, Limit};
@@ -107,15 +107,14 @@ pub fn ledger(
                 (true, true) => continue,
             };
             let activity = Some(cycle.administered.activity);
-            let drug = &plan.radiopharmaceutical;
+            let drug = plan.radiopharmaceutical_of(cycle.number);
             entries.push(entry(name, limit, drug, activity, &regions, method));
         }
         entries.extend(others(plan, name, limit));
     }
     let mut ledger = Ledger::new(entries)?;
     let given: Vec<Administered> = plan
-        .cycles
-        .iter()
+        .own_cycles()
         .map(|c| Administered { cycle: c.number, activity: c.administered.activity })
         .collect();
     if let Some(u) = &plan.parameters.prescription.unmeasured_cycle_uncertainty {
@@ -151,6 +150,7 @@ fn stated(
                     d.half_life_source,
                     Some(HalfLifeSource::PriorCycle | HalfLifeSource::Population)
                 ),
+                seen: Seen::default(),
             }
         })
         .collect()

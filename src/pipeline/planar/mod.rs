@@ -78,28 +78,19 @@ pub fn unmix_scans(inputs: &mut Inputs, request: &Request) -> Result<(), Pipelin
     Ok(())
 }
 
-/// The plan with the whole-body counts of the views, where it states none.
-pub fn with_whole_body_counts(
-    inputs: &Inputs,
-    images: &[TimePointImage],
-    request: &Request,
-) -> Request {
-    let mut request = request.clone();
-    let counts = &mut request.plan.measured.whole_body_counts;
-    if counts.is_empty() {
-        let views = images.iter().zip(&inputs.emissions).filter_map(|(image, emission)| {
-            let [anterior, posterior] = inputs.planar_point(&emission.series)?.whole_cps?;
-            Some(WholeBodyCount {
-                hours: image.after_administration.hours(),
-                anterior,
-                posterior,
-                anterior_background: 0.0,
-                posterior_background: 0.0,
-            })
-        });
-        counts.extend(views);
-    }
-    request
+/// Counts of every scan of the whole body, by time.
+pub fn whole_body_counts(inputs: &Inputs, images: &[TimePointImage]) -> Vec<WholeBodyCount> {
+    let counts = images.iter().zip(&inputs.emissions).filter_map(|(image, emission)| {
+        let [anterior, posterior] = inputs.planar_point(&emission.series)?.whole_cps?;
+        Some(WholeBodyCount {
+            hours: image.after_administration.hours(),
+            anterior,
+            posterior,
+            anterior_background: 0.0,
+            posterior_background: 0.0,
+        })
+    });
+    counts.collect()
 }
 
 fn one(
@@ -107,7 +98,7 @@ fn one(
     scan: &Planar,
     request: &Request,
 ) -> Result<(Emission, PlanarPoint), PipelineError> {
-    let nuclide = &request.plan.nuclide;
+    let nuclide = request.nuclide();
     let camera = activity::camera(&request.cameras, &scan.device, nuclide);
     let settings = camera.and_then(|camera| camera.planar).ok_or_else(|| {
         PipelineError::Parked(format!(
@@ -161,7 +152,7 @@ fn whole_cps(exposure: &Exposure, rates: &[NetRate; 2]) -> Option<[f64; 2]> {
 fn counts_warning(plan: &Plan) -> Option<Warning> {
     let by_counts = matches!(
         plan.parameters.prescription.rule(),
-        Some(Rule::WholeBody(_) | Rule::SurfaceSeeker(_))
+        Some(Rule::WholeBody(_) | Rule::SurfaceSeeker(_) | Rule::Thyroid(_))
     );
     (by_counts && plan.measured.whole_body_counts.is_empty()).then(|| {
         Warning::new(

@@ -235,6 +235,12 @@ impl DecayData {
     }
 }
 
+impl serde::Serialize for Nuclide {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl std::fmt::Display for Nuclide {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}{}", self.symbol, self.mass_number, if self.metastable { "m" } else { "" })

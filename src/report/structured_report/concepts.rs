@@ -79,6 +79,12 @@ codes! {
     TIAC = "TIAC", "99RPT", "Time-integrated activity coefficient";
     EFFECTIVE_HALF_LIFE = "TEFF", "99RPT", "Effective half-life";
     DOSE_PER_ACTIVITY = "DPERA", "99RPT", "Absorbed dose per administered activity";
+    ALPHA_DOSE = "ALPHADOSE", "99RPT", "Absorbed dose by alphas and their recoil nuclei";
+    ELECTRON_DOSE = "ELDOSE", "99RPT", "Absorbed dose by electrons";
+    WEIGHTED_DOSE = "RBEDOSE", "99RPT", "Dose with alphas weighted by their effectiveness";
+    RBE = "RBE", "99RPT", "Relative biological effectiveness of alphas";
+    THERAPY_DOSE = "THERAPYDPERA", "99RPT", "Absorbed dose per activity of the therapy planned";
+    THERAPY = "THERAPY", "99RPT", "Therapy that the tracer stands for";
     BED = "BED", "99RPT", "Biologically Effective Dose";
     ALPHA_BETA = "ALPHABETA", "99RPT", "Ratio of linear to quadratic radiosensitivity";
     UNCERTAINTY =

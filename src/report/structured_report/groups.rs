@@ -3,13 +3,16 @@
 use super::super::anatomy::codes_of;
 use super::super::regions::RegionNumbers;
 use super::super::seg::tracking_uid;
-use super::super::{Bed, CycleResult, DoseStatistics, Identity, Kind, RegionResult, ReportOptions};
+use super::super::{
+    Bed, CycleResult, DoseStatistics, Identity, Kind, RegionResult, ReportOptions, TherapyEstimate,
+};
 use super::concepts as c;
+use crate::biology::effect::MixedDose;
 use crate::dicom::write::Code;
 use crate::dicom::write::content::{Item, Relationship};
 use crate::kinetics::Fit;
-use crate::quantity::Warning;
-use Relationship::{Contains, HasConceptMod, HasObsContext, InferredFrom};
+use crate::quantity::{Gray, Warning};
+use Relationship::{Contains, HasConceptMod, HasObsContext, HasProperties, InferredFrom};
 
 /// All groups: per region the numbers of the cycle, then its activity at each time point.
 pub(super) fn measurement_groups(
@@ -99,6 +102,8 @@ fn cycle_group(
         .children(Contains, volume)
         .children(Contains, Item::number(&c::MASS, numbers.mass_g, &c::GRAM))
         .children(Contains, kinetic_items(numbers, result.administered.mbq()))
+        .children(Contains, region.alpha.iter().flat_map(alpha_items))
+        .children(Contains, region.therapy.as_ref().and_then(therapy_item))
         .children(Contains, numbers.bed.and_then(bed_item))
         .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT))
         .children(Contains, contributions(region));
@@ -201,6 +206,27 @@ fn recovery_text(recovered: crate::quantify::Recovered) -> Item {
     });
     let coefficient = rounded(recovered.coefficient);
     Item::text(&c::RECOVERY, &format!("activities divided by {coefficient}; {known}"))
+}
+
+/// Alphas apart from the rest, and both together by every stated effectiveness.
+fn alpha_items(dose: &MixedDose) -> Vec<Item> {
+    let gray = |concept, gray: Gray| Item::number(concept, Some(gray.value()), &c::GRAY);
+    let parts = [gray(&c::ALPHA_DOSE, dose.alpha), gray(&c::ELECTRON_DOSE, dose.electron)];
+    let weighted = dose.by_rbe().map(|(rbe, weighted)| {
+        let by = Item::number(&c::RBE, Some(rbe), &c::UNITY);
+        Some(gray(&c::WEIGHTED_DOSE, weighted)?.children(InferredFrom, by))
+    });
+    parts.into_iter().chain(weighted).flatten().collect()
+}
+
+fn therapy_item(therapy: &TherapyEstimate) -> Option<Item> {
+    let per_gbq = Some(therapy.dose_per_gbq.value());
+    let item = Item::number(&c::THERAPY_DOSE, per_gbq, &c::GRAY_PER_GBQ)?;
+    let relative = therapy.relative_uncertainty.map(|u| 100.0 * u);
+    Some(
+        item.child(HasConceptMod, Item::text(&c::THERAPY, &therapy.radiopharmaceutical))
+            .children(HasProperties, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT)),
+    )
 }
 
 fn bed_item(bed: &Bed) -> Option<Item> {

@@ -1,6 +1,6 @@
 //! Absorbed and biologically effective dose of every region, and pictures of both.
 
-use super::Context;
+use super::{Context, therapy};
 use crate::report::number::four_digits;
 use crate::report::pdf::picture::{WINDOW_HU, stops};
 use crate::report::pdf::sheet::{
@@ -46,6 +46,8 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
              known (section 10). An effective dose is not given: it has no meaning in therapy.",
         ),
     ];
+    blocks.extend(therapy::alphas(context));
+    blocks.extend(therapy::estimates(context));
     blocks.extend(biology(context));
     blocks.extend(histograms(context));
     blocks.extend(pictures(context));

@@ -6,6 +6,7 @@ mod course;
 mod dose;
 mod identity;
 mod regions;
+mod therapy;
 
 pub(super) use dose::picture_file;
 pub(super) use identity::{date, person};
