@@ -12,6 +12,7 @@ mod ct_grid;
 mod curves;
 mod derived;
 mod drawn;
+mod effect;
 mod engine;
 mod error;
 mod inputs;
@@ -113,6 +114,7 @@ pub fn compute(
     let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
     at(0.85, "prescribing");
     result.warnings.extend(notes);
+    effect::add(request, &mut result);
     therapy::project(request, &mut result)?;
     course::prescribe(request, &mut result);
     at(0.9, "writing");

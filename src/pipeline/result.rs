@@ -100,6 +100,7 @@ pub fn assemble(
         },
         dose_gy: dose.gy,
         dose_error_gy: dose.standard_error_gy,
+        voxel_bed: None,
         maps: maps(tia),
         ct: ct.map(|(ct, _)| CtUse {
             series: ct.series.clone(),
@@ -270,6 +271,7 @@ fn region_result(
         dose,
         alpha: None,
         therapy: None,
+        effect: Default::default(),
         bed,
         warnings,
     }

@@ -12,9 +12,6 @@ use crate::quantity::nuclide::DecayData;
 use crate::quantity::{Becquerel, Gray, JOULE_PER_EV, PerSecond, Seconds, Warning};
 use crate::report::{CycleResult, RegionResult, TherapyEstimate};
 
-/// A fitted rate below the physical one by this part is rounding of a rate held at it.
-const ROUNDING: f64 = 1e-6;
-
 /// Adds what alphas did, and what a tracer says of its therapy, to every region.
 pub fn project(request: &Request, result: &mut CycleResult) -> Result<(), PipelineError> {
     let own = result.nuclide.decay()?;
@@ -81,111 +78,106 @@ fn converted(
 ) -> Result<TherapyEstimate, String> {
     let fit = region.fit.as_ref().ok_or("it has no curve")?;
     let mass = region.mass.ok_or("its mass is not known")?;
-    let biological = biological(&fit.terms, administered, tracer.half_life)?;
-    let physical = therapy.half_life.half_life_to_rate();
-    let decays = |(fraction, rate): &(f64, PerSecond)| fraction / (rate.value() + physical.value());
-    let residence: f64 = biological.iter().map(decays).sum();
+    let [from, to] = [tracer, therapy].map(|decay| decay.half_life.half_life_to_rate());
+    let curve = fit.with_nuclide(from, to).map_err(|error| error.to_string())?;
+    let residence = curve.time_integrated_activity.value() / administered.value();
     if !(residence.is_finite() && residence >= 0.0) {
         return Err(format!("its residence came out as {residence} s"));
     }
     let joule = therapy.chain_energies.non_penetrating().value() * 1e3 * JOULE_PER_EV;
     let dose_per_gbq = Gray::new(1e9 * residence * joule / (mass.value() * 1e-3));
+    let biological = |term: &Exponential| {
+        let rate = (term.rate.value() - to.value()).max(0.0);
+        (term.amplitude / administered, PerSecond::new(rate))
+    };
     Ok(TherapyEstimate {
         radiopharmaceutical: String::new(),
         dose_per_gbq,
         alpha: MixedDose::of_local(dose_per_gbq, &therapy.chain_energies),
-        relative_uncertainty: relative_uncertainty(region, fit, &biological, physical),
+        relative_uncertainty: relative_uncertainty(region.uncertainty, fit, &curve),
         residence: Seconds::new(residence),
-        biological,
+        biological: curve.terms.iter().map(biological).collect(),
         method: "biology of the tracer, decay of the therapy, its energy spent in the region",
     })
 }
 
-/// The tracer's, with the fit's part as the therapy's decay weighs the terms: a therapy that lives longer
+/// The tracer's, with the part of its fit as the therapy's decay weighs it: a therapy that lives longer
 /// than its tracer rests more on rates than the tracer's own dose does.
-fn relative_uncertainty(
-    region: &RegionResult,
-    fit: &Fit,
-    biological: &[(f64, PerSecond)],
-    physical: PerSecond,
-) -> Option<f64> {
-    let (total, of_fit) = (region.uncertainty?, fit.relative_uncertainty?);
-    let covariance = fit.covariance.as_ref()?;
-    if covariance.size() != 2 * fit.terms.len() {
-        return None;
-    }
-    let sum: f64 = biological.iter().map(|(f, k)| f / (k.value() + physical.value())).sum();
-    // Of ln(residence) by ln |amplitude| and ln rate of each term.
-    let gradient: Vec<f64> = biological
-        .iter()
-        .zip(&fit.terms)
-        .flat_map(|((fraction, rate), term)| {
-            let all = rate.value() + physical.value();
-            let part = fraction / all / sum;
-            [part, -part * term.rate.value() / all]
-        })
-        .collect();
-    let pairs = (0..gradient.len()).flat_map(|r| (0..gradient.len()).map(move |c| (r, c)));
-    let of_therapy: f64 =
-        pairs.map(|(r, c)| gradient[r] * covariance.get(r, c) * gradient[c]).sum();
-    let squared = total * total - of_fit * of_fit + of_therapy;
+fn relative_uncertainty(total: Option<f64>, tracer: &Fit, therapy: &Fit) -> Option<f64> {
+    let (before, after) = (tracer.relative_uncertainty?, therapy.relative_uncertainty?);
+    let squared = total?.powi(2) - before.powi(2) + after.powi(2);
     (squared.is_finite() && squared >= 0.0).then(|| squared.sqrt())
-}
-
-/// Effective terms without the tracer's decay.
-fn biological(
-    terms: &[Exponential],
-    administered: Becquerel,
-    half_life: Seconds,
-) -> Result<Vec<(f64, PerSecond)>, String> {
-    if terms.is_empty() {
-        return Err(
-            "its curve has no formula; choose `kinetics: method` other than trapezoid".into()
-        );
-    }
-    let physical = half_life.half_life_to_rate();
-    let one = |term: &Exponential| {
-        let rate = term.rate.value() - physical.value();
-        if rate < -ROUNDING * physical.value() {
-            return Err(format!(
-                "a term falls with {:.4} per h, slower than the tracer decays",
-                term.rate.value() * 3600.0
-            ));
-        }
-        Ok((term.amplitude / administered, PerSecond::new(rate.max(0.0))))
-    };
-    terms.iter().map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinetics::{CurvePoint, Method, TimeActivityCurve, fit};
+    use crate::quantity::nuclide::Nuclide;
+    use crate::quantity::{Gram, Millilitre};
+    use crate::volume::Occupancy;
 
-    fn hours(rate: f64) -> PerSecond {
-        PerSecond::new(rate / 3600.0)
+    fn region(fit: Option<Fit>) -> RegionResult {
+        RegionResult {
+            name: "Liver".into(),
+            number: 1,
+            anatomy: None,
+            made: None,
+            occupancy: Occupancy::new(Vec::new()),
+            volume: Millilitre::new(1650.0),
+            mass: Some(Gram::new(1700.0)),
+            activity: Vec::new(),
+            recovery: None,
+            fit,
+            dose: None,
+            alpha: None,
+            therapy: None,
+            bed: None,
+            effect: Default::default(),
+            uncertainty: Some(0.2),
+            uncertainty_budget: None,
+            warnings: Vec::new(),
+        }
     }
 
-    /// V42 of the specification: 0.18 of the activity, biological half-life 150 h, 111In for 90Y:
-    /// residences 12.066 and 11.662 h.
+    /// V42 of the specification: 0.18 of the activity, biological half-life 150 h, 111In for 90Y, residence
+    /// 11.662 h; by the energy per decay, 49.771 J/GBq over 1.7 kg for all of it.
     #[test]
     fn v42_the_biology_of_indium_with_the_decay_of_yttrium() {
-        let (indium, yttrium) = (Seconds::from_hours(67.313), Seconds::from_hours(64.10));
-        let biological_rate = Seconds::from_hours(150.0).half_life_to_rate();
-        let effective = biological_rate + indium.half_life_to_rate();
+        let decay = |name: &str| Nuclide::parse(name).unwrap().decay().unwrap();
+        let (indium, yttrium) = (decay("In-111"), decay("Y-90"));
+        let physical = indium.half_life.half_life_to_rate();
+        let effective = Seconds::from_hours(150.0).half_life_to_rate() + physical;
         let given = Becquerel::from_mbq(185.0);
-        let terms = [Exponential { amplitude: given * 0.18, rate: effective }];
-        assert!((0.18 / (effective.value() * 3600.0) / 12.066 - 1.0).abs() < 5e-5);
-        let found = biological(&terms, given, indium).unwrap();
-        let tau = found[0].0 / (found[0].1 + yttrium.half_life_to_rate()).value() / 3600.0;
-        assert!((tau / 11.662 - 1.0).abs() < 5e-5, "{tau}");
+        let points = [1.0, 4.0, 24.0, 72.0, 144.0].map(|hours| CurvePoint {
+            time: Seconds::from_hours(hours),
+            activity: given * (0.18 * (-effective.value() * 3600.0 * hours).exp()),
+            relative_uncertainty: Some(0.1),
+        });
+        let curve = TimeActivityCurve { points: points.to_vec(), physical };
+        let fitted = fit(&curve, Method::MonoExponential).unwrap();
+        let found = converted(&region(Some(fitted)), given, indium, yttrium).unwrap();
+        assert!((found.residence.hours() / 11.662 - 1.0).abs() < 1e-3, "{found:?}");
+        let (fraction, rate) = found.biological[0];
+        assert!((fraction / 0.18 - 1.0).abs() < 1e-6);
+        assert!((rate.half_life().hours() / 150.0 - 1.0).abs() < 1e-3);
+        let full = 49.771 / 1.7 * 11.662 * std::f64::consts::LN_2 / 64.10;
+        assert!((found.dose_per_gbq.value() / full - 1.0).abs() < 2e-3, "{found:?}");
+        assert!((0.15..0.25).contains(&found.relative_uncertainty.unwrap()));
+        assert_eq!(found.alpha, None);
     }
 
     #[test]
-    fn a_curve_without_a_formula_or_slower_than_decay_gives_nothing() {
-        let given = Becquerel::from_mbq(100.0);
-        let half_life = Seconds::from_hours(67.3);
-        assert!(biological(&[], given, half_life).unwrap_err().contains("trapezoid"));
-        let slow = [Exponential { amplitude: given, rate: hours(0.005) }];
-        assert!(biological(&slow, given, half_life).unwrap_err().contains("slower"));
+    fn a_region_without_a_curve_or_a_formula_gives_nothing() {
+        let decay = |name: &str| Nuclide::parse(name).unwrap().decay().unwrap();
+        let (indium, yttrium) = (decay("In-111"), decay("Y-90"));
+        let refused =
+            |fit| converted(&region(fit), Becquerel::new(1.0), indium, yttrium).unwrap_err();
+        assert!(refused(None).contains("no curve"));
+        assert!(
+            refused(Some(Fit::default())).contains("formula"),
+            "{}",
+            refused(Some(Fit::default()))
+        );
     }
 }

@@ -65,6 +65,8 @@ impl Identity {
             (Kind::RtDose, DoseBits::ThirtyTwo) => "rt-dose-32",
             (Kind::RtDoseError, DoseBits::Sixteen) => "rt-dose-error-16",
             (Kind::RtDoseError, DoseBits::ThirtyTwo) => "rt-dose-error-32",
+            (Kind::RtDoseEffective, DoseBits::Sixteen) => "rt-dose-bed-16",
+            (Kind::RtDoseEffective, DoseBits::ThirtyTwo) => "rt-dose-bed-32",
             (Kind::Segmentation, _) => "segmentation",
             (Kind::StructuredReport, _) => return self.with_course("structured-report"),
             (Kind::StructureSet, _) => "structure-set",
@@ -108,7 +110,7 @@ impl Identity {
 /// SOP class of a kind of result object.
 pub(super) fn sop_class(kind: Kind) -> Uid {
     let text = match kind {
-        Kind::RtDose | Kind::RtDoseError => uids::RT_DOSE_STORAGE,
+        Kind::RtDose | Kind::RtDoseError | Kind::RtDoseEffective => uids::RT_DOSE_STORAGE,
         Kind::Segmentation => uids::SEGMENTATION_STORAGE,
         Kind::StructureSet => uids::RT_STRUCTURE_SET_STORAGE,
         Kind::TimeIntegratedActivityMap | Kind::EffectiveHalfLifeMap => {

@@ -128,6 +128,14 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         "therapy": region.therapy.as_ref().map(therapy),
         "bed_gy": numbers.bed.map(|b| b.value),
         "bed_assumptions": bed,
+        "eqd2_gy": region.effect.eqd2.and_then(|gray| finite(gray.value())),
+        "eud": region.effect.eud.and_then(|eud| Some(json!({
+            "gy": finite(eud.dose.value())?, "alpha_per_gy": eud.alpha_per_gy,
+        }))),
+        "mean_of_voxel_bed_gy": region.effect.mean_of_voxel_bed.and_then(|g| finite(g.value())),
+        "volumes_at": region.effect.volumes_at.iter().map(|(gray, part)| json!({
+            "gy": gray.value(), "fraction": finite(*part),
+        })).collect::<Vec<_>>(),
         "uncertainty": numbers.uncertainty,
         "uncertainty_budget": region.uncertainty_budget,
         "warnings": numbers.warnings.iter().cloned().chain(numbers.missing()).collect::<Vec<_>>(),

@@ -79,6 +79,8 @@ pub enum Kind {
     RtDose,
     /// RT Dose of type ERROR beside a simulated dose.
     RtDoseError,
+    /// RT Dose of type EFFECTIVE: BED of every voxel.
+    RtDoseEffective,
     Segmentation,
     StructuredReport,
     StructureSet,
@@ -146,6 +148,10 @@ pub fn write_all(
     if let Some(error_gy) = &result.dose_error_gy {
         let object = rt_dose::write_error(result, error_gy, options)?;
         objects.push((Kind::RtDoseError, "rt-dose-error.dcm", object));
+    }
+    if let Some(bed) = &result.voxel_bed {
+        let object = rt_dose::write_effective(result, bed, options)?;
+        objects.push((Kind::RtDoseEffective, "rt-dose-bed.dcm", object));
     }
     if options.structure_set {
         let object = structure_set::write(result, options)?;

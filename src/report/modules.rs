@@ -115,6 +115,7 @@ fn series_and_equipment(
         Kind::TimeIntegratedActivityMap => (5, "Time-integrated activity"),
         Kind::EffectiveHalfLifeMap => (6, "Effective half-life"),
         Kind::Registration => (7, "Registration"),
+        Kind::RtDoseEffective => (10, "Biologically effective dose"),
         Kind::Document | Kind::Pages => (8, "Report for people"),
     };
     let description = format!("RPT {words} {} C{}", result.nuclide, result.cycle);

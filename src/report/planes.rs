@@ -194,6 +194,7 @@ mod tests {
             alpha: None,
             therapy: None,
             bed: None,
+            effect: Default::default(),
             uncertainty: None,
             uncertainty_budget: None,
             warnings: Vec::new(),

@@ -144,6 +144,8 @@ pub struct RegionResult {
     pub therapy: Option<TherapyEstimate>,
     /// Biologically effective dose of the mean dose, with what it assumed.
     pub bed: Option<Bed>,
+    /// What else the dose distribution does.
+    pub effect: Effect,
     /// Relative standard uncertainty of the mean dose, k = 1.
     pub uncertainty: Option<f64>,
     /// Who contributes how much to it, and what is not known.
@@ -209,6 +211,34 @@ pub struct Bed {
     pub provenance: String,
 }
 
+/// What a region's dose distribution does, beside the BED of its mean; each absent where it was not asked
+/// for or could not be had.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+pub struct Effect {
+    /// Dose in fractions of 2 Gy with the BED of the mean.
+    pub eqd2: Option<Gray>,
+    /// Equivalent uniform dose.
+    pub eud: Option<EquivalentUniformDose>,
+    /// Mean over the region's volume of the BED of its voxels; above the BED of the mean dose wherever the dose varies.
+    pub mean_of_voxel_bed: Option<Gray>,
+    /// Dose, and the part of the volume that receives at least that.
+    pub volumes_at: Vec<(Gray, f64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct EquivalentUniformDose {
+    pub dose: Gray,
+    pub alpha_per_gy: f64,
+}
+
+/// BED of every voxel of the regions whose tissue is known; 0 elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoxelBed {
+    pub gy: Volume<f32>,
+    /// One sentence a region: what it assumed.
+    pub assumed: Vec<String>,
+}
+
 /// Imaging complete, or a first look that a later revision will supersede.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -256,6 +286,8 @@ pub struct CycleResult {
     pub dose_gy: Volume<f32>,
     /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
     pub dose_error_gy: Option<Volume<f32>>,
+    /// BED of the voxels, same grid, where it was asked for.
+    pub voxel_bed: Option<VoxelBed>,
     /// Further quantities on the dose grid.
     pub maps: Vec<VoxelMap>,
     pub ct: Option<CtUse>,

@@ -3,18 +3,19 @@
 //! There is no RT Plan behind a radiopharmaceutical, so the dose is summed over a PLAN_OVERVIEW,
 //! the one defined term that asks for no plan. Stored value = dose / Dose Grid Scaling, where the
 //! scaling is the number that its own text parses to; the error is half a step at most. Where the
-//! dose was simulated its standard error (k = 1) is a second object, of type ERROR.
+//! dose was simulated its standard error (k = 1) is a second object, of type ERROR; the BED of voxels,
+//! where it is asked for, another one, of type EFFECTIVE.
 
 use super::axial::axial;
 use super::modules;
 use super::{
     CycleResult, DoseBits, Identity, Kind, RegionResult, ReportError, ReportOptions,
-    StructureSetReference,
+    StructureSetReference, VoxelBed,
 };
 use crate::dicom::Uid;
 use crate::dicom::write::DicomFile;
 use crate::dicom::write::{
-    DataSet, InstanceReference, decimal_string, decimal_string_not_below, geometry,
+    Code, DataSet, InstanceReference, decimal_string, decimal_string_not_below, geometry,
 };
 use crate::volume::{Grid, Volume};
 use dicom_core::VR;
@@ -27,6 +28,8 @@ const MOST_DVH_BINS: usize = 1500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DoseType {
     Physical,
+    /// Biologically effective dose.
+    Effective,
     Error,
 }
 
@@ -34,6 +37,7 @@ impl DoseType {
     fn term(self) -> &'static str {
         match self {
             Self::Physical => "PHYSICAL",
+            Self::Effective => "EFFECTIVE",
             Self::Error => "ERROR",
         }
     }
@@ -77,6 +81,35 @@ pub fn write_error(
         .with(image_plane(error.grid(), &result.frame_of_reference)?)
         .with(pixels(&error, options.dose_bits, DoseType::Error)?)
         .with(description(result, DoseType::Error))
+        .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, None)]);
+    Ok(set.into_file()?)
+}
+
+/// BED of the result's voxels, as an RT Dose of type EFFECTIVE.
+pub fn write_effective(
+    result: &CycleResult,
+    bed: &VoxelBed,
+    options: &ReportOptions,
+) -> Result<DicomFile, ReportError> {
+    static COMPOSED: Code = Code::new("121377", "DCM", "Composed with radiobiological effects");
+    static SOURCE: Code = Code::new("121372", "DCM", "Source dose for composing current dose");
+    let identity = Identity::of(result, options);
+    let gy = axial(&bed.gy)?;
+    let physical = identity.reference(Kind::RtDose);
+    let source = physical.item().code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, &SOURCE);
+    let comments = format!(
+        "{}\nBED by the linear-quadratic model for falling dose rates; 0 where no tissue is known. {}",
+        modules::comments(result),
+        bed.assumed.join("; ")
+    );
+    let set = modules::shared(result, options, &identity, Kind::RtDoseEffective)
+        .with(modules::input_references(result, &identity, std::slice::from_ref(&physical)))
+        .with(image_plane(gy.grid(), &result.frame_of_reference)?)
+        .with(pixels(&gy, options.dose_bits, DoseType::Effective)?)
+        .with(description(result, DoseType::Effective))
+        .text(tags::IMAGE_COMMENTS, VR::LT, &comments)
+        .code(tags::DERIVATION_CODE_SEQUENCE, &COMPOSED)
+        .sequence(tags::REFERENCED_INSTANCE_SEQUENCE, vec![source])
         .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, None)]);
     Ok(set.into_file()?)
 }
@@ -151,6 +184,7 @@ fn description(result: &CycleResult, dose_type: DoseType) -> DataSet {
     };
     let what = match dose_type {
         DoseType::Physical => "Absorbed dose",
+        DoseType::Effective => "BED",
         DoseType::Error => "Standard error k=1",
     };
     let comment = format!(

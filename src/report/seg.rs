@@ -120,6 +120,7 @@ mod tests {
             alpha: None,
             therapy: None,
             bed: None,
+            effect: Default::default(),
             uncertainty: None,
             uncertainty_budget: None,
             warnings: vec![],

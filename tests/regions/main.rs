@@ -7,6 +7,7 @@
 mod peer;
 
 mod courses;
+mod effects;
 mod made;
 mod measured;
 mod pairs;

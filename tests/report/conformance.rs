@@ -108,6 +108,7 @@ fn the_annex_of_created_objects_is_what_the_writers_write() {
     let tables = [
         ("rt-dose", Kind::RtDose),
         ("rt-dose-error", Kind::RtDoseError),
+        ("rt-dose-bed", Kind::RtDoseEffective),
         ("segmentation", Kind::Segmentation),
         ("structured-report", Kind::StructuredReport),
         ("structure-set", Kind::StructureSet),

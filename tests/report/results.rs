@@ -1,6 +1,7 @@
 //! The results of one cycle, as others read them.
 
 use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
+use grayd::biology::effect::MixedDose;
 use grayd::dicom::{PatientIdentity, Uid};
 use grayd::kinetics::{Candidate, Exponential, Fit};
 use grayd::quantity::nuclide::Nuclide;
@@ -8,9 +9,10 @@ use grayd::quantity::{
     Becquerel, BecquerelSecond, Gram, Gray, Measured, PerSecond, Seconds, Warning,
 };
 use grayd::report::{
-    Acquisition, Bed, Completeness, CycleResult, DoseBits, DoseStatistics, EngineReport,
-    InputInstance, Kind, Predecessor, RegionResult, RegisteredSpace, ReportError, ReportOptions,
-    Software, StructureSetReference, StudyIdentity, TimePoint, VoxelMap, write_all,
+    Acquisition, Bed, Completeness, CycleResult, DoseBits, DoseStatistics, Effect, EngineReport,
+    EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult, RegisteredSpace,
+    ReportError, ReportOptions, Software, StructureSetReference, StudyIdentity, TherapyEstimate,
+    TimePoint, VoxelBed, VoxelMap, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -119,6 +121,7 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
             repair_half_time: Seconds::from_hours(2.8),
             provenance: "P".into(),
         }),
+        effect: Default::default(),
         uncertainty: Some(0.083),
         uncertainty_budget: None,
         warnings: vec![],
@@ -218,6 +221,7 @@ pub fn result() -> CycleResult {
         }),
         dose_gy: dose_map(&grid),
         dose_error_gy: None,
+        voxel_bed: None,
         maps: Vec::new(),
         ct: None,
         planes: Vec::new(),
@@ -275,7 +279,54 @@ pub fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal, simulated(), with_maps()]
+    vec![result(), provisional, bare, coronal, simulated(), with_maps(), of_a_tracer()]
+}
+
+/// A tracer of a therapy with alphas, whose voxels have a BED and whose distributions are looked into.
+fn of_a_tracer() -> CycleResult {
+    let mut tracer = result();
+    let gray = Gray::new;
+    let alpha = MixedDose { alpha: gray(0.9), electron: gray(0.1), photon: gray(0.0) };
+    for region in &mut tracer.regions {
+        region.alpha = Some(alpha);
+        region.therapy = Some(TherapyEstimate {
+            radiopharmaceutical: "225Ac-DOTATATE".into(),
+            dose_per_gbq: gray(412.0),
+            alpha: Some(alpha),
+            relative_uncertainty: Some(0.21),
+            residence: Seconds::from_hours(2.5),
+            biological: vec![(0.03, PerSecond::new(2.0e-6))],
+            method: "biology of the tracer",
+        });
+        region.effect = Effect {
+            eqd2: Some(gray(5.03)),
+            eud: Some(EquivalentUniformDose { dose: gray(6.9), alpha_per_gy: 0.3 }),
+            mean_of_voxel_bed: Some(gray(9.4)),
+            volumes_at: vec![(gray(5.0), 0.83), (gray(10.0), 0.12)],
+        };
+    }
+    let gy = Volume::new(grid(), dose_map(&grid()).values().mapv(|gy| 1.1 * gy));
+    let assumed = vec!["Kidney Left: α/β 2.6 Gy, T_rep 2.8 h (S)".into()];
+    tracer.voxel_bed = Some(VoxelBed { gy, assumed });
+    tracer
+}
+
+#[test]
+fn the_bed_of_voxels_comes_back_as_an_rt_dose_of_type_effective() {
+    let Some(python) = python_with("pydicom, numpy") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let all = write_all(&of_a_tracer(), directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    let path = |kind| &all.iter().find(|written| written.kind == kind).unwrap().path;
+    let dose = script(&python, "dose_pydicom.py", &[path(Kind::RtDose)]);
+    let bed = script(&python, "dose_pydicom.py", &[path(Kind::RtDoseEffective)]);
+    assert_eq!((&bed["type"], &bed["pixel_representation"]), (&"EFFECTIVE".into(), &0.into()));
+    assert_ne!(dose["series"], bed["series"]);
+    let (doses, beds) = (dose["voxels"].as_array().unwrap(), bed["voxels"].as_array().unwrap());
+    assert_eq!(doses.len(), beds.len());
+    for (dose, bed) in doses.iter().zip(beds) {
+        let number = |voxel: &serde_json::Value| voxel[3].as_f64().unwrap();
+        assert!((number(bed) - 1.1 * number(dose)).abs() < 1e-5, "{dose} {bed}");
+    }
 }
 
 /// A result of Monte Carlo, with a standard error of 3 % in every voxel.

@@ -42,7 +42,7 @@ pub fn is_lesion(region: &str) -> bool {
 }
 
 /// Does a region's name hold one of the words? `Kidney lesion` is no kidney.
-pub(super) fn covers(asked_for: &[String], region: &str) -> bool {
+pub fn covers(asked_for: &[String], region: &str) -> bool {
     let lower = region.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
     let asked = |word: &str| asked_for.iter().any(|own| own == word);

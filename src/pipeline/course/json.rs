@@ -3,7 +3,7 @@
 use super::{Course, CycleDoses, RegionDose, Seen, SeenTherapy};
 use crate::config::Plan;
 use crate::prescribe::Verdict;
-use crate::quantity::{Becquerel, Gram, Gray, Millilitre, PerSecond, Seconds};
+use crate::quantity::{Becquerel, BecquerelSecond, Gram, Gray, Millilitre, PerSecond, Seconds};
 use crate::uncertainty::probability_above;
 use serde_json::{Value, json};
 
@@ -233,6 +233,7 @@ fn region_dose(region: &Value, cycle: u32, results: &Value) -> Option<RegionDose
         seen: Seen {
             mass: number(&region["mass_g"]).map(Gram::new),
             volume: number(&region["volume_ml"]).map(Millilitre::new),
+            decays: number(&region["tia_mbq_h"]).map(BecquerelSecond::from_mbq_h),
             planar: first(true),
             tomographic: first(false),
             therapy: therapy(&region["therapy"]),

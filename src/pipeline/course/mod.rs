@@ -5,6 +5,7 @@
 
 mod imaged;
 mod json;
+mod marrow;
 mod multi_cycle;
 mod single;
 mod tissue;
@@ -16,7 +17,9 @@ use super::Request;
 use crate::config::plan::WholeBodyCount;
 use crate::config::{Plan, Rule};
 use crate::prescribe::{Decision, Hold, Ledger, PrescribeError, Proposal, VialSlot};
-use crate::quantity::{Becquerel, Gram, Gray, Millilitre, PerSecond, Seconds, Warning};
+use crate::quantity::{
+    Becquerel, BecquerelSecond, Gram, Gray, Millilitre, PerSecond, Seconds, Warning,
+};
 use crate::report::{CycleResult, Made, RegionResult};
 
 /// What the pipeline computed of one cycle, as far as a course needs it.
@@ -47,6 +50,7 @@ pub struct RegionDose {
 pub struct Seen {
     pub mass: Option<Gram>,
     pub volume: Option<Millilitre>,
+    pub decays: Option<BecquerelSecond>,
     /// In the first planar scan and in the first reconstructed volume.
     pub planar: Option<Becquerel>,
     pub tomographic: Option<Becquerel>,
@@ -95,6 +99,7 @@ impl RegionDose {
             seen: Seen {
                 mass: region.mass,
                 volume: Some(region.volume),
+                decays: region.fit.as_ref().map(|fit| fit.time_integrated_activity),
                 planar: first(true),
                 tomographic: first(false),
                 therapy: region.therapy.as_ref().map(|therapy| SeenTherapy {
@@ -194,10 +199,12 @@ impl Outcome {
 pub fn evaluate(plan: &Plan, computed: &[CycleDoses]) -> Result<Course, PrescribeError> {
     let (completed, seen) = imaged::complete(plan, computed);
     let plan = &completed;
+    let mut computed = computed.to_vec();
+    let marrow = marrow::add(plan, &mut computed);
     let regions: Vec<RegionDose> = computed.iter().flat_map(|c| c.regions.clone()).collect();
     let computed = &regions[..];
     let (ledger, mut notes) = tissue::ledger(plan, computed)?;
-    notes.extend(seen);
+    notes.extend(seen.into_iter().chain(marrow));
     let tissues = tissue::tissues(plan, &ledger);
     let given = plan.cycles.len() as u32;
     let rule = plan.parameters.prescription.rule();

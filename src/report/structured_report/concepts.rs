@@ -86,6 +86,12 @@ codes! {
     THERAPY_DOSE = "THERAPYDPERA", "99RPT", "Absorbed dose per activity of the therapy planned";
     THERAPY = "THERAPY", "99RPT", "Therapy that the tracer stands for";
     BED = "BED", "99RPT", "Biologically Effective Dose";
+    EQD2 = "EQD2", "99RPT", "Dose in fractions of 2 Gy with the same effect";
+    EUD = "EUD", "99RPT", "Equivalent uniform dose";
+    EUD_ALPHA = "EUDALPHA", "99RPT", "Linear radiosensitivity";
+    MEAN_VOXEL_BED = "VOXELBED", "99RPT", "Mean of Biologically Effective Dose of voxels";
+    VOLUME_AT = "VOLUMEAT", "99RPT", "Part of volume that receives at least a dose";
+    AT_DOSE = "ATDOSE", "99RPT", "Dose that is received at least";
     ALPHA_BETA = "ALPHABETA", "99RPT", "Ratio of linear to quadratic radiosensitivity";
     UNCERTAINTY =
         "RELUNC", "99RPT", "Relative standard uncertainty of mean absorbed dose, k=1";
@@ -123,6 +129,7 @@ codes! {
     BIOLOGY_SOURCE = "BIOSRC", "99RPT", "Provenance of radiobiological parameters";
 
     GRAY = "Gy", "UCUM", "Gy";
+    PER_GRAY = "/Gy", "UCUM", "/Gy";
     GRAY_PER_GBQ = "Gy/GBq", "UCUM", "Gy/GBq";
     CUBIC_CENTIMETRE = "cm3", "UCUM", "cm3";
     GRAM = "g", "UCUM", "g";

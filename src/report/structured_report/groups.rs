@@ -4,7 +4,8 @@ use super::super::anatomy::codes_of;
 use super::super::regions::RegionNumbers;
 use super::super::seg::tracking_uid;
 use super::super::{
-    Bed, CycleResult, DoseStatistics, Identity, Kind, RegionResult, ReportOptions, TherapyEstimate,
+    Bed, CycleResult, DoseStatistics, Effect, Identity, Kind, RegionResult, ReportOptions,
+    TherapyEstimate,
 };
 use super::concepts as c;
 use crate::biology::effect::MixedDose;
@@ -105,6 +106,7 @@ fn cycle_group(
         .children(Contains, region.alpha.iter().flat_map(alpha_items))
         .children(Contains, region.therapy.as_ref().and_then(therapy_item))
         .children(Contains, numbers.bed.and_then(bed_item))
+        .children(Contains, effect_items(&region.effect))
         .children(Contains, Item::number(&c::UNCERTAINTY, relative, &c::PERCENT))
         .children(Contains, contributions(region));
     let unknown = region.uncertainty_budget.iter().flat_map(|budget| &budget.unknown);
@@ -217,6 +219,23 @@ fn alpha_items(dose: &MixedDose) -> Vec<Item> {
         Some(gray(&c::WEIGHTED_DOSE, weighted)?.children(InferredFrom, by))
     });
     parts.into_iter().chain(weighted).flatten().collect()
+}
+
+fn effect_items(effect: &Effect) -> Vec<Item> {
+    let gray = |concept, gray: Option<Gray>| {
+        Item::number(concept, gray.map(|gray| gray.value()), &c::GRAY)
+    };
+    let eud = effect.eud.and_then(|eud| {
+        let alpha = Item::number(&c::EUD_ALPHA, Some(eud.alpha_per_gy), &c::PER_GRAY);
+        Some(gray(&c::EUD, Some(eud.dose))?.children(InferredFrom, alpha))
+    });
+    let parts =
+        [gray(&c::EQD2, effect.eqd2), eud, gray(&c::MEAN_VOXEL_BED, effect.mean_of_voxel_bed)];
+    let volumes = effect.volumes_at.iter().map(|(dose, part)| {
+        let item = Item::number(&c::VOLUME_AT, Some(100.0 * part), &c::PERCENT)?;
+        Some(item.children(InferredFrom, gray(&c::AT_DOSE, Some(*dose))))
+    });
+    parts.into_iter().chain(volumes).flatten().collect()
 }
 
 fn therapy_item(therapy: &TherapyEstimate) -> Option<Item> {

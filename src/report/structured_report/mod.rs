@@ -55,6 +55,9 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     if result.dose_error_gy.is_some() {
         evidence.push(identity.reference(Kind::RtDoseError));
     }
+    if result.voxel_bed.is_some() {
+        evidence.push(identity.reference(Kind::RtDoseEffective));
+    }
     let (current, other): (Vec<_>, Vec<_>) =
         evidence.into_iter().partition(|reference| &reference.study == identity.study());
     let set = DataSet::new()

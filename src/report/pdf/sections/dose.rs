@@ -49,6 +49,7 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
     blocks.extend(therapy::alphas(context));
     blocks.extend(therapy::estimates(context));
     blocks.extend(biology(context));
+    blocks.extend(distribution(context));
     blocks.extend(histograms(context));
     blocks.extend(pictures(context));
     blocks
@@ -103,6 +104,8 @@ fn biology(context: &Context<'_>) -> Option<Block> {
             Some(vec![
                 region.name.clone(),
                 number(Some(bed.value.value())),
+                number(region.effect.eqd2.map(|gray| gray.value())),
+                number(region.effect.mean_of_voxel_bed.map(|gray| gray.value())),
                 number(Some(bed.alpha_beta.value())),
                 number(Some(bed.repair_half_time.hours())),
                 number(half_life.map(|t| t.hours())),
@@ -117,6 +120,8 @@ fn biology(context: &Context<'_>) -> Option<Block> {
         columns: vec![
             words("Region"),
             numbers("BED", "Gy"),
+            numbers("EQD2", "Gy"),
+            numbers("Mean of voxels' BED", "Gy"),
             numbers("α/β", "Gy"),
             numbers("T_rep", "h"),
             numbers("T_eff", "h"),
@@ -124,6 +129,33 @@ fn biology(context: &Context<'_>) -> Option<Block> {
         ],
         rows,
     })
+}
+
+/// What was asked for about the whole distribution: equivalent uniform dose, parts of the volume.
+fn distribution(context: &Context<'_>) -> Option<Block> {
+    let regions: Vec<_> = context.regions().map(|(region, _)| region).collect();
+    let asked =
+        regions.iter().find(|r| r.effect.eud.is_some() || !r.effect.volumes_at.is_empty())?;
+    let mut columns = vec![words("Region"), numbers("EUD", "Gy"), numbers("α of the EUD", "1/Gy")];
+    let above =
+        |(gray, _): &(crate::quantity::Gray, f64)| numbers(&format!("V({} Gy)", gray.value()), "%");
+    columns.extend(asked.effect.volumes_at.iter().map(above));
+    let row = |region: &&crate::report::RegionResult| {
+        let eud = region.effect.eud;
+        let parts = region.effect.volumes_at.iter().map(|(_, part)| percent(Some(*part)));
+        let mut row = vec![
+            region.name.clone(),
+            number(eud.map(|eud| eud.dose.value())),
+            number(eud.map(|eud| eud.alpha_per_gy)),
+        ];
+        row.extend(parts);
+        row.resize(columns.len(), number(None));
+        row
+    };
+    let rows = regions.iter().map(row).collect();
+    let title =
+        "Equivalent uniform dose, and parts of the volume that receive at least a dose".into();
+    Some(Block::Table { title, columns, rows })
 }
 
 fn histograms(context: &Context<'_>) -> Option<Block> {
