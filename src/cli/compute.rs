@@ -46,10 +46,8 @@ impl Compute {
             None => NodeConfig::default(),
         };
         let protocols = Protocols::load(config.protocols.as_deref()).map_err(Failure::Faults)?;
-        let text = std::fs::read_to_string(&self.plan)
-            .map_err(|error| unreadable("--plan", &self.plan, &error))?;
-        let mut plan = Plan::read(&self.plan.display().to_string(), &text, &protocols)
-            .map_err(Failure::Faults)?;
+        std::fs::metadata(&self.plan).map_err(|error| unreadable("--plan", &self.plan, &error))?;
+        let mut plan = Plan::open(&self.plan, &protocols).map_err(Failure::Faults)?;
         check_apart(&self.input, &self.output)?;
         // Whoever calls this has no more images to wait for.
         plan.parameters.imaging.provisional = true;

@@ -37,9 +37,8 @@ impl Prescribe {
         let config = self.config.as_deref().map(super::node_config).transpose()?;
         let folder = config.as_ref().and_then(|config| config.protocols.as_deref());
         let protocols = Protocols::load(folder).map_err(Failure::Faults)?;
-        let text = read("--plan", &self.plan)?;
-        let plan = Plan::read(&self.plan.display().to_string(), &text, &protocols)
-            .map_err(Failure::Faults)?;
+        read("--plan", &self.plan)?;
+        let plan = Plan::open(&self.plan, &protocols).map_err(Failure::Faults)?;
         let mut results = Vec::new();
         for path in &self.results {
             results.push((path.display().to_string(), read("--results", path)?));

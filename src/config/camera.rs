@@ -29,6 +29,9 @@ pub struct CameraSettings {
     /// Date of the calibration, for the report.
     #[serde(default)]
     pub calibrated_on: Option<jiff::civil::Date>,
+    /// Date of the camera's last quality control, for the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_on: Option<jiff::civil::Date>,
     #[serde(default)]
     pub dead_time: Option<DeadTimeSettings>,
     #[serde(default)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Destination {
     pub peer: String,
-    /// None: all.
+    /// None: all but those for dose registries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<Vec<ResultObject>>,
 }
@@ -27,6 +27,10 @@ pub enum ResultObject {
     Registration,
     /// Encapsulated PDF.
     Pdf,
+    /// Radiopharmaceutical Radiation Dose SR: what was given, where no such report was received.
+    AdministrationReport,
+    /// Patient Radiation Dose SR: doses of organs and lesions, for dose registries.
+    PatientDoseReport,
 }
 
 impl ResultObject {
@@ -39,17 +43,29 @@ impl ResultObject {
             Self::ParametricMap => uids::PARAMETRIC_MAP_STORAGE,
             Self::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
             Self::Pdf => uids::ENCAPSULATED_PDF_STORAGE,
+            Self::AdministrationReport => uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE,
+            Self::PatientDoseReport => uids::PATIENT_RADIATION_DOSE_SR_STORAGE,
         }
     }
 }
 
+/// Kinds that are written, and sent, only where a destination names them.
+const FOR_REGISTRIES: [ResultObject; 2] =
+    [ResultObject::AdministrationReport, ResultObject::PatientDoseReport];
+
 impl Destination {
+    /// Does it name a report for dose registries?
+    pub fn is_registry(&self) -> bool {
+        self.objects.iter().flatten().any(|object| FOR_REGISTRIES.contains(object))
+    }
+
     /// Does an object of this SOP class go there?
     pub fn gets(&self, sop_class: &Uid) -> bool {
         let named = |objects: &Vec<ResultObject>| {
             objects.iter().any(|object| object.sop_class() == sop_class.as_str())
         };
-        self.objects.as_ref().is_none_or(named)
+        let is_asked_for = FOR_REGISTRIES.iter().any(|kind| kind.sop_class() == sop_class.as_str());
+        self.objects.as_ref().map_or(!is_asked_for, named)
     }
 }
 

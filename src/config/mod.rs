@@ -20,7 +20,7 @@ pub mod yaml;
 pub use audit::SyslogSettings;
 pub use camera::{CameraSettings, DeviceMatch};
 pub use node::{NodeConfig, SiteSettings};
-pub use plan::{Administration, Cycle, Plan};
+pub use plan::{Administration, AdministrationDetails, Cycle, Plan};
 pub use priors::{Priors, Retrieve};
 pub use protocol::{
     Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, PlanarUse, Protocol,

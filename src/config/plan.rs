@@ -3,14 +3,19 @@
 //! [`Plan::read`] takes the file to typed values: activities in Bq, instants in UTC, a nuclide
 //! that exists, rules that compile. A plan with any fault is no plan.
 
+mod administration;
 mod measured;
 mod tracer;
+mod samples;
 
+pub use administration::{ActivityMeter, AdministrationDetails, Route};
 pub use measured::{
-    BiologicalTerm, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
+    BiologicalTerm, BloodSample, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
     WholeBodyCount,
 };
 pub use tracer::{Therapy, Tracer};
+pub use samples::Table;
+pub(super) use samples::beside;
 
 use super::priors::Priors;
 use super::protocol::{Parameters, Protocol, Protocols};
@@ -20,10 +25,12 @@ use crate::quantity::Becquerel;
 use crate::quantity::nuclide::Nuclide;
 use globset::{GlobBuilder, GlobMatcher};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use tracer::TracerFile;
+use std::path::Path;
 
 /// Series-level attributes that `match` may name; the reader of headers fills these.
 pub const MATCH_KEYWORDS: [&str; 10] = [
@@ -52,6 +59,8 @@ pub struct Plan {
     pub file: String,
     /// The file as it was read: what a worker is given.
     pub text: String,
+    /// What was measured, where it stands in a table beside the plan.
+    pub table: Option<Table>,
     pub patient: PlanPatient,
     /// Id of the protocol.
     pub protocol: String,
@@ -59,6 +68,8 @@ pub struct Plan {
     pub radiopharmaceutical: String,
     pub nuclide: Nuclide,
     pub patient_facts: PatientFacts,
+    /// Dates of those facts that the table gives one.
+    pub facts_on: BTreeMap<String, Date>,
     /// Ascending by number and by time of administration.
     pub cycles: Vec<Cycle>,
     pub match_rules: Vec<MatchRule>,
@@ -116,6 +127,40 @@ pub struct PatientFacts {
     pub bilirubin_umol_l: Option<f64>,
 }
 
+impl PatientFacts {
+    /// Facts that are numbers, with what is plausible.
+    const RANGES: [(&str, f64, f64); 8] = [
+        ("weight_kg", 1.0, 400.0),
+        ("height_cm", 30.0, 250.0),
+        ("age_years", 0.0, 120.0),
+        ("egfr_ml_min", 1.0, 250.0),
+        ("creatinine_umol_l", 5.0, 3000.0),
+        ("haematocrit", 0.1, 0.75),
+        ("platelets_giga_l", 1.0, 3000.0),
+        ("bilirubin_umol_l", 1.0, 1000.0),
+    ];
+
+    fn number_mut(&mut self, key: &str) -> Option<&mut Option<f64>> {
+        Some(match key {
+            "weight_kg" => &mut self.weight_kg,
+            "height_cm" => &mut self.height_cm,
+            "age_years" => &mut self.age_years,
+            "egfr_ml_min" => &mut self.egfr_ml_min,
+            "creatinine_umol_l" => &mut self.creatinine_umol_l,
+            "haematocrit" => &mut self.haematocrit,
+            "platelets_giga_l" => &mut self.platelets_giga_l,
+            "bilirubin_umol_l" => &mut self.bilirubin_umol_l,
+            _ => return None,
+        })
+    }
+
+    fn implausible(key: &str, value: f64) -> Option<String> {
+        let (_, low, high) = Self::RANGES.into_iter().find(|(name, ..)| *name == key)?;
+        let message = format!("{value} is not plausible; write {low} to {high} in the key's unit");
+        (!(low..=high).contains(&value)).then_some(message)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sex {
     F,
@@ -133,12 +178,16 @@ pub struct Cycle {
     pub wide_window_cps: Vec<f64>,
     /// Where another agent than the plan's was given, to be imaged.
     pub tracer: Option<Tracer>,
+    /// Date of the camera's last quality control, for the report.
+    pub camera_checked_on: Option<Date>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Administration {
+    /// Net of the residual.
     pub activity: Becquerel,
     pub at: Timestamp,
+    pub details: AdministrationDetails,
 }
 
 /// A named person's word on a cycle's activity.
@@ -175,6 +224,8 @@ struct PlanFile {
     cycles: Vec<CycleFile>,
     #[serde(default)]
     measured: Measured,
+    /// A table in the plan's folder; without it that of the plan's own name, where there is one.
+    measured_csv: Option<String>,
     #[serde(default)]
     signed: Vec<Signature>,
     priors: Option<Priors>,
@@ -195,6 +246,7 @@ struct CycleFile {
     #[serde(default)]
     wide_window_cps: Vec<f64>,
     tracer: Option<TracerFile>,
+    camera_checked_on: Option<Date>,
 }
 
 #[derive(Deserialize)]
@@ -205,6 +257,23 @@ struct AdministrationFile {
     #[serde(default)]
     residual_mbq: f64,
     at: Instant,
+    route: Option<Route>,
+    by: Option<String>,
+    activity_meter: Option<ActivityMeter>,
+    #[serde(default)]
+    co_medication: Vec<String>,
+}
+
+impl AdministrationFile {
+    fn details(&self) -> AdministrationDetails {
+        AdministrationDetails {
+            residual: Becquerel::from_mbq(self.residual_mbq),
+            route: self.route.clone(),
+            by: self.by.clone(),
+            activity_meter: self.activity_meter.clone(),
+            co_medication: self.co_medication.clone(),
+        }
+    }
 }
 
 /// An instant with its zone offset; without one it is refused, as a guess is hours of decay.
@@ -227,12 +296,30 @@ impl<'de> Deserialize<'de> for Instant {
 }
 
 impl Plan {
-    /// Reads and checks one plan; `Err` holds every fault. `file` is what faults call it.
+    /// Reads and checks one plan with the table beside it; `Err` holds every fault of both.
+    pub fn open(path: &Path, protocols: &Protocols) -> Result<Self, Vec<Fault>> {
+        let text = super::read_text(path).map_err(|fault| vec![fault])?;
+        let table = beside(path, &text).map_err(|fault| vec![fault])?;
+        Self::with_table(&path.display().to_string(), &text, table, protocols)
+    }
+
+    /// Reads and checks one plan that has no table; `Err` holds every fault. `file` is what faults call it.
     pub fn read(file: &str, text: &str, protocols: &Protocols) -> Result<Self, Vec<Fault>> {
+        Self::with_table(file, text, None, protocols)
+    }
+
+    /// The same with the table that was found beside it.
+    pub fn with_table(
+        file: &str,
+        text: &str,
+        table: Option<Table>,
+        protocols: &Protocols,
+    ) -> Result<Self, Vec<Fault>> {
         let mut document = Document::parse(file, text).map_err(|fault| vec![fault])?;
         let (plan, faults) = document.read::<PlanFile>();
-        let Some(plan) = plan else { return Err(faults) };
+        let Some(mut plan) = plan else { return Err(faults) };
         let mut check = Check { document: &document, faults };
+        let facts_on = check.table(&mut plan, table.as_ref());
         check.patient(&plan);
         check.cycles(&plan.cycles);
         check.measured(&plan.measured);
@@ -248,7 +335,9 @@ impl Plan {
         check.any_cycle(&plan.cycles, proposes);
         match (protocol, nuclide, parameters, check.faults) {
             (Some(protocol), Some(nuclide), Some(parameters), faults) if faults.is_empty() => {
-                Ok(plan.into_plan(file, text, protocol, parameters, nuclide, tracers, rules))
+                let plan =
+                    plan.into_plan(file, text, protocol, parameters, nuclide, tracers, rules);
+                Ok(Self { table, facts_on, ..plan })
             }
             (.., faults) => Err(faults),
         }
@@ -299,13 +388,17 @@ impl PlanFile {
                     cycle.administered.activity_mbq - cycle.administered.residual_mbq,
                 ),
                 at: cycle.administered.at.0,
+                details: cycle.administered.details(),
             },
             wide_window_cps: cycle.wide_window_cps,
             tracer,
+            camera_checked_on: cycle.camera_checked_on,
         });
         Plan {
             file: file.to_owned(),
             text: text.to_owned(),
+            table: None,
+            facts_on: BTreeMap::new(),
             patient: self.patient,
             protocol: self.protocol,
             radiopharmaceutical,
@@ -377,6 +470,9 @@ impl Check<'_> {
                     ),
                 );
             }
+            for (key, message) in cycle.administered.details().faults() {
+                self.fault(&administered(key), message);
+            }
             for (n, cps) in cycle.wide_window_cps.iter().enumerate() {
                 if !(0.0..=RATE_CPS_MAX).contains(cps) {
                     self.fault(
@@ -440,25 +536,37 @@ impl Check<'_> {
     }
 
     fn facts(&mut self, facts: &PatientFacts) {
-        let ranges = [
-            ("weight_kg", facts.weight_kg, 1.0, 400.0),
-            ("height_cm", facts.height_cm, 30.0, 250.0),
-            ("age_years", facts.age_years, 0.0, 120.0),
-            ("egfr_ml_min", facts.egfr_ml_min, 1.0, 250.0),
-            ("creatinine_umol_l", facts.creatinine_umol_l, 5.0, 3000.0),
-            ("haematocrit", facts.haematocrit, 0.1, 0.75),
-            ("platelets_giga_l", facts.platelets_giga_l, 1.0, 3000.0),
-            ("bilirubin_umol_l", facts.bilirubin_umol_l, 1.0, 1000.0),
-        ];
-        for (key, value, low, high) in ranges {
-            let Some(value) = value else { continue };
-            if !(low..=high).contains(&value) {
-                self.fault(
-                    steps!["patient_facts", key],
-                    format!("{value} is not plausible; write {low} to {high} in the key's unit"),
-                );
+        let mut facts = facts.clone();
+        for (key, ..) in PatientFacts::RANGES {
+            let Some(value) = facts.number_mut(key).and_then(|value| *value) else { continue };
+            if let Some(message) = PatientFacts::implausible(key, value) {
+                self.fault(steps!["patient_facts", key], message);
             }
         }
+    }
+
+    /// Joins the table beside the plan to what stands in the plan itself.
+    fn table(&mut self, plan: &mut PlanFile, table: Option<&Table>) -> BTreeMap<String, Date> {
+        let mut dates = BTreeMap::new();
+        let samples = match (table, &plan.measured_csv) {
+            (Some(table), _) => table.read(),
+            (None, Some(_)) => {
+                self.fault(steps!["measured_csv"], "cannot be read; is it beside the plan?");
+                return dates;
+            }
+            (None, None) => return dates,
+        };
+        match samples {
+            Ok(samples) => {
+                let faults = samples.join(&mut plan.patient_facts, &mut dates, &mut plan.measured);
+                for (path, message) in faults {
+                    let path: Vec<Step<'_>> = path.iter().map(|key| key.as_str().into()).collect();
+                    self.fault(&path, message);
+                }
+            }
+            Err(faults) => self.faults.extend(faults),
+        }
+        dates
     }
 
     fn rules(&mut self, rules: &BTreeMap<String, String>) -> Vec<MatchRule> {

@@ -1,7 +1,7 @@
 //! The folder of plans, as it changes: a broken plan is reported and the last good one of that
 //! file stays in force; a plan whose file is gone is no longer matched.
 
-use super::plan::Plan;
+use super::plan::{Plan, Table, beside};
 use super::protocol::Protocols;
 use super::yaml::Fault;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -30,6 +30,8 @@ pub struct PlanFolder {
 #[derive(Debug)]
 struct Known {
     text: String,
+    /// What lies beside it, or why that cannot be read.
+    table: Result<Option<Table>, Fault>,
     good: Option<Plan>,
     faults: Vec<Fault>,
 }
@@ -78,18 +80,23 @@ impl PlanFolder {
                 return;
             }
         };
+        let table = beside(path, &text);
         let before = self.known.get(path);
-        if before.is_some_and(|known| known.text == text) {
+        if before.is_some_and(|known| known.text == text && known.table == table) {
             return;
         }
         let good = self.known.remove(path).and_then(|known| known.good);
-        let known = match Plan::read(&name, &text, protocols) {
+        let read = match &table {
+            Ok(table) => Plan::with_table(&name, &text, table.clone(), protocols),
+            Err(fault) => Err(vec![fault.clone()]),
+        };
+        let known = match read {
             Ok(plan) => {
                 let verb = if good.is_some() { "changed" } else { "taken up" };
                 plans.notes.push(format!("plan {name} {verb}: course {}", plan.course_id()));
-                Known { text, good: Some(plan), faults: Vec::new() }
+                Known { text, table, good: Some(plan), faults: Vec::new() }
             }
-            Err(faults) => Known { text, good, faults },
+            Err(faults) => Known { text, table, good, faults },
         };
         self.known.insert(path.to_owned(), known);
     }
@@ -121,7 +128,7 @@ impl PlanFolder {
 
 impl Known {
     fn nothing() -> Self {
-        Self { text: String::new(), good: None, faults: Vec::new() }
+        Self { text: String::new(), table: Ok(None), good: None, faults: Vec::new() }
     }
 }
 
@@ -171,6 +178,40 @@ mod tests {
         let now = plans.rescan(&protocols);
         assert_eq!(now.in_force[0].cycles[0].administered.activity.mbq(), 7300.0);
         assert!(now.faults.is_empty() && now.stale.is_empty());
+    }
+
+    #[test]
+    fn a_table_beside_a_plan_is_watched_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let protocols = Protocols::load(None).unwrap();
+        std::fs::write(folder.path().join("a.yaml"), PLAN).unwrap();
+        let mut plans = PlanFolder::new(folder.path().to_owned());
+        assert_eq!(plans.rescan(&protocols).in_force[0].patient_facts.haematocrit, None);
+
+        let table = folder.path().join("a.csv");
+        std::fs::write(&table, "quantity,value,date\nhaematocrit,0.41,2026-02-27\n").unwrap();
+        let now = plans.rescan(&protocols);
+        assert_eq!(now.in_force[0].patient_facts.haematocrit, Some(0.41));
+        assert_eq!(now.in_force[0].facts_on["haematocrit"], jiff::civil::date(2026, 2, 27));
+        assert!(now.notes[0].contains("changed"), "{:?}", now.notes);
+        assert!(plans.rescan(&protocols).notes.is_empty(), "nothing changed");
+
+        std::fs::write(&table, "quantity,value\nhaematocrit,41\n").unwrap();
+        let now = plans.rescan(&protocols);
+        assert_eq!(now.in_force[0].patient_facts.haematocrit, Some(0.41), "the last good one");
+        let text = now.faults[0].to_string();
+        assert!(text.starts_with(&format!("{}:2:13: 41 is not", table.display())), "{text}");
+
+        // A table of another name, which the plan has to say, and only one of this folder.
+        let named = |name: &str| format!("{PLAN}measured_csv: {name}\n");
+        std::fs::rename(&table, folder.path().join("b.csv")).unwrap();
+        std::fs::write(folder.path().join("b.csv"), "quantity,value\nhaematocrit,0.3\n").unwrap();
+        std::fs::write(folder.path().join("a.yaml"), named("b.csv")).unwrap();
+        assert_eq!(plans.rescan(&protocols).in_force[0].patient_facts.haematocrit, Some(0.3));
+        for wrong in ["../b.csv", "/etc/passwd", "c.csv"] {
+            std::fs::write(folder.path().join("a.yaml"), named(wrong)).unwrap();
+            assert_eq!(plans.rescan(&protocols).faults.len(), 1, "{wrong}");
+        }
     }
 
     #[test]

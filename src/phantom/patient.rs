@@ -6,7 +6,6 @@ use crate::dicom::write::{Code, DataSet, InstanceReference};
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use jiff::{Timestamp, ZonedDateTime};
-use std::collections::BTreeMap;
 
 pub(super) const ISSUER: &str = "GRAYD-PHANTOM";
 
@@ -119,19 +118,6 @@ impl Series<'_> {
             .text(tags::ACQUISITION_DATE, VR::DA, &date(&at))
             .text(tags::ACQUISITION_TIME, VR::TM, &time(&at))
     }
-}
-
-/// Radionuclide Code Sequence item (`config/codes/radionuclides.yaml`).
-pub(super) fn radionuclide_code(patient: &DigitalPatient) -> Result<Code, super::PhantomError> {
-    let table: BTreeMap<String, Code> =
-        serde_saphyr::from_str(include_str!("../../config/codes/radionuclides.yaml"))
-            .map_err(|e| super::PhantomError::Description(e.to_string()))?;
-    let name = patient.options.nuclide.to_string();
-    Ok(table.get(&name).cloned().unwrap_or_else(|| Code {
-        value: name.clone().into(),
-        scheme: "99RPT".into(),
-        meaning: name.into(),
-    }))
 }
 
 /// Supine, head first (NM/PET Patient Orientation module).

@@ -6,6 +6,7 @@ use super::patient::{self, Series};
 use super::{DigitalPatient, PhantomError, SliceOrder};
 use crate::dicom::write::{Code, DataSet, DicomFile, geometry};
 use crate::quantify::planar::blur_along;
+use crate::report::agents::radionuclide;
 use crate::volume::{Grid, GridError};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
@@ -220,7 +221,7 @@ fn acquisition_s(patient: &DigitalPatient) -> f64 {
 pub(super) fn isotope(patient: &DigitalPatient, total_dose: f64) -> Result<DataSet, PhantomError> {
     let given = patient::local(patient, patient.options.administered_at);
     let agent = DataSet::new()
-        .code(tags::RADIONUCLIDE_CODE_SEQUENCE, &patient::radionuclide_code(patient)?)
+        .code(tags::RADIONUCLIDE_CODE_SEQUENCE, &radionuclide(&patient.options.nuclide))
         .text(tags::RADIOPHARMACEUTICAL, VR::LO, &patient::radiopharmaceutical_of(&patient.options))
         .text(tags::RADIOPHARMACEUTICAL_START_TIME, VR::TM, &patient::time(&given))
         .decimals(tags::RADIONUCLIDE_TOTAL_DOSE, &[total_dose]);

@@ -17,6 +17,8 @@ pub struct TimePointImage {
     pub recovery: Option<RecoveryCurve>,
     /// Date of the calibration that the configuration states for the camera.
     pub calibrated_on: Option<jiff::civil::Date>,
+    /// Date of its last quality control, of the plan or else of the configuration.
+    pub checked_on: Option<jiff::civil::Date>,
 }
 
 /// Quantifies every emission series, in their order.
@@ -78,6 +80,7 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
             after_administration: Seconds::new(after),
             recovery: camera.and_then(CameraSettings::recovery_curve),
             calibrated_on: camera.and_then(|camera| camera.calibrated_on),
+            checked_on: cycle.camera_checked_on.or(camera.and_then(|camera| camera.checked_on)),
         });
     }
     check_distinct_times(&images, &inputs.emissions)?;
@@ -144,9 +147,11 @@ mod tests {
             administered: crate::config::Administration {
                 activity: Becquerel::from_mbq(7400.0),
                 at: jiff::Timestamp::UNIX_EPOCH,
+                details: crate::config::AdministrationDetails::default(),
             },
             wide_window_cps: rates.to_vec(),
             tracer: None,
+            camera_checked_on: None,
         };
         assert!(check_rates(&cycle(&[9e4, 6e4]), 2).is_ok());
         assert!(check_rates(&cycle(&[]), 2).is_ok());

@@ -5,10 +5,12 @@
 
 use super::inputs::Inputs;
 use super::{PipelineError, Request};
-use crate::dicom::read::AdministrationReport;
+use crate::dicom::read::{self, AdministrationReport, Assay};
+use crate::dicom::write::Code;
 use crate::quantity::constant::{Constant, embedded};
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Seconds, Warning};
+use crate::report::{AdministrationFacts, ReceivedReport};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -55,6 +57,63 @@ pub fn check(inputs: &Inputs, request: &Request) -> Result<Vec<Warning>, Pipelin
         }
     }
     Ok(warnings)
+}
+
+/// What plan and received reports say of this cycle's administration; the plan comes first.
+pub fn facts(inputs: &Inputs, request: &Request) -> Result<AdministrationFacts, PipelineError> {
+    let Some(cycle) = request.plan.cycle(request.cycle) else {
+        return Ok(AdministrationFacts::default());
+    };
+    let given = &cycle.administered;
+    let of_this = |report: &&AdministrationReport| {
+        hours_between(report.start, given.at) <= CONSTANTS.time_difference_other.value
+    };
+    let reports: Vec<&AdministrationReport> =
+        inputs.administrations.iter().filter(of_this).collect();
+    let details = &given.details;
+    let meter = details.activity_meter.as_ref();
+    let assay = |activity: Becquerel| Assay { activity, at: Some(given.at) };
+    // Without a residual the plan's activity may be net already: it is then nobody's measurement.
+    let has_residual = details.residual.value() > 0.0;
+    let measured = |of_plan: Becquerel, of_report: fn(&AdministrationReport) -> Option<Assay>| {
+        let own = has_residual.then(|| assay(of_plan));
+        own.or_else(|| reports.iter().find_map(|report| of_report(report)))
+    };
+    let of_reports = |text: fn(&AdministrationReport) -> Option<String>| {
+        reports.iter().find_map(|report| text(report))
+    };
+    let route = details.route.as_ref().map(|route| route.code().clone());
+    Ok(AdministrationFacts {
+        before: measured(given.activity + details.residual, |report| report.before),
+        after: measured(details.residual, |report| report.after),
+        activity_meter: meter
+            .map(|meter| meter.id.clone())
+            .or_else(|| of_reports(|report| report.activity_meter.clone())),
+        traceable_to: meter.and_then(|meter| meter.traceable_to.clone()),
+        meter_checked_on: meter.and_then(|meter| meter.checked_on),
+        route: route
+            .or_else(|| reports.iter().find_map(|report| report.route.as_ref().map(written))),
+        by: details.by.clone().or_else(|| of_reports(|report| report.by.clone())),
+        co_medication: details.co_medication.clone(),
+        well_counter: request.plan.measured.well_counter.clone(),
+        reports: reports
+            .iter()
+            .map(|report| ReceivedReport {
+                instance: report.source.clone(),
+                event: report.event.clone(),
+            })
+            .collect(),
+    })
+}
+
+/// A code as it was read, to be written.
+fn written(code: &read::Code) -> Code {
+    let owned = |text: &String| text.clone().into();
+    Code { value: owned(&code.value), scheme: owned(&code.scheme), meaning: owned(&code.meaning) }
+}
+
+fn hours_between(a: Timestamp, b: Timestamp) -> f64 {
+    Seconds::new(a.duration_since(b).as_secs_f64()).hours().abs()
 }
 
 fn given(report: &AdministrationReport, half_life: Seconds) -> Given {

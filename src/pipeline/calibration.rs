@@ -211,6 +211,7 @@ fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSetti
         relative_uncertainty: None,
         decay_reference: None,
         calibrated_on: Some(emission.acquired.to_zoned_datetime(zone.clone()).date()),
+        checked_on: None,
         dead_time: None,
         recovery: None,
         planar: None,

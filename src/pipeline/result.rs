@@ -78,6 +78,7 @@ pub fn assemble(
         nuclide: request.nuclide().clone(),
         administered: cycle.administered.activity,
         administered_at: cycle.administered.at,
+        administration: super::administered::facts(inputs, request)?,
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
         whole_body_counts: super::planar::whole_body_counts(inputs, images),
@@ -137,6 +138,7 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             quantification: image.map.quantification.clone(),
             acquisition: Acquisition {
                 calibrated_on: image.calibrated_on,
+                checked_on: image.checked_on,
                 ..emission.acquisition.clone()
             },
         })

@@ -9,6 +9,8 @@ pub enum PrescribeError {
     NoConstraint,
     #[error("{what} is missing; {supply}")]
     Missing { what: &'static str, supply: &'static str },
+    #[error("the blood curve: {0}")]
+    Blood(String),
     #[error("the lung shunt is {0}: all or more than all activity would go to the lungs")]
     Shunt(f64),
 }

@@ -26,7 +26,9 @@ impl Identity {
         let administered = format!("{:e} {}", result.administered.value(), result.administered_at);
         let predecessor =
             result.predecessor.as_ref().map_or("", |previous| previous.sop_instance.as_str());
-        let options_text = format!("{options:?}");
+        // Whether registries are told says nothing about the other objects.
+        let options_text =
+            format!("{:?}", ReportOptions { dose_reports: false, ..options.clone() });
         // A simulation that a time budget ended differs from the next one in this alone.
         let histories = result.engine.histories.map(|n| format!("{n} histories"));
         let mut parts = vec![
@@ -73,6 +75,8 @@ impl Identity {
             (Kind::TimeIntegratedActivityMap, _) => "time-integrated-activity-map",
             (Kind::EffectiveHalfLifeMap, _) => "effective-half-life-map",
             (Kind::Registration, _) => "registration",
+            (Kind::AdministrationReport, _) => "administration-report",
+            (Kind::PatientDoseReport, _) => "patient-dose-report",
             (Kind::Json, _) => "json",
         })
     }
@@ -117,6 +121,8 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
             uids::PARAMETRIC_MAP_STORAGE
         }
         Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
+        Kind::AdministrationReport => uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE,
+        Kind::PatientDoseReport => uids::PATIENT_RADIATION_DOSE_SR_STORAGE,
         Kind::Document | Kind::Pages => uids::ENCAPSULATED_PDF_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// The whole result as one object.
 pub fn write(result: &CycleResult) -> Value {
-    let grid = result.dose_gy.grid();
+    let (grid, given) = (result.dose_gy.grid(), &result.administration);
     let inputs: Vec<Value> = result
         .inputs
         .iter()
@@ -35,6 +35,13 @@ pub fn write(result: &CycleResult) -> Value {
         "administered": {
             "activity_mbq": finite(result.administered.mbq()),
             "at": result.administered_at.to_string(),
+            "event_uid": super::dose_reports::event(result),
+            "measured_before_mbq": given.before.and_then(|assay| finite(assay.activity.mbq())),
+            "residual_mbq": given.after.and_then(|assay| finite(assay.activity.mbq())),
+            "activity_meter": given.meter_text(),
+            "route": given.route.as_ref().map(|route| &route.meaning),
+            "by": given.by,
+            "co_medication": given.co_medication,
         },
         "inputs": inputs,
         "time_points": result.time_points.iter().map(time_point).collect::<Vec<_>>(),

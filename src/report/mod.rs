@@ -4,8 +4,10 @@
 //! type is in `result.rs`. UIDs are a function of the inputs, the parameters, the software and the
 //! cycle (`identity.rs`), so that a rerun is recognised; only dates tell two runs apart.
 
+pub mod agents;
 mod anatomy;
 mod axial;
+pub mod dose_reports;
 pub mod encapsulated;
 mod identity;
 pub mod json;
@@ -49,6 +51,8 @@ pub struct ReportOptions {
     pub dose_bits: DoseBits,
     /// Also write the regions as an RTSTRUCT on the dose grid.
     pub structure_set: bool,
+    /// Also write the reports for dose registries.
+    pub dose_reports: bool,
     /// Offset that dates and times are written in: that of the study's own dates, which are copied.
     pub utc_offset: jiff::tz::Offset,
     pub institution: String,
@@ -63,6 +67,7 @@ impl Default for ReportOptions {
         Self {
             dose_bits: DoseBits::default(),
             structure_set: false,
+            dose_reports: false,
             utc_offset: jiff::tz::Offset::UTC,
             institution: String::new(),
             station_name: "GRAYD".into(),
@@ -87,6 +92,10 @@ pub enum Kind {
     TimeIntegratedActivityMap,
     EffectiveHalfLifeMap,
     Registration,
+    /// Radiopharmaceutical Radiation Dose SR.
+    AdministrationReport,
+    /// Patient Radiation Dose SR.
+    PatientDoseReport,
     /// Encapsulated PDF of the pages for people.
     Document,
     /// `results.json`, which is no DICOM object.
@@ -166,6 +175,9 @@ pub fn write_all(
     }
     if let Some(object) = registration::write(result, options)? {
         objects.push((Kind::Registration, "registration.dcm", object));
+    }
+    if options.dose_reports {
+        objects.extend(dose_reports::write(result, options)?);
     }
     #[cfg(feature = "pdf")]
     let pages = Some(pdf::write(result, options)?);

@@ -117,6 +117,8 @@ fn series_and_equipment(
         Kind::Registration => (7, "Registration"),
         Kind::RtDoseEffective => (10, "Biologically effective dose"),
         Kind::Document | Kind::Pages => (8, "Report for people"),
+        Kind::AdministrationReport => (9, "Administration"),
+        Kind::PatientDoseReport => (10, "Dose report"),
     };
     let description = format!("RPT {words} {} C{}", result.nuclide, result.cycle);
     let number = i64::from(options.first_series_number) + offset;

@@ -2,6 +2,8 @@
 
 use crate::biology::effect::MixedDose;
 use crate::config::plan::WholeBodyCount;
+use crate::dicom::read::Assay;
+use crate::dicom::write::Code;
 use crate::dicom::{PatientIdentity, Uid};
 use crate::kinetics::Fit;
 use crate::quantify::Recovered;
@@ -90,6 +92,51 @@ pub struct Acquisition {
     pub corrections: Vec<String>,
     /// Date of the camera's calibration in the configuration.
     pub calibrated_on: Option<jiff::civil::Date>,
+    /// Date of the camera's last quality control, in plan or configuration.
+    pub checked_on: Option<jiff::civil::Date>,
+}
+
+/// What is known of the administration beside activity and time; each absent where nobody says it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AdministrationFacts {
+    /// What was measured before it.
+    pub before: Option<Assay>,
+    /// What stayed in syringe and tubing.
+    pub after: Option<Assay>,
+    /// The instrument that measured, the standard it goes back to, its last quality control.
+    pub activity_meter: Option<String>,
+    pub traceable_to: Option<String>,
+    pub meter_checked_on: Option<jiff::civil::Date>,
+    pub route: Option<Code>,
+    /// Who gave it.
+    pub by: Option<String>,
+    pub co_medication: Vec<String>,
+    /// The instrument that measured samples of blood.
+    pub well_counter: Option<String>,
+    /// Reports of this administration that were received.
+    pub reports: Vec<ReceivedReport>,
+}
+
+impl AdministrationFacts {
+    /// The instrument in words.
+    pub fn meter_text(&self) -> Option<String> {
+        let mut text = self.activity_meter.clone()?;
+        if let Some(standard) = &self.traceable_to {
+            text += &format!(", traceable to {standard}");
+        }
+        if let Some(date) = self.meter_checked_on {
+            text += &format!(", quality control on {date}");
+        }
+        Some(text)
+    }
+}
+
+/// A received Radiopharmaceutical Radiation Dose SR.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedReport {
+    pub instance: InputInstance,
+    /// Radiopharmaceutical Administration Event UID.
+    pub event: Option<Uid>,
 }
 
 /// The CT that masses came from.
@@ -270,6 +317,7 @@ pub struct CycleResult {
     pub nuclide: Nuclide,
     pub administered: Becquerel,
     pub administered_at: Timestamp,
+    pub administration: AdministrationFacts,
     pub inputs: Vec<InputInstance>,
     pub time_points: Vec<TimePoint>,
     /// Of the views of the whole body, where there are any.

@@ -1,5 +1,7 @@
 //! What a job is, from intake through the queue to the worker process.
 
+use crate::config::destination::Destination;
+use crate::config::plan::Table;
 use crate::config::{CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols, SiteSettings};
 use crate::dicom::Uid;
 use crate::intake::Work;
@@ -22,6 +24,9 @@ pub struct JobSpec {
     /// Name of the plan's file, for messages.
     pub plan_file: String,
     pub plan_text: String,
+    /// The table beside the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_table: Option<Table>,
     pub protocol_text: String,
     pub cameras: Vec<CameraSettings>,
     /// IANA zone of times without an offset.
@@ -31,6 +36,9 @@ pub struct JobSpec {
     /// An RT Structure Set beside the SEG.
     #[serde(default)]
     pub structure_set: bool,
+    /// The reports for dose registries.
+    #[serde(default)]
+    pub dose_reports: bool,
 }
 
 /// What a worker reads from its standard input, one line of JSON.
@@ -99,11 +107,13 @@ impl JobSpec {
             work,
             plan_file: plan.file.clone(),
             plan_text: plan.text.clone(),
+            plan_table: plan.table.clone(),
             protocol_text: protocol.text.clone(),
             cameras: config.cameras.clone(),
             time_zone: config.site.time_zone.clone(),
             dose_bits: config.results.dose_bits,
             structure_set: config.results.structure_set,
+            dose_reports: config.results.send_to.iter().any(Destination::is_registry),
         }
     }
 
@@ -111,7 +121,8 @@ impl JobSpec {
     pub fn plan(&self) -> Result<(Plan, Protocol), Vec<Fault>> {
         let protocol = Protocol::read("protocol", &self.protocol_text, true)?;
         let protocols = Protocols::of(protocol.clone());
-        Ok((Plan::read(&self.plan_file, &self.plan_text, &protocols)?, protocol))
+        let (file, table) = (&self.plan_file, self.plan_table.clone());
+        Ok((Plan::with_table(file, &self.plan_text, table, &protocols)?, protocol))
     }
 
     /// What the pipeline is asked to do.
@@ -137,6 +148,7 @@ impl JobSpec {
             report: ReportOptions {
                 dose_bits,
                 structure_set: self.structure_set,
+                dose_reports: self.dose_reports,
                 ..ReportOptions::default()
             },
             computed_at,
@@ -154,6 +166,7 @@ impl JobSpec {
             "radiopharmaceutical": plan.radiopharmaceutical,
             "nuclide": plan.nuclide.to_string(),
             "facts": plan.patient_facts,
+            "facts_on": plan.facts_on,
             "measured": plan.measured,
             "administered": cycle,
             "parameters": plan.parameters,
@@ -162,6 +175,7 @@ impl JobSpec {
             "time_zone": self.time_zone,
             "dose_bits": self.dose_bits,
             "structure_set": self.structure_set,
+            "dose_reports": self.dose_reports,
         });
         let digest = Sha256::digest(steering.to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -114,6 +114,8 @@ fn the_annex_of_created_objects_is_what_the_writers_write() {
         ("structure-set", Kind::StructureSet),
         ("parametric-map", Kind::TimeIntegratedActivityMap),
         ("registration", Kind::Registration),
+        ("administration-report", Kind::AdministrationReport),
+        ("patient-dose-report", Kind::PatientDoseReport),
     ];
     let tables = tables.map(|(name, kind)| (name, annex(&objects(kind, folder.path()))));
     renew(&document("conformance-objects.md"), &tables);

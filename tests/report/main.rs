@@ -4,6 +4,7 @@
 
 mod conformance;
 mod course;
+mod dose_reports;
 #[cfg(feature = "pdf")]
 mod pages;
 mod peer;

@@ -61,6 +61,7 @@ pub fn dciodvfy_faults(dciodvfy: &Path, object: &Path, normal: &[(&str, &str)]) 
         "CTImage",
         "PETImage",
         "EncapsulatedPDF",
+        "RadiopharmaceuticalRadiationDoseSR",
     ];
     let output = Command::new(dciodvfy).arg("-new").arg(object).output().unwrap();
     let text = [output.stdout, output.stderr].concat();

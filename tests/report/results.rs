@@ -1,7 +1,10 @@
 //! The results of one cycle, as others read them.
 
+use crate::dose_reports::received;
 use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
 use grayd::biology::effect::MixedDose;
+use grayd::dicom::read::Assay;
+use grayd::dicom::write::Code;
 use grayd::dicom::{PatientIdentity, Uid};
 use grayd::kinetics::{Candidate, Exponential, Fit};
 use grayd::quantity::nuclide::Nuclide;
@@ -9,10 +12,10 @@ use grayd::quantity::{
     Becquerel, BecquerelSecond, Gram, Gray, Measured, PerSecond, Seconds, Warning,
 };
 use grayd::report::{
-    Acquisition, Bed, Completeness, CycleResult, DoseBits, DoseStatistics, Effect, EngineReport,
-    EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult, RegisteredSpace,
-    ReportError, ReportOptions, Software, StructureSetReference, StudyIdentity, TherapyEstimate,
-    TimePoint, VoxelBed, VoxelMap, write_all,
+    Acquisition, AdministrationFacts, Bed, Completeness, CycleResult, DoseBits, DoseStatistics,
+    Effect, EngineReport, EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult,
+    RegisteredSpace, ReportError, ReportOptions, Software, StructureSetReference, StudyIdentity,
+    TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -128,20 +131,40 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
     }
 }
 
-fn inputs() -> Vec<InputInstance> {
-    let input = |modality: &str, class: &str, study: u32, series: u32, n: u32| InputInstance {
+pub fn input(modality: &str, class: &str, study: u32, series: u32, n: u32) -> InputInstance {
+    InputInstance {
         sop_class: uid(class),
         sop_instance: uid(&format!("1.2.826.0.1.{study}.{series}.{n}")),
         series: uid(&format!("1.2.826.0.1.{study}.{series}")),
         study: uid(&format!("1.2.826.0.1.{study}")),
         modality: modality.into(),
         sha256: format!("{:064x}", series * 1000 + n),
-    };
+    }
+}
+
+fn inputs() -> Vec<InputInstance> {
     let mut inputs: Vec<InputInstance> =
         (1..5).map(|day| input("NM", "1.2.840.10008.5.1.4.1.1.20", day, 10 + day, 1)).collect();
     inputs.extend((1..8).map(|n| input("CT", "1.2.840.10008.5.1.4.1.1.2", 1, 20, n)));
     inputs.push(input("RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3", 1, 30, 1));
     inputs
+}
+
+/// Everything that a plan can say of an administration.
+fn administration(at: jiff::Timestamp) -> AdministrationFacts {
+    let assay = |mbq| Some(Assay { activity: Becquerel::from_mbq(mbq), at: Some(at) });
+    AdministrationFacts {
+        before: assay(7450.0),
+        after: assay(50.0),
+        activity_meter: Some("VIK-202 1234".into()),
+        traceable_to: Some("PTB".into()),
+        meter_checked_on: Some(jiff::civil::date(2026, 3, 2)),
+        route: Some(Code::new("47625008", "SCT", "Intravenous route")),
+        by: Some("Meyer^Anna".into()),
+        co_medication: vec!["lysine and arginine, 25 g each in 1 L over 4 h".into()],
+        well_counter: Some("Wizard 2480".into()),
+        reports: Vec::new(),
+    }
 }
 
 pub fn result() -> CycleResult {
@@ -193,6 +216,7 @@ pub fn result() -> CycleResult {
         nuclide: Nuclide::parse("Lu-177").unwrap(),
         administered: Becquerel::from_mbq(7400.0),
         administered_at,
+        administration: administration(administered_at),
         inputs: inputs(),
         time_points: time_points.collect(),
         whole_body_counts: Vec::new(),
@@ -251,6 +275,7 @@ pub fn options(bits: DoseBits) -> ReportOptions {
     ReportOptions {
         dose_bits: bits,
         structure_set: true,
+        dose_reports: true,
         utc_offset: jiff::tz::Offset::constant(1),
         institution: "Hospital of the North".into(),
         ..ReportOptions::default()
@@ -279,7 +304,8 @@ pub fn variants() -> Vec<CycleResult> {
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
-    vec![result(), provisional, bare, coronal, simulated(), with_maps(), of_a_tracer()]
+    bare.administration = AdministrationFacts::default();
+    vec![result(), provisional, bare, coronal, simulated(), with_maps(), received(), of_a_tracer()]
 }
 
 /// A tracer of a therapy with alphas, whose voxels have a BED and whose distributions are looked into.
@@ -419,7 +445,9 @@ fn dciodvfy_finds_nothing_but_the_documented_lines() {
         let directory = tempfile::tempdir().unwrap();
         // The validator aborts on 32-bit Pixel Data, so it sees the 16-bit twin.
         let all = write_all(result, directory.path(), &options(DoseBits::Sixteen)).unwrap();
-        let objects = all.iter().filter(|w| w.sop_class.is_some());
+        // It does not know the Patient Radiation Dose SR, which DCMTK does (`dose_reports.rs`).
+        let known = |w: &&Written| w.sop_class.is_some() && w.kind != Kind::PatientDoseReport;
+        let objects = all.iter().filter(known);
         let faults: Vec<String> =
             objects.flat_map(|w| dciodvfy_faults(&dciodvfy, &w.path, NORMAL_LINES)).collect();
         assert!(faults.is_empty(), "variant {n}: {}", faults.join("\n"));
@@ -654,8 +682,8 @@ fn every_object_carries_warnings_and_the_research_mark() {
         let bytes = std::fs::read(&object.path).unwrap();
         let holds = |text: &str| bytes.windows(text.len()).any(|w| w == text.as_bytes());
         assert!(holds("Research software. Not a medical device."), "{:?}", object.kind);
-        // A registration holds no number that came from the images' values.
-        let has_values = object.kind != Kind::Registration;
+        // These hold no number that came from the images' values.
+        let has_values = !matches!(object.kind, Kind::Registration | Kind::AdministrationReport);
         assert!(!has_values || holds("decay-factor-contradiction"), "{:?}", object.kind);
     }
 }

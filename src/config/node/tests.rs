@@ -136,6 +136,17 @@ fn a_peer_may_get_some_kinds_of_results_only() {
     assert_eq!(gets("{ peer: a }"), [true, true, true]);
     assert_eq!(gets("{ peer: a, objects: [rt-dose, pdf] }"), [true, false, true]);
     assert_eq!(gets("{ peer: a, objects: [] }"), [false, false, false]);
+    // Reports for registries go to who names them, and to nobody else.
+    let registry = |send_to: &str| {
+        let config = to(send_to).unwrap();
+        let dose_report = Uid::parse(uids::PATIENT_RADIATION_DOSE_SR_STORAGE).unwrap();
+        let to = &config.results.send_to[0];
+        (to.is_registry(), to.gets(&dose_report))
+    };
+    assert_eq!(registry("a"), (false, false));
+    assert_eq!(registry("{ peer: a, objects: [rt-dose] }"), (false, false));
+    assert_eq!(registry("{ peer: a, objects: [administration-report] }"), (true, false));
+    assert_eq!(registry("{ peer: a, objects: [patient-dose-report] }"), (true, true));
     for wrong in ["{ peer: a, objects: [mail] }", "{ peer: b }", "{ objects: [pdf] }", "7"] {
         assert!(to(wrong).is_err(), "{wrong}");
     }

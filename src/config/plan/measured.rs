@@ -22,8 +22,12 @@ pub struct Measured {
     pub organ_mass_g: Option<f64>,
     /// Fraction of the administered activity in the body after 48 h.
     pub retention_48_h: Option<f64>,
-    /// Residence time in 1 mL of blood, h.
+    /// Samples of blood, from which the residence time in it is integrated.
+    pub blood_samples: Vec<BloodSample>,
+    /// Residence time in 1 mL of blood, h, where it was integrated elsewhere.
     pub blood_residence_h_per_ml: Option<f64>,
+    /// The instrument that counted samples of blood, for the report.
+    pub well_counter: Option<String>,
     /// Residence time in the body, h.
     pub whole_body_residence_h: Option<f64>,
     pub diffuse_lung_metastases: bool,
@@ -84,6 +88,19 @@ pub struct WholeBodyCount {
     pub posterior_background: f64,
 }
 
+/// Whole blood at the instant of the sample: not corrected for decay. One of the two units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BloodSample {
+    /// From the administration.
+    pub hours: f64,
+    /// Percent of the administered activity in 1 mL.
+    pub percent_per_ml: Option<f64>,
+    pub mbq_per_ml: Option<f64>,
+    /// k = 1; absent: that of the protocol's measured activities.
+    pub relative_uncertainty: Option<f64>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BiologicalTerm {
@@ -114,6 +131,16 @@ impl Measured {
         let json = serde_json::to_value(self).unwrap_or_default();
         let mut faults = Vec::new();
         walk(&json, &mut Vec::new(), &mut faults);
+        for (index, sample) in self.blood_samples.iter().enumerate() {
+            if sample.percent_per_ml.is_some() == sample.mbq_per_ml.is_some() {
+                let path = vec!["blood_samples".to_owned(), index.to_string()];
+                faults.push((path, "write either percent_per_ml or mbq_per_ml".to_owned()));
+            }
+        }
+        if self.blood_residence_h_per_ml.is_some() && !self.blood_samples.is_empty() {
+            let path = vec!["blood_residence_h_per_ml".to_owned()];
+            faults.push((path, "follows from the samples of blood; remove one of both".to_owned()));
+        }
         faults
     }
 }
@@ -124,6 +151,7 @@ fn range(key: &str) -> (f64, f64) {
         "lung_shunt" | "hepatic_reserve" | "retention_48_h" | "fraction" => (0.0, 1.0),
         "tumour_volume_change" => (-1.0, 100.0),
         "relative_uncertainty" => (0.0, 5.0),
+        "percent_per_ml" => (0.0, 100.0),
         "cycle" => (1.0, 1000.0),
         "dose_gy" | "bed_gy" | "eqd2_gy" | "gy_per_gbq" | "predicted_gy_per_gbq" => (0.0, 1e4),
         _ => (0.0, 1e12),

@@ -1,6 +1,6 @@
 //! Radiopharmaceutical Radiation Dose SR, TID 10021 (PS3.16): what was given, and when.
 
-use super::attribute::{Code, Object, code, items, malformed, missing, number, uid};
+use super::attribute::{Code, Object, code, items, malformed, missing, number, text, uid};
 use super::error::ReadError;
 use super::instance::Instance;
 use super::time;
@@ -40,6 +40,10 @@ pub struct AdministrationReport {
     pub stated: Option<Becquerel>,
     pub before: Option<Assay>,
     pub after: Option<Assay>,
+    /// Name and serial number of the device that measured before.
+    pub activity_meter: Option<String>,
+    /// Who gave it.
+    pub by: Option<String>,
 }
 
 impl AdministrationReport {
@@ -72,6 +76,9 @@ const STOP: Concept = Concept("123004", "DCM", "");
 const ADMINISTERED: Concept = Concept("113507", "DCM", "");
 const BEFORE: Concept = Concept("113508", "DCM", "");
 const AFTER: Concept = Concept("113509", "DCM", "");
+const DEVICE_NAME: Concept = Concept("121013", "DCM", "");
+const DEVICE_SERIAL: Concept = Concept("121016", "DCM", "");
+const PERSON: Concept = Concept("113870", "DCM", "");
 
 /// Designators under which SNOMED-RT codes were written.
 const SNOMED_RT: [&str; 3] = ["SRT", "SNM3", "99SDM"];
@@ -85,6 +92,13 @@ fn child(parent: &Object, concept: Concept) -> Option<&Object> {
                 || (!old.is_empty() && SNOMED_RT.iter().any(|s| name.is_any(&[(old, s)])))
         })
     })
+}
+
+/// Name and serial number of the device that an assay was made with (TID 1004).
+fn device(assay: &Object) -> Option<String> {
+    let says = |concept| child(assay, concept).and_then(|item| text(item, tags::TEXT_VALUE));
+    let words: Vec<String> = [DEVICE_NAME, DEVICE_SERIAL].into_iter().filter_map(says).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn coded_value(parent: &Object, concept: Concept) -> Option<Code> {
@@ -171,5 +185,7 @@ pub fn administration(
         stated: child(event, ADMINISTERED).map(activity).transpose()?.flatten(),
         before: assay(BEFORE)?,
         after: assay(AFTER)?,
+        activity_meter: child(event, BEFORE).and_then(device),
+        by: child(event, PERSON).and_then(|item| text(item, tags::PERSON_NAME)),
     })
 }

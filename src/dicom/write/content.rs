@@ -13,6 +13,7 @@ pub enum Relationship {
     HasObsContext,
     HasConceptMod,
     HasAcqContext,
+    HasProperties,
     InferredFrom,
     HasProperties,
 }
@@ -24,10 +25,15 @@ impl Relationship {
             Self::HasObsContext => "HAS OBS CONTEXT",
             Self::HasConceptMod => "HAS CONCEPT MOD",
             Self::HasAcqContext => "HAS ACQ CONTEXT",
+            Self::HasProperties => "HAS PROPERTIES",
             Self::InferredFrom => "INFERRED FROM",
             Self::HasProperties => "HAS PROPERTIES",
         }
     }
+}
+
+fn datetime(at: &ZonedDateTime) -> String {
+    at.strftime("%Y%m%d%H%M%S%z").to_string()
 }
 
 /// One content item with its children.
@@ -87,6 +93,27 @@ impl Item {
     pub fn time(concept: &Code, at: &ZonedDateTime) -> Self {
         let text = at.strftime("%H%M%S").to_string();
         Self::new("TIME", Some(concept)).set(|set| set.text(tags::TIME, VR::TM, &text))
+    }
+
+    pub fn datetime(concept: &Code, at: &ZonedDateTime) -> Self {
+        let text = datetime(at);
+        Self::new("DATETIME", Some(concept)).set(|set| set.text(tags::DATE_TIME, VR::DT, &text))
+    }
+
+    pub fn person(concept: &Code, name: &str) -> Self {
+        Self::new("PNAME", Some(concept)).set(|set| set.text(tags::PERSON_NAME, VR::PN, name))
+    }
+
+    /// A reference to an object that is no image.
+    pub fn composite(concept: &Code, reference: &InstanceReference) -> Self {
+        Self::new("COMPOSITE", Some(concept))
+            .set(|set| set.sequence(tags::REFERENCED_SOP_SEQUENCE, vec![reference.item()]))
+    }
+
+    /// The instant at which what the item says was so.
+    pub fn observed(self, at: &ZonedDateTime) -> Self {
+        let text = datetime(at);
+        self.set(|set| set.text(tags::OBSERVATION_DATE_TIME, VR::DT, &text))
     }
 
     /// A measurement; `None` for a value that is absent or not finite. (The standard also allows a

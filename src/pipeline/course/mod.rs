@@ -4,6 +4,7 @@
 //! what is left of each limit, and a proposal or the reasons for a hold. No image is needed.
 
 mod imaged;
+mod blood;
 mod json;
 mod marrow;
 mod multi_cycle;

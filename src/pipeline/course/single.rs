@@ -1,6 +1,6 @@
 //! Rules that plan one therapy from a tracer or a surrogate.
 
-use super::Outcome;
+use super::{Outcome, blood};
 use crate::biology::organ::{Adult, RADAR};
 use crate::config::Plan;
 use crate::config::plan::{Coefficient, LiverMeasured, Sex};
@@ -523,8 +523,11 @@ pub fn thyroid(rule: &Thyroid, plan: &Plan) -> Result<Outcome, PrescribeError> {
             ));
         }
     };
-    let coefficient = match measured.blood_residence_h_per_ml {
-        Some(hours) => model.full(Seconds::from_hours(hours), tau, kg)?,
+    let sampled = blood::residence(plan)?;
+    let stated = measured.blood_residence_h_per_ml.map(Seconds::from_hours);
+    let per_ml = stated.or(sampled.as_ref().map(|blood| blood.per_ml));
+    let coefficient = match per_ml {
+        Some(per_ml) => model.full(per_ml, tau, kg)?,
         None => {
             let of_volume = of_sex(&rule.blood_volume_offset, plan)?.value;
             let volume = prescribe::blood_volume(height(plan)?, kg, of_volume)?;
@@ -543,6 +546,13 @@ pub fn thyroid(rule: &Thyroid, plan: &Plan) -> Result<Outcome, PrescribeError> {
     }
     let mut proposal = least(all, plan)?;
     let mut notes = vec![format!("blood {:.5} Gy/GBq", coefficient.gy_per_gbq())];
+    if let Some(blood) = sampled {
+        // Of the part that comes from the blood itself.
+        let spread =
+            blood.relative_uncertainty.map(|u| u * model.beta_per_ml * blood.per_ml.hours());
+        notes.extend(blood.notes);
+        notes.extend(spread.map(|gy| format!("± {gy:.5} Gy/GBq (k = 1) by the blood's curve")));
+    }
     if let Some(need) = &rule.lesions {
         let most = proposal.unrounded;
         let lesions: Vec<_> = measured.coefficients.iter().filter(|c| c.lesion).collect();

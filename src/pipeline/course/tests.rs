@@ -359,6 +359,44 @@ fn v23_thyroid_by_retention_and_v24_by_lesions() {
     near(proposal.unrounded.gbq(), 16.224);
 }
 
+/// V22, with the blood's residence of 6e-4 h in 1 mL from samples of a half-life of 12 h.
+#[test]
+fn v22_thyroid_by_samples_of_blood_and_whole_body() {
+    let rate = std::f64::consts::LN_2 / 12.0;
+    let samples = |scale: f64, unit: &str| -> String {
+        let row = |t: f64| {
+            let value = 6e-4 * rate * (-rate * t).exp() * scale;
+            format!("    - {{ hours: {t}, {unit}: {value:e}, relative_uncertainty: 0.05 }}\n")
+        };
+        [2.0, 6.0, 24.0, 48.0, 72.0, 96.0].map(row).concat()
+    };
+    let of = |cycles: &str, samples: &str| {
+        course(&format!(
+            "protocol: i131-dtc-blood\n{cycles}patient_facts: {{ sex: F, height_cm: 160, weight_kg: 70 }}\n\
+             measured:\n  whole_body_residence_h: 22\n  blood_samples:\n{samples}"
+        ))
+    };
+    let by_percent = of("cycles: []\n", &samples(100.0, "percent_per_ml"));
+    near(unrounded(&by_percent), 22.434);
+    let note = |course: &Course, word: &str| {
+        course
+            .notes
+            .iter()
+            .any(|note| note.contains(word))
+            .then_some(())
+            .ok_or(course.notes.clone())
+    };
+    assert_eq!(note(&by_percent, "6.000e-4 h residence in 1 mL by 6 samples"), Ok(()));
+    assert_eq!(note(&by_percent, "Gy/GBq (k = 1) by the blood's curve"), Ok(()));
+    // Of a tracer of 74 MBq the same samples are so many MBq/mL.
+    near(unrounded(&of(&cycles(&[74.0]), &samples(74.0, "mbq_per_ml"))), 22.434);
+    // Of which of two administrations, nobody says.
+    let two = of(&cycles(&[74.0, 74.0]), &samples(74.0, "mbq_per_ml"));
+    assert!(two.holds[0].reason.contains("write percent_per_ml"), "{:?}", two.holds);
+    let one = of("cycles: []\n", "    - { hours: 2, percent_per_ml: 0.01 }\n");
+    assert!(one.holds[0].reason.contains("one sample makes no curve"), "{:?}", one.holds);
+}
+
 #[test]
 fn maintenance_warns_of_its_end_while_it_is_planned() {
     let text = format!(

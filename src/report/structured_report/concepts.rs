@@ -3,12 +3,9 @@
 
 use crate::dicom::write::Code;
 
-/// Designator of the private coding scheme.
-pub(super) const PRIVATE_SCHEME: &str = "99RPT";
-
 macro_rules! codes {
     ($($name:ident = $value:literal, $scheme:literal, $meaning:literal;)*) => {
-        $(pub(super) static $name: Code = Code::new($value, $scheme, $meaning);)*
+        $(pub(in crate::report) static $name: Code = Code::new($value, $scheme, $meaning);)*
     };
 }
 
@@ -122,6 +119,9 @@ codes! {
     RESEARCH = "RESEARCH", "99RPT", "Regulatory state";
     ADMINISTRATION = "ADMIN", "99RPT", "Administration";
     PROTOCOL = "PROTOCOL", "99RPT", "Dosimetry protocol";
+    ROUTE = "410675002", "SCT", "Route of administration";
+    ACTIVITY_METER = "METER", "99RPT", "Activity meter";
+    CO_MEDICATION = "COMED", "99RPT", "Co-medication";
     ENGINE = "ENGINE", "99RPT", "Absorbed dose calculation";
     QUANTIFICATION = "QUANT", "99RPT", "Quantification of activity";
     KINETIC_MODEL = "KINMODEL", "99RPT", "Kinetic model";

@@ -4,14 +4,16 @@
 //! one more a region and time point with its activity, because the time point is the context of a
 //! whole group (TID 1502). Sums against limits and the proposal are groups of their own. Warnings, the state of the software, protocol and methods are texts.
 
-mod concepts;
+pub(super) mod concepts;
 mod course;
 mod groups;
 
+use super::agents::PRIVATE_SCHEME;
+use super::dose_reports;
 use super::modules;
 use super::{
-    Completeness, CycleResult, Identity, InputInstance, Kind, RESEARCH_MARK, ReportError,
-    ReportOptions,
+    AdministrationFacts, Completeness, CycleResult, Identity, InputInstance, Kind, RESEARCH_MARK,
+    ReportError, ReportOptions,
 };
 use crate::dicom::Uid;
 use crate::dicom::write::DicomFile;
@@ -36,19 +38,15 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
 /// Declaration of the private scheme, for every object that uses its codes.
 pub(super) fn private_scheme() -> DataSet {
     let scheme = DataSet::new()
-        .text(tags::CODING_SCHEME_DESIGNATOR, VR::SH, c::PRIVATE_SCHEME)
+        .text(tags::CODING_SCHEME_DESIGNATOR, VR::SH, PRIVATE_SCHEME)
         .uid(tags::CODING_SCHEME_UID, &Uid::derived(&["grayd", "coding scheme", "99RPT"]))
         .text(tags::CODING_SCHEME_NAME, VR::ST, "Radiopharmaceutical therapy dosimetry of grayd")
         .text(tags::CODING_SCHEME_RESPONSIBLE_ORGANIZATION, VR::ST, "The grayd project");
     DataSet::new().sequence(tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, vec![scheme])
 }
 
-/// SR Document Series and SR Document General.
+/// SR Document Series and SR Document General, with what it superseded.
 fn document(result: &CycleResult, identity: &Identity) -> DataSet {
-    let completion = match result.completeness {
-        Completeness::Provisional => "PARTIAL",
-        Completeness::Final => "COMPLETE",
-    };
     let mut evidence = modules::references(result);
     evidence.push(identity.reference(Kind::Segmentation));
     evidence.push(identity.reference(Kind::RtDose));
@@ -58,30 +56,7 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     if result.voxel_bed.is_some() {
         evidence.push(identity.reference(Kind::RtDoseEffective));
     }
-    let (current, other): (Vec<_>, Vec<_>) =
-        evidence.into_iter().partition(|reference| &reference.study == identity.study());
-    let set = DataSet::new()
-        .text(tags::MODALITY, VR::CS, "SR")
-        .sequence(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, vec![])
-        .sequence(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, vec![])
-        .text(tags::COMPLETION_FLAG, VR::CS, completion)
-        .text(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED")
-        .text(
-            tags::PRELIMINARY_FLAG,
-            VR::CS,
-            match result.completeness {
-                Completeness::Provisional => "PRELIMINARY",
-                Completeness::Final => "FINAL",
-            },
-        )
-        .with(private_scheme())
-        .sequence(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, hierarchical(&current));
-    let set = if other.is_empty() {
-        set
-    } else {
-        set.sequence(tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE, hierarchical(&other))
-    };
-    set.with_some(result.predecessor.as_ref(), |set, previous| {
+    general(result, identity, evidence).with_some(result.predecessor.as_ref(), |set, previous| {
         let reference = InstanceReference {
             study: previous.study.clone(),
             series: Identity::series_of(&previous.sop_instance),
@@ -90,6 +65,37 @@ fn document(result: &CycleResult, identity: &Identity) -> DataSet {
         };
         set.sequence(tags::PREDECESSOR_DOCUMENTS_SEQUENCE, hierarchical(&[reference]))
     })
+}
+
+/// SR Document Series and SR Document General of any report about a result.
+pub(super) fn general(
+    result: &CycleResult,
+    identity: &Identity,
+    evidence: Vec<InstanceReference>,
+) -> DataSet {
+    let (completion, preliminary) = match result.completeness {
+        Completeness::Provisional => ("PARTIAL", "PRELIMINARY"),
+        Completeness::Final => ("COMPLETE", "FINAL"),
+    };
+    let (current, other): (Vec<_>, Vec<_>) =
+        evidence.into_iter().partition(|reference| &reference.study == identity.study());
+    let mut set = DataSet::new()
+        .text(tags::MODALITY, VR::CS, "SR")
+        .sequence(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, vec![])
+        .sequence(tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, vec![])
+        .text(tags::COMPLETION_FLAG, VR::CS, completion)
+        .text(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED")
+        .text(tags::PRELIMINARY_FLAG, VR::CS, preliminary)
+        .with(private_scheme());
+    for (tag, references) in [
+        (tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, current),
+        (tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE, other),
+    ] {
+        if !references.is_empty() {
+            set = set.sequence(tag, hierarchical(&references));
+        }
+    }
+    set
 }
 
 /// The tree from the root down.
@@ -111,7 +117,7 @@ fn content(result: &CycleResult, options: &ReportOptions, identity: &Identity) -
 }
 
 /// The device that observed (TID 1002, 1004).
-fn observer(root: Item, result: &CycleResult, options: &ReportOptions) -> Item {
+pub(super) fn observer(root: Item, result: &CycleResult, options: &ReportOptions) -> Item {
     let device = Uid::derived(&[
         "grayd",
         "device",
@@ -162,16 +168,25 @@ fn image_library(result: &CycleResult, options: &ReportOptions) -> Item {
         .children(Contains, series.into_iter().map(group))
 }
 
+/// Route, instrument and co-medication, where somebody says them.
+fn how_given(facts: &AdministrationFacts) -> Vec<Item> {
+    let route = facts.route.as_ref().map(|route| Item::code(&c::ROUTE, route));
+    let meter = facts.meter_text().map(|text| Item::text(&c::ACTIVITY_METER, &text));
+    let beside = facts.co_medication.iter().map(|text| Item::text(&c::CO_MEDICATION, text));
+    route.into_iter().chain(meter).chain(beside).collect()
+}
+
 /// What a reader must know beside the numbers.
 fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
     let given = modules::local(result.administered_at, options);
     let administration = format!(
-        "{} MBq of {} ({}) at {}, cycle {}",
+        "{} MBq of {} ({}) at {}, cycle {}; administration event {}",
         groups::rounded(result.administered.mbq()),
         result.radiopharmaceutical,
         result.nuclide,
         given.strftime("%Y-%m-%d %H:%M:%S %:z"),
-        result.cycle
+        result.cycle,
+        dose_reports::event(result)
     );
     let engine = &result.engine;
     let histories = engine.histories.map(|n| format!(", {n} histories")).unwrap_or_default();
@@ -187,12 +202,15 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
     let mut items = vec![
         Item::text(&c::RESEARCH, RESEARCH_MARK),
         Item::text(&c::ADMINISTRATION, &administration),
+    ];
+    items.extend(how_given(&result.administration));
+    items.extend([
         Item::text(&c::PROTOCOL, &protocol),
         Item::text(&c::ENGINE, &method),
         Item::text(&c::ALGORITHM_NAME, software.name),
         Item::text(&c::ALGORITHM_VERSION, software.version),
         Item::text(&c::ALGORITHM_PARAMETERS, &format!("sha256 {}", software.parameters_sha256)),
-    ];
+    ]);
     items.extend(result.time_points.iter().map(|point| {
         let text = format!(
             "{} h after administration: {} MBq in the field of view; {}",

@@ -37,6 +37,7 @@ pub fn acquisition(root: &Object) -> Acquisition {
         reconstruction,
         corrections: texts(root, tags::CORRECTED_IMAGE),
         calibrated_on: None,
+        checked_on: None,
     }
 }
 

@@ -24,6 +24,10 @@ fn rows(
         .collect()
 }
 
+fn day(date: Option<jiff::civil::Date>) -> String {
+    date.map_or_else(|| NOT_STATED.into(), |date| date.to_string())
+}
+
 pub(super) fn equipment(context: &Context<'_>) -> Vec<Block> {
     let joined = |parts: [&Option<String>; 2]| {
         let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
@@ -35,7 +39,8 @@ pub(super) fn equipment(context: &Context<'_>) -> Vec<Block> {
             joined([&acquired.manufacturer, &acquired.model]),
             stated(acquired.station_name.as_deref()),
             stated(acquired.collimator.as_deref()),
-            acquired.calibrated_on.map_or_else(|| NOT_STATED.into(), |date| date.to_string()),
+            day(acquired.calibrated_on),
+            day(acquired.checked_on),
         ]
     });
     let ct = match &context.result.ct {
@@ -56,6 +61,7 @@ pub(super) fn equipment(context: &Context<'_>) -> Vec<Block> {
                 "Station",
                 "Collimator",
                 "Calibrated on",
+                "Quality control on",
             ]
             .map(words)
             .into(),
@@ -63,8 +69,7 @@ pub(super) fn equipment(context: &Context<'_>) -> Vec<Block> {
         },
         facts([
             ("CT", ct),
-            ("Well counter", NOT_STATED.into()),
-            ("Quality control", NOT_STATED.into()),
+            ("Well counter", stated(context.result.administration.well_counter.as_deref())),
         ]),
     ]
 }

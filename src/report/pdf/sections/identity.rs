@@ -1,6 +1,7 @@
 //! Who, what and how much.
 
 use super::Context;
+use crate::dicom::read::Assay;
 use crate::report::Completeness;
 use crate::report::number::four_digits;
 use crate::report::pdf::sheet::{Block, NOT_STATED, facts, stated};
@@ -34,7 +35,7 @@ pub(super) fn identity(context: &Context<'_>) -> Vec<Block> {
         true => patient.id.clone(),
         false => format!("{} (issued by {})", patient.id, patient.issuer),
     };
-    let study = &result.study;
+    let (study, given) = (&result.study, &result.administration);
     vec![facts([
         ("Patient", stated(Some(&person(&patient.name)))),
         ("Patient ID", stated(Some(&id))),
@@ -60,10 +61,42 @@ pub(super) fn identity(context: &Context<'_>) -> Vec<Block> {
                 context.instant(result.administered_at)
             ),
         ),
-        ("Activity before and after, calibrator, traceability", NOT_STATED.into()),
-        ("Route, co-medication", NOT_STATED.into()),
+        ("Activity before and residual", assays(context)),
+        ("Activity meter", stated(given.meter_text().as_deref())),
+        ("Route", stated(given.route.as_ref().map(|route| &*route.meaning))),
+        ("Given by", stated(given.by.as_deref().map(person).as_deref())),
+        ("Co-medication", stated(Some(&given.co_medication.join("; ")))),
+        ("Administration reports received", reports(context)),
         ("Earlier cycles", earlier(context)),
     ])]
+}
+
+/// What was measured before, and what stayed behind, each with its time.
+fn assays(context: &Context<'_>) -> String {
+    let given = &context.result.administration;
+    let text = |assay: Option<Assay>| {
+        assay.map_or_else(
+            || NOT_STATED.into(),
+            |assay| {
+                let at = assay.at.map(|at| format!(" at {}", context.instant(at)));
+                format!("{} MBq{}", four_digits(assay.activity.mbq()), at.unwrap_or_default())
+            },
+        )
+    };
+    match (given.before, given.after) {
+        (None, None) => NOT_STATED.into(),
+        (before, after) => format!("{}; {}", text(before), text(after)),
+    }
+}
+
+fn reports(context: &Context<'_>) -> String {
+    let reports = &context.result.administration.reports;
+    let uids: Vec<&str> =
+        reports.iter().map(|report| report.instance.sop_instance.as_str()).collect();
+    match uids.is_empty() {
+        true => "none".into(),
+        false => uids.join("; "),
+    }
 }
 
 fn completeness(of: Completeness) -> &'static str {
