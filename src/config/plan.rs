@@ -191,11 +191,23 @@ pub struct Administration {
 }
 
 /// A named person's word on a cycle's activity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     pub cycle: u32,
     pub by: String,
+    /// When, with a zone offset.
+    #[serde(default, deserialize_with = "instant")]
+    pub at: Option<Timestamp>,
+    /// The activity that is signed; another proposal is then not signed.
+    #[serde(default)]
+    pub activity_mbq: Option<f64>,
+}
+
+fn instant<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    Option::<Instant>::deserialize(deserializer).map(|instant| instant.map(|instant| instant.0))
 }
 
 /// `match:` one attribute and the glob that its text must fit (case counts not).
@@ -325,6 +337,7 @@ impl Plan {
         check.measured(&plan.measured);
         check.limits(&plan);
         check.facts(&plan.patient_facts);
+        check.signatures(&plan.signed);
         check.priors(plan.priors.as_ref());
         let rules = check.rules(&plan.match_rules);
         let protocol = check.protocol(&plan, protocols);
@@ -526,6 +539,19 @@ impl Check<'_> {
                 steps!["settings", "limits"],
                 "changes limits of the protocol; add `limits_by: NAME` of who answers for it",
             );
+        }
+    }
+
+    fn signatures(&mut self, signed: &[Signature]) {
+        for (index, signature) in signed.iter().enumerate() {
+            if signature.by.trim().is_empty() {
+                self.fault(steps!["signed", index, "by"], "a signature has a name");
+            }
+            let activity = signature.activity_mbq.unwrap_or(1.0);
+            if !(activity > 0.0 && activity <= ACTIVITY_MBQ_MAX) {
+                let message = format!("{activity} MBq cannot be given; write MBq");
+                self.fault(steps!["signed", index, "activity_mbq"], message);
+            }
         }
     }
 

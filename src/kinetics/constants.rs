@@ -18,6 +18,12 @@ pub struct Constants {
     pub parameter_uncertainty_max: Constant,
     pub parameter_correlation_max: Constant,
     pub unknown_half_life_spread: Constant,
+    pub carried_early_h: Constant,
+    pub carried_late_h: Constant,
+    pub prior_half_life_uncertainty_early: Constant,
+    pub prior_half_life_uncertainty: Constant,
+    pub stated_half_life_uncertainty_early: Constant,
+    pub stated_half_life_uncertainty: Constant,
     pub spectral_rate_min: Constant,
     pub spectral_rate_max: Constant,
     pub spectral_terms: Constant,
@@ -26,7 +32,7 @@ pub struct Constants {
 
 impl Constants {
     /// Every constant of the file.
-    pub fn all(&self) -> [&Constant; 14] {
+    pub fn all(&self) -> [&Constant; 20] {
         [
             &self.assumed_relative_uncertainty,
             &self.halvings_before_first_point,
@@ -38,6 +44,12 @@ impl Constants {
             &self.parameter_uncertainty_max,
             &self.parameter_correlation_max,
             &self.unknown_half_life_spread,
+            &self.carried_early_h,
+            &self.carried_late_h,
+            &self.prior_half_life_uncertainty_early,
+            &self.prior_half_life_uncertainty,
+            &self.stated_half_life_uncertainty_early,
+            &self.stated_half_life_uncertainty,
             &self.spectral_rate_min,
             &self.spectral_rate_max,
             &self.spectral_terms,

@@ -10,6 +10,7 @@
 //! Every amplitude but that of an uptake phase is positive by construction.
 
 mod bias;
+mod carried;
 mod constants;
 mod covariance;
 mod error;
@@ -25,6 +26,7 @@ mod trapezoid;
 mod voxelwise;
 
 pub use bias::Bias;
+pub use carried::{HalfLifeOrigin, published_uncertainty};
 pub use constants::{CONSTANTS, Constants};
 pub use covariance::{Covariance, ParameterChecks};
 pub use error::KineticsError;

@@ -4,9 +4,10 @@ use super::activity::TimePointImage;
 use super::inputs::Inputs;
 use super::placement::{Placed, PlacedRegion};
 use super::{PipelineError, Request};
+use crate::config::protocol::HalfLife;
 use crate::config::{Kinetics, KineticsMethod, PlanarUse, Trapezoid};
 use crate::dicom::read::Emission;
-use crate::kinetics::{self, CurvePoint, Fit, Method, TimeActivityCurve};
+use crate::kinetics::{self, CurvePoint, Fit, HalfLifeOrigin, Method, TimeActivityCurve};
 use crate::quantify::{CONSTANTS, QuantifyError, Recovered};
 use crate::quantity::{Becquerel, Measured, PerSecond, Seconds, Warning};
 use crate::volume::{Occupancy, Volume};
@@ -143,12 +144,12 @@ fn hybrid_or_one(
     let parameters = &request.plan.parameters;
     let why = |error| PipelineError::of_kinetics(&region.name, error);
     let fitted = |points: Vec<CurvePoint>, warnings: &mut Vec<Warning>| {
-        let method = match half_life_of_one_image(region, points.len(), request)? {
+        let method = match half_life_of_one_image(region, &points, request)? {
             Some((half_life, warning)) => {
                 warnings.push(warning);
-                single(half_life, &parameters.kinetics)
+                half_life.method()
             }
-            None => method(&region.name, &parameters.kinetics, points.len())?,
+            None => method(&region.name, &parameters.kinetics, &points, warnings)?,
         };
         kinetics::fit(&TimeActivityCurve { points, physical }, method).map_err(why)
     };
@@ -199,22 +200,74 @@ fn recovered(
     images.iter().zip(&region.occupancy).map(of_point).collect()
 }
 
+/// A half-life that no fit of this cycle gave, and how well it is known.
+#[derive(Debug, Clone, Copy)]
+struct Carried {
+    half_life: Seconds,
+    relative_uncertainty: f64,
+    is_published: bool,
+}
+
+impl Carried {
+    /// Its own uncertainty, else the one that plan or protocol states for all, else the published.
+    fn new(
+        half_life: Seconds,
+        own: Option<f64>,
+        origin: HalfLifeOrigin,
+        points: &[CurvePoint],
+        kinetics: &Kinetics,
+    ) -> Self {
+        let of_all = kinetics.half_life_relative_uncertainty.as_ref().map(|u| u.value);
+        let known = own.or(of_all);
+        let at = points.first().map_or(Seconds::new(0.0), |point| point.time);
+        Self {
+            half_life,
+            relative_uncertainty: known
+                .unwrap_or_else(|| kinetics::published_uncertainty(origin, at)),
+            is_published: known.is_none(),
+        }
+    }
+
+    fn stated(stated: &HalfLife, points: &[CurvePoint], kinetics: &Kinetics) -> Self {
+        let (hours, own) = (Seconds::from_hours(stated.value), stated.relative_uncertainty);
+        Self::new(hours, own, HalfLifeOrigin::Stated, points, kinetics)
+    }
+
+    fn method(self) -> Method<'static> {
+        Method::SingleTimePoint {
+            effective_half_life: self.half_life,
+            relative_uncertainty: Some(self.relative_uncertainty),
+        }
+    }
+
+    /// `51.00 h (u 3.7 %, k = 1, ...)`.
+    fn text(self) -> String {
+        let whose = match self.is_published {
+            true => ", by published deviations of kidneys under 177Lu-DOTATATE (Willowson 2018)",
+            false => ", as stated",
+        };
+        let percent = 100.0 * self.relative_uncertainty;
+        format!(
+            "{:.2} h (relative uncertainty {percent:.1} %, k = 1{whose})",
+            self.half_life.hours()
+        )
+    }
+}
+
 /// The effective half-life of a region that was imaged once, where the protocol takes it from the last
 /// cycle that was imaged more than once; a stated one comes before.
 fn half_life_of_one_image(
     region: &PlacedRegion,
-    points: usize,
+    points: &[CurvePoint],
     request: &Request,
-) -> Result<Option<(Seconds, Warning)>, PipelineError> {
+) -> Result<Option<(Carried, Warning)>, PipelineError> {
     let kinetics = &request.plan.parameters.kinetics;
-    if points != 1 || !kinetics.prior_cycle {
+    if points.len() != 1 || !kinetics.prior_cycle {
         return Ok(None);
     }
-    if let Some(hours) = kinetics.half_life_h(&region.name) {
-        let text =
-            format!("imaged once: the effective half-life of {hours:.2} h is the stated one");
-        let warning = Warning::new("half-life-stated", text);
-        return Ok(Some((Seconds::from_hours(hours), warning)));
+    if let Some(stated) = kinetics.half_life(&region.name) {
+        let carried = Carried::stated(stated, points, kinetics);
+        return Ok(Some((carried, stated_warning(carried))));
     }
     // A part of a region clears as the region does.
     let within = region.made.as_ref().and_then(|made| made.within.as_ref());
@@ -236,25 +289,25 @@ fn half_life_of_one_image(
             region.name, request.cycle
         )));
     };
+    let carried = Carried::new(half_life, None, HalfLifeOrigin::PriorCycle, points, kinetics);
     let text = format!(
-        "imaged once: the effective half-life of {:.2} h is that of cycle {cycle}",
-        half_life.hours()
+        "imaged once: the effective half-life is that of cycle {cycle}, {}",
+        carried.text()
     );
-    Ok(Some((half_life, Warning::new("half-life-of-prior-cycle", text))))
+    Ok(Some((carried, Warning::new("half-life-of-prior-cycle", text))))
 }
 
-fn single(half_life: Seconds, kinetics: &Kinetics) -> Method<'static> {
-    let known = kinetics.half_life_relative_uncertainty.as_ref();
-    Method::SingleTimePoint {
-        effective_half_life: half_life,
-        relative_uncertainty: known.map(|uncertainty| uncertainty.value),
-    }
+fn stated_warning(carried: Carried) -> Warning {
+    let text =
+        format!("imaged once: the effective half-life is the stated one, {}", carried.text());
+    Warning::new("half-life-stated", text)
 }
 
 fn method<'a>(
     region: &str,
     kinetics: &'a Kinetics,
-    points: usize,
+    points: &[CurvePoint],
+    warnings: &mut Vec<Warning>,
 ) -> Result<Method<'a>, PipelineError> {
     Ok(match kinetics.method(region) {
         KineticsMethod::SelectByAicc => Method::SelectByAicc,
@@ -278,26 +331,31 @@ fn method<'a>(
                 ))
             })?)
         }
-        KineticsMethod::SingleTimePoint => stated_half_life(region, kinetics, points)?,
+        KineticsMethod::SingleTimePoint => {
+            let carried = stated_half_life(region, kinetics, points)?;
+            warnings.push(stated_warning(carried));
+            carried.method()
+        }
     })
 }
 
 fn stated_half_life(
     region: &str,
     kinetics: &Kinetics,
-    points: usize,
-) -> Result<Method<'static>, PipelineError> {
-    if points != 1 {
+    points: &[CurvePoint],
+) -> Result<Carried, PipelineError> {
+    if points.len() != 1 {
         return Err(PipelineError::Parked(format!(
-            "single-time-point was given {points} images of this cycle; narrow the plan's \
-             `match`, or use `protocol: multi-time-point`"
+            "single-time-point was given {} images of this cycle; narrow the plan's \
+             `match`, or use `protocol: multi-time-point`",
+            points.len()
         )));
     }
-    let hours = kinetics.half_life_h(region).ok_or_else(|| {
+    let stated = kinetics.half_life(region).ok_or_else(|| {
         PipelineError::Parked(format!(
             "no effective half-life is stated for region {region}; add `settings: \
              kinetics: effective_half_life_h: {{ default: ... }}` to the plan"
         ))
     })?;
-    Ok(single(Seconds::from_hours(hours), kinetics))
+    Ok(Carried::stated(stated, points, kinetics))
 }

@@ -257,7 +257,15 @@ fn one_image_takes_a_stated_half_life_before_that_of_an_earlier_cycle() {
     let half_life = kidney.fit.as_ref().unwrap().effective_half_life.unwrap();
     assert!((half_life.hours() - 50.0).abs() < 1e-9, "{half_life:?}");
     let text = &kidney.warnings.iter().find(|w| w.code == "half-life-stated").unwrap().text;
-    assert!(text.contains("50.00 h is the stated one"), "{text}");
+    assert!(text.contains("the stated one, 50.00 h (relative uncertainty 55.8 %"), "{text}");
+    // Its uncertainty reaches the integral and the dose: ln Ã moves by 1 - λt of it, beside the point's 10 %.
+    let rate = std::f64::consts::LN_2 / 50.0;
+    let by_half_life = 0.558 * (1.0 - 24.0 * rate);
+    let u = kidney.fit.as_ref().unwrap().relative_uncertainty.unwrap();
+    assert!((u / by_half_life.hypot(0.1) - 1.0).abs() < 0.01, "{u}");
+    assert!(kidney.uncertainty.unwrap() >= u, "{:?}", kidney.uncertainty);
+    let bias = kidney.fit.as_ref().unwrap().bias.as_ref().unwrap();
+    assert!(bias.low < 0.0 && bias.statement.contains(" %"), "{bias:?}");
 }
 
 #[test]

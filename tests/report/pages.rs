@@ -115,6 +115,14 @@ fn the_pages_say_what_the_result_says() {
         "smaller than three voxels",
         "axial, z = ",
         "Medical physicist",
+        "7450 MBq at 2026-03-02 10:15:00 +01:00; 50.00 MBq at",
+        "VIK-202 1234, traceable to PTB, quality control on 2026-03-02",
+        "Intravenous route",
+        "Meyer, Anna",
+        "lysine and arginine, 25 g each in 1 L over 4 h",
+        "Wizard 2480",
+        "2026-03-03",
+        "No activity is proposed, so there is none to sign.",
         &"0123456789abcdef".repeat(4),
     ] {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -152,6 +160,40 @@ fn the_same_result_is_the_same_bytes_and_another_is_not() {
     let mut other = whole();
     other.regions[0].volume = other.regions[1].volume * 2.0;
     assert!(first != document(&other));
+}
+
+/// Name, time and what was signed, in the pages and in the SR; and that nobody did.
+#[test]
+fn who_signed_which_activity_stands_in_pages_and_report() {
+    let proposal = with_course("lu177-quebec", MARROW).prescription.unwrap();
+    let activity = proposal["proposal"]["activity_mbq"].as_f64().unwrap();
+    let signed = format!(
+        "{MARROW}signed:\n  - {{ cycle: 2, by: Dr. Anna Meyer, at: 2026-04-30T16:00:00+02:00, activity_mbq: {activity} }}\n"
+    );
+    for (more, wanted) in [
+        (
+            signed.as_str(),
+            format!(
+                "cycle 2, {activity:.0} MBq, signed by Dr. Anna Meyer on 2026-04-30 15:00:00 +01:00 in the plan"
+            ),
+        ),
+        (MARROW, "cycle 2: unsigned, a proposal only; a named person decides".to_owned()),
+    ] {
+        let result = with_course("lu177-quebec", more);
+        let plain = |text: &str| text.split_whitespace().collect::<String>();
+        if let Some(pages) = text(&document(&result)) {
+            let all = plain(&pages.join(" "));
+            let closing = all.rsplit_once("Signature").unwrap().0.len();
+            let at = all.rfind(&plain(&wanted)).unwrap_or_else(|| panic!("lacks {wanted}: {all}"));
+            assert!(at + 400 > closing, "in the section of signatures");
+        }
+        let Some(dsrdump) = peer("dsrdump") else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let written = write_all(&result, folder.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+        let report = written.iter().find(|one| one.kind == Kind::StructuredReport).unwrap();
+        let tree = said(Command::new(dsrdump).arg("+Pl").arg(&report.path));
+        assert!(tree.contains(&wanted), "lacks {wanted}: {tree}");
+    }
 }
 
 #[test]

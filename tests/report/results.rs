@@ -179,7 +179,10 @@ pub fn result() -> CycleResult {
         is_planar: false,
         field_of_view: Becquerel::from_mbq(4000.0 / f64::from(day)),
         quantification: "Real World Value Mapping in Bq/ml".into(),
-        acquisition: Acquisition::default(),
+        acquisition: Acquisition {
+            checked_on: Some(jiff::civil::date(2026, 3, 3)),
+            ..Acquisition::default()
+        },
     });
     let mut lesion = region(3, "Lesion 1", &grid, [8.0, 9.0, 4.0], 2.0);
     lesion.uncertainty = None;

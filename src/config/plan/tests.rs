@@ -32,8 +32,9 @@ fn the_example_is_read_to_typed_values() {
     assert_eq!(plan.cycles[0].administered.at, "2026-03-02T09:15:00Z".parse().unwrap());
     assert_eq!(plan.cycle(2).unwrap().administered.activity.mbq(), 7350.0);
     assert_eq!(plan.patient_facts.sex, Some(Sex::F));
-    assert_eq!(plan.parameters.kinetics.half_life_h("Lesion 1"), Some(90.0));
-    assert_eq!(plan.parameters.kinetics.half_life_h("kidney"), Some(75.0));
+    let hours = |region| plan.parameters.kinetics.half_life(region).map(|stated| stated.value);
+    assert_eq!(hours("Lesion 1"), Some(90.0));
+    assert_eq!(hours("kidney"), Some(75.0));
     assert_eq!(plan.parameters.dose.engine, Engine::Kernel);
     assert_eq!(plan.parameters.dose.grid, DoseGrid::Ct);
     assert_eq!(plan.parameters.dose.spacing_mm.unwrap().value, 4.0);
@@ -205,4 +206,58 @@ fn a_tracer_names_its_agent_and_the_therapy_that_it_stands_for() {
     assert!(read(&twice).unwrap_err()[0].contains("is not after the cycle before"));
     let unknown = read(&text("radiopharmaceutical: octreotide", "2026-03-03T10:00:00Z"));
     assert!(unknown.unwrap_err()[0].starts_with("p.yaml:5:"), "{:?}", read(&twice));
+}
+
+#[test]
+fn a_half_life_may_say_how_well_it_is_known() {
+    let of = |default: &str| read(&EXAMPLE.replace("default: 75", &format!("default: {default}")));
+    let plan = of("{ value: 75, relative_uncertainty: 0.1 }").unwrap();
+    let stated = plan.parameters.kinetics.half_life("kidney").unwrap();
+    assert_eq!((stated.value, stated.relative_uncertainty), (75.0, Some(0.1)));
+    assert_eq!(stated.provenance, Provenance::Site);
+    assert_eq!(of("75.5").unwrap().parameters.kinetics.half_life("x").unwrap().value, 75.5);
+    for wrong in ["{ value: 75, relative_uncertainty: 3 }", "{ hours: 75 }", "long", "0"] {
+        let faults = of(wrong).unwrap_err();
+        assert!(faults[0].starts_with("p.yaml:13:"), "{wrong}: {faults:?}");
+    }
+}
+
+#[test]
+fn how_an_activity_was_given_is_read_and_checked() {
+    let given = |more: &str| {
+        let text = "activity_mbq: 7400, at: 2026-03-02T10:15:00+01:00";
+        read(&EXAMPLE.replace(text, &format!("{text}, residual_mbq: 50, {more}")))
+    };
+    let plan = given(
+        "route: intravenous, by: \"Meyer, A.\", co_medication: [amino acids], activity_meter: { id: \
+         VIK-202 1234, traceable_to: PTB, checked_on: 2026-03-02 }",
+    )
+    .unwrap();
+    let administered = &plan.cycles[0].administered;
+    let details = &administered.details;
+    assert_eq!(administered.activity.mbq(), 7350.0);
+    assert_eq!(details.residual.mbq(), 50.0);
+    assert_eq!(details.route.as_ref().unwrap().code().value, "47625008");
+    assert_eq!(details.by.as_deref(), Some("Meyer, A."));
+    assert_eq!(details.co_medication, ["amino acids"]);
+    let meter = details.activity_meter.as_ref().unwrap();
+    assert_eq!((meter.id.as_str(), meter.traceable_to.as_deref()), ("VIK-202 1234", Some("PTB")));
+    assert_eq!(meter.checked_on, Some(jiff::civil::date(2026, 3, 2)));
+    for wrong in [
+        "route: by mouth",
+        "by: \"\"",
+        "activity_meter: VIK",
+        "activity_meter: { id: \"\" }",
+        "activity_meter: { id: a, checked_on: yesterday }",
+        "co_medication: amino acids",
+    ] {
+        let faults = given(wrong).unwrap_err();
+        assert!(faults[0].starts_with("p.yaml:7:"), "{wrong}: {faults:?}");
+    }
+    let checked =
+        EXAMPLE.replace("  - number: 1\n", "  - number: 1\n    camera_checked_on: 2026-03-03\n");
+    assert_eq!(
+        read(&checked).unwrap().cycles[0].camera_checked_on,
+        Some(jiff::civil::date(2026, 3, 3))
+    );
 }

@@ -1,7 +1,8 @@
 //! `kinetics:` from activities to time-integrated activity.
 
-use super::{Check, Section, Sourced};
+use super::{Check, Provenance, Section, Sourced};
 use crate::kinetics::{CurveLibrary, TrapezoidStart, TrapezoidTail};
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,6 +57,70 @@ impl Default for Trapezoid {
     }
 }
 
+/// A half-life with how well it is known: `75`, or `{ value: 75, relative_uncertainty: 0.1 }`. Who writes no
+/// source is the source.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HalfLife {
+    /// Hours.
+    pub value: f64,
+    /// k = 1.
+    pub relative_uncertainty: Option<f64>,
+    pub provenance: Provenance,
+    pub source: String,
+}
+
+impl HalfLife {
+    fn stated(value: f64) -> Self {
+        let source = "stated by the site".into();
+        Self { value, relative_uncertainty: None, provenance: Provenance::Site, source }
+    }
+}
+
+impl<'de> Deserialize<'de> for HalfLife {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Whole {
+            value: f64,
+            relative_uncertainty: Option<f64>,
+            provenance: Option<Provenance>,
+            source: Option<String>,
+        }
+        struct Written;
+        impl<'de> Visitor<'de> for Written {
+            type Value = HalfLife;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("hours, or `{ value: HOURS, relative_uncertainty: 0.1 }`")
+            }
+
+            fn visit_f64<E: de::Error>(self, hours: f64) -> Result<HalfLife, E> {
+                Ok(HalfLife::stated(hours))
+            }
+
+            fn visit_u64<E: de::Error>(self, hours: u64) -> Result<HalfLife, E> {
+                Ok(HalfLife::stated(hours as f64))
+            }
+
+            fn visit_i64<E: de::Error>(self, hours: i64) -> Result<HalfLife, E> {
+                Ok(HalfLife::stated(hours as f64))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HalfLife, A::Error> {
+                let whole = Whole::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let stated = HalfLife::stated(whole.value);
+                Ok(HalfLife {
+                    relative_uncertainty: whole.relative_uncertainty,
+                    provenance: whole.provenance.unwrap_or(stated.provenance),
+                    source: whole.source.unwrap_or(stated.source),
+                    ..stated
+                })
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kinetics {
@@ -74,12 +139,13 @@ pub struct Kinetics {
     pub relative_sigma: Sourced<f64>,
     /// Stated effective half-lives, h, by region; [`DEFAULT_REGION`] for those not named.
     #[serde(default)]
-    pub effective_half_life_h: BTreeMap<String, Sourced<f64>>,
+    pub effective_half_life_h: BTreeMap<String, HalfLife>,
     /// A region imaged once, for which no half-life is stated, has the effective half-life of its last
     /// cycle that was imaged more often.
     #[serde(default)]
     pub prior_cycle: bool,
-    /// Relative standard uncertainty (k = 1) of a stated half-life; absent: unknown.
+    /// Relative standard uncertainty (k = 1) of a half-life that comes from elsewhere and states none of its own;
+    /// absent: as published (`config/kinetics.yaml`).
     pub half_life_relative_uncertainty: Option<Sourced<f64>>,
 }
 
@@ -94,17 +160,21 @@ impl Kinetics {
         self.library.get(region).or_else(|| self.library.get(DEFAULT_REGION))
     }
 
-    /// The stated effective half-life of a region, h.
-    pub fn half_life_h(&self, region: &str) -> Option<f64> {
+    /// The stated effective half-life of a region.
+    pub fn half_life(&self, region: &str) -> Option<&HalfLife> {
         let stated = &self.effective_half_life_h;
-        stated.get(region).or_else(|| stated.get(DEFAULT_REGION)).map(|hours| hours.value)
+        stated.get(region).or_else(|| stated.get(DEFAULT_REGION))
     }
 }
 
 impl Section for Kinetics {
     fn check(&self, check: &mut Check<'_>) {
         check.number("relative_sigma", &self.relative_sigma, 0.001..=1.0);
-        check.each("effective_half_life_h", &self.effective_half_life_h, 0.01..=1e5);
+        for (region, half_life) in &self.effective_half_life_h {
+            let path = ["effective_half_life_h".into(), region.as_str().into()];
+            check.value(&path, half_life.value, 0.01..=1e5);
+            check.value(&path, half_life.relative_uncertainty.unwrap_or(0.5), 1e-3..=1.0);
+        }
         let uncertainty = self.half_life_relative_uncertainty.as_ref();
         check.optional("half_life_relative_uncertainty", uncertainty, 0.0..=1.0);
     }

@@ -22,7 +22,7 @@ pub use biology::{BedParameters, Biology, Marrow};
 pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
 pub use imaging::{Imaging, PlanarUse};
-pub use kinetics::{DEFAULT_REGION, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
+pub use kinetics::{DEFAULT_REGION, HalfLife, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
 pub use limits::{Combine, Limit, Limits, covers, is_lesion};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};

@@ -102,7 +102,15 @@ pub fn write(course: &Course) -> Value {
             "within_tolerance": v.within_tolerance,
         })).collect::<Vec<_>>(),
         "unconfirmed": course.unconfirmed,
-        "signed_by": course.signed_by,
+        "signed_by": course.signature.as_ref().map(|signature| &signature.by),
+        "signature": course.signature.as_ref().map(|signature| json!({
+            "cycle": signature.cycle, "by": signature.by,
+            "at": signature.at.map(|at| at.to_string()),
+            // Who names none signs what is proposed.
+            "activity_mbq": signature.activity_mbq.or_else(|| {
+                course.proposal.as_ref().and_then(|proposal| proposal.activity).and_then(mbq)
+            }),
+        })),
         "is": "a proposal; a named person decides",
     })
 }
@@ -181,8 +189,9 @@ pub fn lines(course: &Course) -> Vec<String> {
     lines.extend(course.notes.iter().map(|note| format!("note: {note}")));
     let unconfirmed = course.unconfirmed.iter();
     lines.extend(unconfirmed.map(|key| format!("parameter not confirmed: {key} (provenance M)")));
-    if let Some(by) = &course.signed_by {
-        lines.push(format!("signed by {by}"));
+    if let Some(signature) = &course.signature {
+        let at = signature.at.map(|at| format!(", {at}")).unwrap_or_default();
+        lines.push(format!("signed by {}{at}", signature.by));
     }
     lines.push("A proposal. A named person decides.".into());
     lines

@@ -15,7 +15,7 @@ pub use json::{from_results, lines, write};
 pub use tissue::Tissue;
 
 use super::Request;
-use crate::config::plan::WholeBodyCount;
+use crate::config::plan::{Signature, WholeBodyCount};
 use crate::config::{Plan, Rule};
 use crate::prescribe::{Decision, Hold, Ledger, PrescribeError, Proposal, VialSlot};
 use crate::quantity::{
@@ -171,7 +171,32 @@ pub struct Course {
     pub notes: Vec<String>,
     /// Constants that no physicist of the site has confirmed.
     pub unconfirmed: Vec<String>,
-    pub signed_by: Option<String>,
+    /// Of the proposal as it is now.
+    pub signature: Option<Signature>,
+}
+
+/// Part by which an activity that was signed may differ from the proposal: what rounding in print does.
+const SIGNED_WITHIN: f64 = 1e-3;
+
+/// The plan's signature of the next cycle. One of another activity than is proposed now signs nothing, and is told.
+fn signature(
+    plan: &Plan,
+    next_cycle: u32,
+    proposal: Option<&Proposal>,
+    notes: &mut Vec<String>,
+) -> Option<Signature> {
+    let signature = plan.signed.iter().find(|signature| signature.cycle == next_cycle)?;
+    let proposed = proposal.and_then(|proposal| proposal.activity).map(|activity| activity.mbq());
+    if let (Some(signed), Some(proposed)) = (signature.activity_mbq, proposed)
+        && (signed / proposed - 1.0).abs() > SIGNED_WITHIN
+    {
+        notes.push(format!(
+            "{} signed {signed:.0} MBq for cycle {next_cycle}, and {proposed:.0} MBq are proposed now: not signed",
+            signature.by
+        ));
+        return None;
+    }
+    Some(signature.clone())
 }
 
 /// A rule's outcome before the gates have their say.
@@ -227,10 +252,9 @@ pub fn evaluate(plan: &Plan, computed: &[CycleDoses]) -> Result<Course, Prescrib
         outcome.holds.clone_from(&proposal.holds);
     }
     let next_cycle = plan.cycles.last().map_or(1, |cycle| cycle.number + 1);
-    let signed_by =
-        plan.signed.iter().find(|s| s.cycle == next_cycle).map(|signature| signature.by.clone());
+    let signature = signature(plan, next_cycle, outcome.proposal.as_ref(), &mut notes);
     let measured = ledger.entries.iter().any(|entry| entry.cycle > 0);
-    let state = match (&outcome, signed_by.is_some()) {
+    let state = match (&outcome, signature.is_some()) {
         (o, _) if !o.holds.is_empty() => State::Hold,
         (o, true) if o.proposal.is_some() => State::Signed,
         (o, _) if o.proposal.is_some() => State::Prescribed,
@@ -250,7 +274,7 @@ pub fn evaluate(plan: &Plan, computed: &[CycleDoses]) -> Result<Course, Prescrib
         holds: outcome.holds,
         notes,
         unconfirmed: plan.parameters.unconfirmed.clone(),
-        signed_by,
+        signature,
     })
 }
 

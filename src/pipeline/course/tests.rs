@@ -465,7 +465,22 @@ fn a_proposal_is_only_signed_by_a_name() {
     let text = "protocol: fixed-activity\nradiopharmaceutical: 177Lu-DOTATATE\ncycles: []\n";
     assert_eq!(course(text).state, State::Prescribed);
     let signed = course(&format!("{text}signed: [{{ cycle: 1, by: Dr. A }}]\n"));
-    assert_eq!((signed.state, signed.signed_by.as_deref()), (State::Signed, Some("Dr. A")));
+    let by = signed.signature.as_ref().map(|signature| signature.by.as_str());
+    assert_eq!((signed.state, by), (State::Signed, Some("Dr. A")));
+    // Of an activity: of that one only.
+    let proposed = signed.proposal.as_ref().unwrap().activity.unwrap().mbq();
+    let of = |mbq: f64| {
+        let at = "2026-04-30T16:00:00+02:00";
+        course(&format!(
+            "{text}signed: [{{ cycle: 1, by: Dr. A, at: {at}, activity_mbq: {mbq} }}]\n"
+        ))
+    };
+    let signed = of(proposed);
+    assert_eq!(signed.state, State::Signed);
+    assert_eq!(write(&signed)["signature"]["at"], "2026-04-30T14:00:00Z");
+    let other = of(proposed + 100.0);
+    assert_eq!((other.state, &other.signature), (State::Prescribed, &None));
+    assert!(other.notes.iter().any(|note| note.ends_with("proposed now: not signed")));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The course in the report: sums against limits and the proposal as measurement groups (TID 1501), the
 //! ledger and what holds as texts.
 
-use super::super::CycleResult;
 use super::super::anatomy::codes_of;
+use super::super::{CycleResult, ReportOptions, modules};
 use super::concepts as c;
 use super::groups::rounded;
 use crate::dicom::Uid;
@@ -75,13 +75,39 @@ fn proposed(result: &CycleResult, proposal: &Value, cycle: u64) -> Item {
         .child(Contains, Item::text(&c::LIMITING, word(&proposal["limiting"])))
 }
 
+/// Who signed which activity of which cycle, and when; or that nobody did. None where nothing is proposed.
+pub(in crate::report) fn signature(course: &Value, options: &ReportOptions) -> Option<String> {
+    if course["proposal"].is_null() {
+        return None;
+    }
+    let signature = &course["signature"];
+    let Some(by) = signature["by"].as_str() else {
+        return Some(format!(
+            "cycle {}: unsigned, a proposal only; a named person decides",
+            course["next_cycle"]
+        ));
+    };
+    let activity = signature["activity_mbq"].as_f64().map(|mbq| format!(", {} MBq,", rounded(mbq)));
+    let at = signature["at"]
+        .as_str()
+        .and_then(|at| at.parse().ok())
+        .map(|at| modules::local(at, options).strftime(" on %Y-%m-%d %H:%M:%S %:z").to_string());
+    Some(format!(
+        "cycle {}{} signed by {by}{} in the plan",
+        signature["cycle"],
+        activity.unwrap_or_default(),
+        at.unwrap_or_else(|| ", time not stated,".into())
+    ))
+}
+
 /// State, ledger, what holds and what has to be looked at.
-pub(super) fn statements(result: &CycleResult) -> Vec<Item> {
+pub(super) fn statements(result: &CycleResult, options: &ReportOptions) -> Vec<Item> {
     let Some(course) = &result.prescription else { return Vec::new() };
     let mut items = vec![Item::text(
         &c::COURSE_STATE,
         &format!("{}; {}", word(&course["state"]), word(&course["is"])),
     )];
+    items.extend(signature(course, options).map(|text| Item::text(&c::SIGNATURE, &text)));
     items.extend(list(&course["ledger"]).map(|entry| {
         let number = |key: &str| entry[key].as_f64().map_or_else(|| "unknown".into(), rounded);
         let text = format!(

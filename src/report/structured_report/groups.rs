@@ -113,6 +113,8 @@ fn cycle_group(
     let unknown = unknown.map(|source| Item::text(&c::UNCERTAINTY_UNKNOWN, source));
     let group = group.children(Contains, unknown);
     let texts = numbers.fit.map(fit_text).into_iter();
+    let bias = numbers.fit.and_then(|fit| fit.bias.as_ref());
+    let texts = texts.chain(bias.map(|bias| Item::text(&c::KINETIC_BIAS, &bias.statement)));
     let texts = texts.chain(region.recovery.map(recovery_text));
     let texts = texts.chain(numbers.bed.map(|bed| Item::text(&c::BIOLOGY_SOURCE, &bed.provenance)));
     let warnings = numbers.warnings.iter().cloned().chain(numbers.missing());

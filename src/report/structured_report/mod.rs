@@ -5,7 +5,7 @@
 //! whole group (TID 1502). Sums against limits and the proposal are groups of their own. Warnings, the state of the software, protocol and methods are texts.
 
 pub(super) mod concepts;
-mod course;
+pub(super) mod course;
 mod groups;
 
 use super::agents::PRIVATE_SCHEME;
@@ -220,7 +220,7 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         );
         Item::text(&c::QUANTIFICATION, &text)
     }));
-    items.extend(course::statements(result));
+    items.extend(course::statements(result, options));
     items.extend(result.warnings.iter().map(groups::warning));
     Item::container(&c::QUALITATIVE, None).children(Relationship::Contains, items)
 }

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::report::RESEARCH_MARK;
 use crate::report::pdf::sheet::{ABSENT, Block, facts, numbers, percent, text, words};
+use crate::report::structured_report::course::signature as signature_of;
 use crate::report::warnings::grouped;
 use std::collections::BTreeMap;
 
@@ -114,13 +115,10 @@ pub(super) fn signature(context: &Context<'_>) -> Vec<Block> {
         "This result is a proposal. It counts as checked when a named medical physicist and the responsible \
          physician have signed it here or in the system that keeps it.",
     )];
-    if let Some(by) = course["signed_by"].as_str() {
-        let cycle = course["next_cycle"].as_u64().unwrap_or_default();
-        blocks.push(facts([(
-            "Activity of the next cycle",
-            format!("cycle {cycle} signed by {by} in the plan"),
-        )]));
-    }
+    blocks.push(match signature_of(course, context.options) {
+        Some(text) => facts([("Activity of the next cycle", text)]),
+        None => text("No activity is proposed, so there is none to sign."),
+    });
     blocks.push(Block::Signature { lines: vec!["Medical physicist", "Physician"] });
     blocks
 }

@@ -90,6 +90,7 @@ pub(super) fn kinetics(context: &Context<'_>) -> Vec<Block> {
          the last point; ▲ marks more than {:.0} % after it.",
         100.0 * CONSTANTS.extrapolated_fraction_warn.value
     )));
+    blocks.extend(biases(context));
     blocks.extend(ranks(context));
     blocks.extend(curves(context));
     blocks
@@ -185,6 +186,16 @@ fn terms(fit: &Fit) -> String {
         true => "no formula".into(),
         false => fit.terms.iter().map(term).collect::<Vec<_>>().join(" / "),
     }
+}
+
+/// Sign and size of what a method with an assumption may be off by.
+fn biases(context: &Context<'_>) -> Option<Block> {
+    let of = |(region, numbers): (&RegionResult, crate::report::regions::RegionNumbers<'_>)| {
+        let bias = numbers.fit?.bias.as_ref()?;
+        Some(format!("{}: {}", region.name, bias.statement))
+    };
+    let items: Vec<String> = context.regions().filter_map(of).collect();
+    (!items.is_empty()).then_some(Block::List { items })
 }
 
 /// Models that were tried, where there was a choice.
