@@ -145,6 +145,12 @@ fn check_reports_all_faults_of_all_files_in_order_and_ends_with_status_2() {
     let sound = "sound: configuration, 23 protocols, 1 plan\n";
     assert_eq!((told.status, told.out.as_str(), told.err.as_str()), (Some(0), sound, ""));
 
+    std::fs::write(folder.path().join("plans/a.csv"), "quantity,value\nhaematocrit,41\n").unwrap();
+    let told = grayd(&["check", "--config", path]);
+    let place = folder.path().join("plans/a.csv:2:13: 41 is not plausible");
+    assert_eq!(told.status, Some(2));
+    assert!(told.out.starts_with(&place.display().to_string()), "{}", told.out);
+
     let gone = folder.path().join("gone.yaml");
     let told = grayd(&["check", "--config", text(&gone)]);
     assert_eq!(told.status, Some(2));
@@ -213,6 +219,23 @@ fn prescribe_tells_the_state_of_a_course_without_an_image() {
     let json = grayd(&["prescribe", "--plan", text(&plan), "--json"]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["proposal"]["activity_mbq"], 8350.0);
+    // What was measured may stand in a table beside the plan; what is wrong there is told with its place.
+    let table = folder.path().join("plan.csv");
+    let gated = std::fs::read_to_string(&plan).unwrap().replace(
+        "measured:",
+        "settings:\n  gates: { facts: { \
+        platelets_giga_l: { at_least: 75 } } }\nmeasured:",
+    );
+    std::fs::write(&plan, &gated).unwrap();
+    let held = grayd(&["prescribe", "--plan", text(&plan)]).out;
+    assert!(held.contains("add patient_facts.platelets_giga_l"), "{held}");
+    std::fs::write(&table, "quantity,value,date\nplatelets_giga_l,212,2026-02-27\n").unwrap();
+    let told = grayd(&["prescribe", "--plan", text(&plan)]).out;
+    assert!(told.contains("proposed 8350 MBq"), "{told}");
+    std::fs::write(&table, "quantity,value\nplatelets_giga_l,many\n").unwrap();
+    let at = format!("{}:2:18: `many` is no number", table.display());
+    refuses(&["prescribe", "--plan", text(&plan)], 2, &[&at]);
+    std::fs::remove_file(&table).unwrap();
     // Results of another patient are not taken.
     let results = folder.path().join("results.json");
     std::fs::write(&results, "{\"patient_id\": \"P-2\"}").unwrap();
