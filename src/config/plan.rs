@@ -13,9 +13,9 @@ pub use measured::{
     BiologicalTerm, BloodSample, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
     WholeBodyCount,
 };
-pub use tracer::{Therapy, Tracer};
 pub use samples::Table;
 pub(super) use samples::beside;
+pub use tracer::{Therapy, Tracer};
 
 use super::priors::Priors;
 use super::protocol::{Parameters, Protocol, Protocols};
@@ -29,8 +29,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use tracer::TracerFile;
 use std::path::Path;
+use tracer::TracerFile;
 
 /// Series-level attributes that `match` may name; the reader of headers fills these.
 pub const MATCH_KEYWORDS: [&str; 10] = [

@@ -15,7 +15,6 @@ pub enum Relationship {
     HasAcqContext,
     HasProperties,
     InferredFrom,
-    HasProperties,
 }
 
 impl Relationship {
@@ -27,7 +26,6 @@ impl Relationship {
             Self::HasAcqContext => "HAS ACQ CONTEXT",
             Self::HasProperties => "HAS PROPERTIES",
             Self::InferredFrom => "INFERRED FROM",
-            Self::HasProperties => "HAS PROPERTIES",
         }
     }
 }

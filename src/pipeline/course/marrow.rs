@@ -4,7 +4,7 @@
 //! reference adult (`biology::marrow`). Where the marrow was seen in images too the larger dose counts, as
 //! the value to be safe by.
 
-use super::{CycleDoses, RegionDose, Seen};
+use super::{CycleDoses, RegionDose, Seen, blood};
 use crate::biology::marrow::{MarrowSources, marrow_dose, marrow_to_blood_ratio};
 use crate::biology::organ::{Adult, RADAR};
 use crate::config::plan::Sex;
@@ -22,12 +22,21 @@ const ORGANS: [(&str, &[&str]); 3] =
 pub(super) fn add(plan: &Plan, computed: &mut Vec<CycleDoses>) -> Vec<String> {
     let mut notes = Vec::new();
     let Some(settings) = &plan.parameters.biology.marrow else { return notes };
-    let Some(per_ml) = plan.measured.blood_residence_h_per_ml else { return notes };
+    let blood = match residence_in_blood(plan) {
+        Ok(None) => return notes,
+        Ok(Some((blood, how))) => {
+            notes.extend(how);
+            blood
+        }
+        Err(why) => {
+            notes.push(format!("no marrow dose by blood: {why}"));
+            return notes;
+        }
+    };
     let limits = &plan.parameters.limits.0;
     let Some((tissue, limit)) = limits.iter().find(|(_, limit)| limit.covers(MARROW)) else {
         return notes;
     };
-    let blood = Seconds::from_hours(per_ml);
     for cycle in plan.own_cycles() {
         let stated = plan.measured.doses.iter().any(|dose| {
             dose.cycle == cycle.number
@@ -54,6 +63,15 @@ pub(super) fn add(plan: &Plan, computed: &mut Vec<CycleDoses>) -> Vec<String> {
         }
     }
     notes
+}
+
+/// In 1 mL: as the plan states it, else by its samples, with notes on how.
+fn residence_in_blood(plan: &Plan) -> Result<Option<(Seconds, Vec<String>)>, String> {
+    if let Some(hours) = plan.measured.blood_residence_h_per_ml {
+        return Ok(Some((Seconds::from_hours(hours), Vec::new())));
+    }
+    let found = blood::residence(plan).map_err(|error| error.to_string())?;
+    Ok(found.map(|found| (found.per_ml, found.notes)))
 }
 
 /// The larger of the marrow by blood and by images.
@@ -252,6 +270,27 @@ mod tests {
         assert!((marrow(seen(0.05), "") / 0.11387 - 1.0).abs() < 5e-4);
         let stated = ", doses: [{ cycle: 1, region: red marrow, dose_gy: 0.3 }]";
         assert_eq!(marrow(doses(), stated), 0.3);
+    }
+
+    #[test]
+    fn samples_of_blood_do_as_their_integral_does() {
+        // 60 h of effective half-life, so 86.56 h per unit: the same residence in 1 mL.
+        let per_ml: f64 = 1.2 * 1.06 / 7400.0;
+        let amplitude = 100.0 * per_ml / (60.0 / std::f64::consts::LN_2);
+        let sample = |hours: f64| {
+            let percent = amplitude * (-std::f64::consts::LN_2 * hours / 60.0).exp();
+            format!("{{ hours: {hours}, percent_per_ml: {percent:e} }}")
+        };
+        let samples: Vec<String> = [1.0, 4.0, 24.0, 72.0, 120.0].map(sample).to_vec();
+        let more = format!(
+            "blood_samples: [{}], whole_body_residence_h: {}",
+            samples.join(", "),
+            2.2e5 / 7400.0
+        );
+        let course = evaluate(&plan(&more), &[doses()]).unwrap();
+        let marrow = course.ledger.entries.iter().find(|e| e.region == "red marrow").unwrap();
+        assert!((marrow.dose.value() / 0.11387 - 1.0).abs() < 1e-3, "{marrow:?}");
+        assert!(course.notes.iter().any(|n| n.contains("by 5 samples")), "{:?}", course.notes);
     }
 
     #[test]
