@@ -17,7 +17,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  grayd phantom --output patient\n  \
     grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet\n  \
-    grayd phantom --output course --protocol lu177-quebec")]
+    grayd phantom --output course --protocol lu177-quebec\n  \
+    grayd phantom --output tracer --protocol y90-zevalin-liver")]
 pub struct Phantom {
     /// Folder to write to; made where it is missing
     #[arg(long, value_name = "DIR")]
@@ -41,7 +42,7 @@ pub struct Phantom {
     #[arg(long, value_enum, default_value_t = Imaged::Patient, conflicts_with = "protocol")]
     body: Imaged,
     /// What the gamma camera acquires
-    #[arg(long, value_enum, default_value_t = Acquired::Spect)]
+    #[arg(long, value_enum, default_value_t = Acquired::Spect, conflicts_with = "protocol")]
     views: Acquired,
     /// Poisson noise: counts in the first image; without it there is none
     #[arg(long, value_name = "COUNTS")]

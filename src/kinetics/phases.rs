@@ -259,6 +259,12 @@ fn solve(data: &Data, shape: Shape) -> Option<Solution> {
              that the first measurement sets",
         ));
     }
+    if free.is_none() {
+        warnings.push(Warning::new(
+            "integral-not-determined",
+            "the points do not tell the parameters of two phases apart: no uncertainty is stated",
+        ));
+    }
     line::finite(Solution {
         model: shape.model(),
         terms: shape.terms(&problem.values),

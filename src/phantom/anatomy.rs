@@ -5,6 +5,7 @@ use super::planar::Camera;
 use super::{Body, PhantomError, PhantomOptions};
 use crate::volume::Grid;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// `config/phantom.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +24,14 @@ pub(super) struct Description {
     pub air_hu: i16,
     pub body: Shape,
     pub regions: Vec<Shape>,
+}
+
+/// `config/phantom-liver.yaml`: another patient before the same camera.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trunk {
+    body: Shape,
+    regions: Vec<Shape>,
 }
 
 /// An ellipsoid with its filling.
@@ -45,26 +54,47 @@ pub(super) struct Shape {
 impl Description {
     /// The built-in patient or phantom, its kinetics varied by the seed and as the options have it.
     pub fn of(options: &PhantomOptions) -> Result<Self, PhantomError> {
-        let text = match options.body {
-            Body::Patient => include_str!("../../config/phantom.yaml"),
-            Body::Cylinder => include_str!("../../config/phantom-cylinder.yaml"),
-            Body::Nema => include_str!("../../config/phantom-nema.yaml"),
+        let patient = include_str!("../../config/phantom.yaml");
+        let mut description: Self = match options.body {
+            Body::Patient => read(patient)?,
+            Body::Liver => {
+                let own: Trunk = read(include_str!("../../config/phantom-liver.yaml"))?;
+                Self { body: own.body, regions: own.regions, ..read(patient)? }
+            }
+            Body::Cylinder => read(include_str!("../../config/phantom-cylinder.yaml"))?,
+            Body::Nema => read(include_str!("../../config/phantom-nema.yaml"))?,
         };
-        let mut description: Self =
-            serde_saphyr::from_str(text).map_err(|e| PhantomError::Description(e.to_string()))?;
+        for name in options.kinetics.keys() {
+            let known = description.shapes().any(|shape| shape.name == *name);
+            known.then_some(()).ok_or_else(|| {
+                PhantomError::Description(format!("its kinetics are of {name}, which is no region"))
+            })?;
+        }
         let mut random = Random::new(options.seed, 1);
         let part = description.variation;
         let all = std::iter::once(&mut description.body).chain(&mut description.regions);
         for shape in all {
+            let stated = options.kinetics.get(&shape.name);
+            if let Some([uptake, half_life_h]) = stated {
+                (shape.uptake, shape.biological_half_life_h) = (*uptake, *half_life_h);
+            }
             shape.uptake *= random.around_one(part);
             shape.biological_half_life_h *= random.around_one(part);
-            if options.retained {
+            if options.retained && stated.is_none() {
                 shape.biological_half_life_h = f64::INFINITY;
             }
         }
         description.regions.iter_mut().for_each(|shape| shape.uptake *= options.uptake_scale);
         Ok(description)
     }
+
+    fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        std::iter::once(&self.body).chain(&self.regions)
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, PhantomError> {
+    serde_saphyr::from_str(text).map_err(|e| PhantomError::Description(e.to_string()))
 }
 
 impl Shape {

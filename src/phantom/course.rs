@@ -1,43 +1,22 @@
 //! The digital patient through a protocol's course: one administration after another, each with the
 //! images that the protocol asks for, and what of it is true.
 
-use super::{DigitalPatient, PhantomError, PhantomOptions, patient, truth};
-use crate::config::{Engine, Plan, Protocol, Protocols};
-use crate::pipeline::course::{self, CycleDoses, RegionDose, Seen};
+mod known;
+mod plan;
+mod regime;
+
+use super::{DigitalPatient, PhantomError, PhantomOptions, Views, planar, truth};
+use crate::config::{Plan, Protocol, Protocols};
+use crate::pipeline::course::{self, Course};
+use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Seconds};
-use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use regime::Regime;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-/// One entry of `config/phantom_courses.yaml`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Regime {
-    cycles: usize,
-    first_gbq: Option<f64>,
-    #[serde(default)]
-    weeks: i64,
-    hours: Vec<Vec<f64>>,
-    #[serde(default)]
-    uptake: Vec<f64>,
-    #[serde(default)]
-    measured_gy_per_gbq: BTreeMap<String, f64>,
-    #[serde(default)]
-    half_lives_stated: bool,
-    #[serde(default)]
-    retained: bool,
-    predicted_gy_per_gbq: Option<f64>,
-}
-
-fn regimes() -> Result<BTreeMap<String, Regime>, PhantomError> {
-    serde_saphyr::from_str(include_str!("../../config/phantom_courses.yaml"))
-        .map_err(|e| PhantomError::Description(e.to_string()))
-}
 
 /// Names of the protocols that the digital patient can go through.
 pub fn protocols() -> Result<Vec<String>, PhantomError> {
-    Ok(regimes()?.into_keys().collect())
+    Ok(regime::all()?.into_keys().collect())
 }
 
 /// A course as far as it went.
@@ -53,7 +32,7 @@ impl SimulatedCourse {
     /// A course whose first cycle is still to come. `options` say grid, seed, storage and noise; drug,
     /// times and activities are the protocol's.
     pub fn new(protocol: &Protocol, options: &PhantomOptions) -> Result<Self, PhantomError> {
-        let mut regimes = regimes()?;
+        let mut regimes = regime::all()?;
         let known: Vec<String> = regimes.keys().cloned().collect();
         let regime = regimes.remove(&protocol.name).ok_or_else(|| {
             PhantomError::Protocol(format!(
@@ -63,10 +42,15 @@ impl SimulatedCourse {
             ))
         })?;
         let mut options = options.clone();
+        options.radiopharmaceutical =
+            protocol.radiopharmaceutical.clone().or(regime.therapy.clone());
         if let Some(nuclide) = &protocol.nuclide {
             options.nuclide = nuclide.clone();
+        } else if let Some(drug) = &regime.therapy {
+            options.nuclide = Nuclide::parse(drug)?;
         }
-        options.radiopharmaceutical.clone_from(&protocol.radiopharmaceutical);
+        options.storage = regime.storage.unwrap_or(options.storage);
+        (options.views, options.body) = (regime.views, regime.body);
         options.retained = regime.retained;
         Ok(Self { regime, protocol: protocol.clone(), options, cycles: Vec::new() })
     }
@@ -76,45 +60,65 @@ impl SimulatedCourse {
         self.regime.cycles
     }
 
+    /// Is the next cycle a tracer's?
+    pub fn gives_a_tracer(&self) -> bool {
+        self.cycles.len() < self.regime.tracers.len()
+    }
+
     pub fn cycles(&self) -> &[DigitalPatient] {
         &self.cycles
     }
 
     /// Gives the next cycle.
     pub fn give(&mut self, administered: Becquerel) -> Result<&DigitalPatient, PhantomError> {
-        let n = self.cycles.len();
-        let hours = self.regime.hours.get(n).or(self.regime.hours.last());
-        let times = hours.into_iter().flatten().map(|h| Seconds::from_hours(*h)).collect();
-        let later = jiff::SignedDuration::from_hours(n as i64 * self.regime.weeks * 7 * 24);
+        let (n, regime) = (self.cycles.len(), &self.regime);
+        let hours = Regime::of_cycle(&regime.hours, n).cloned().unwrap_or_default();
+        let later = jiff::SignedDuration::from_hours(n as i64 * regime.weeks * 7 * 24);
         let at = self.options.administered_at;
-        let options = PhantomOptions {
+        let mut options = PhantomOptions {
             administered,
             administered_at: at.checked_add(later).unwrap_or(at),
-            times: Some(times),
-            uptake_scale: self.regime.uptake.get(n).copied().unwrap_or(1.0),
+            times: Some(hours.iter().map(|h| Seconds::from_hours(*h)).collect()),
+            uptake_scale: regime.uptake.get(n).copied().unwrap_or(1.0),
+            kinetics: Regime::of_cycle(&regime.kinetics, n).cloned().unwrap_or_default(),
             ..self.options.clone()
         };
+        if let Some(with_spect) = regime.spect_h {
+            let session = hours.iter().position(|h| *h == with_spect);
+            options.spect_session = session.unwrap_or(options.spect_session);
+        }
+        if let Some(tracer) = regime.tracers.get(n) {
+            let stands_for = tracer.stands_for.as_deref().map(Nuclide::parse).transpose()?;
+            options.therapy = Some(stands_for.unwrap_or(options.nuclide));
+            options.nuclide = Nuclide::parse(&tracer.radiopharmaceutical)?;
+            options.radiopharmaceutical = Some(tracer.radiopharmaceutical.clone());
+        }
         self.cycles.push(DigitalPatient::new(&options)?);
         Ok(&self.cycles[n])
     }
 
-    /// What the protocol's rule proposes on the true doses so far; none where it stops.
-    pub fn next_activity(&self) -> Result<Option<Becquerel>, PhantomError> {
-        if let (true, Some(gbq)) = (self.cycles.is_empty(), self.regime.first_gbq) {
-            return Ok(Some(Becquerel::from_gbq(gbq)));
-        }
+    /// What the protocol's rule makes of the true doses so far, and of what the images would show beside.
+    pub fn true_state(&self) -> Result<Course, PhantomError> {
         let wrong = |error: String| PhantomError::Protocol(error);
         let protocols = Protocols::of(self.protocol.clone());
         let plan = Plan::read("plan.yaml", &self.plan(), &protocols)
             .map_err(|faults| wrong(faults.first().map_or(String::new(), ToString::to_string)))?;
-        let doses: Vec<CycleDoses> =
-            self.cycles.iter().zip(1..).map(|(cycle, n)| true_doses(cycle, n)).collect();
-        let state = course::evaluate(&plan, &doses).map_err(|error| wrong(error.to_string()))?;
-        let proposal = state.proposal.and_then(|proposal| proposal.activity);
-        // A protocol without a rule repeats its activity.
-        let repeated = || self.regime.first_gbq.map(Becquerel::from_gbq);
-        let ruled = plan.parameters.prescription.rule().is_some();
-        Ok(if ruled { proposal } else { repeated() })
+        let doses = self.known(&plan);
+        course::evaluate(&plan, &doses).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// What the protocol's rule proposes on the truth so far; none where it stops.
+    pub fn next_activity(&self) -> Result<Option<Becquerel>, PhantomError> {
+        let stated = || self.regime.first_gbq.map(Becquerel::from_gbq);
+        if self.cycles.is_empty() && stated().is_some() {
+            return Ok(stated());
+        }
+        // Without a rule, or while tracers are given, the activity is repeated.
+        let ruled = self.protocol.parameters.prescription.rule().is_some();
+        if !ruled || self.gives_a_tracer() {
+            return Ok(stated());
+        }
+        Ok(self.true_state()?.proposal.and_then(|proposal| proposal.activity))
     }
 
     /// Gives every cycle of the regime by its rule, on the true doses.
@@ -126,74 +130,8 @@ impl SimulatedCourse {
         Ok(())
     }
 
-    /// The plan with the cycles so far.
-    pub fn plan(&self) -> String {
-        let id = format!("PHANTOM-{}", self.options.seed);
-        let mut text = format!(
-            "# Course of the digital patient by {}.\npatient: {{ id: \"{id}\", issuer: \"{}\" }}\n\
-             protocol: {}\n",
-            self.protocol.name,
-            patient::ISSUER,
-            self.protocol.name
-        );
-        if self.protocol.radiopharmaceutical.is_none() {
-            let drug = patient::radiopharmaceutical_of(&self.options);
-            let _ = writeln!(text, "radiopharmaceutical: {drug}");
-        }
-        let empty = if self.cycles.is_empty() { " []" } else { "" };
-        let _ = writeln!(text, "cycles:{empty}");
-        for (cycle, n) in self.cycles.iter().zip(1..) {
-            let _ = writeln!(text, "  - {}", cycle.plan_cycle(n));
-        }
-        let measured = self.measured();
-        if !measured.is_empty() {
-            let _ = writeln!(text, "measured:\n{measured}");
-        }
-        let _ = writeln!(text, "settings:");
-        if self.protocol.parameters.dose.engine != Engine::Local {
-            let _ = writeln!(text, "  dose: {{ engine: local }} # as the truth");
-        }
-        if self.regime.half_lives_stated
-            && let Some(first) = self.cycles.first()
-        {
-            let stated = first.truth().iter().map(|region| {
-                format!("\"{}\": {:.6}", region.name, region.effective_half_life.hours())
-            });
-            let stated: Vec<String> = stated.collect();
-            let _ = writeln!(
-                text,
-                "  kinetics: {{ effective_half_life_h: {{ {} }} }}",
-                stated.join(", ")
-            );
-        }
-        let points: Vec<String> = self.cycles.iter().map(|c| c.times().len().to_string()).collect();
-        if let Some(first) = points.first() {
-            let points = points.join(", ");
-            let _ = writeln!(text, "  imaging: {{ time_points: {first}, by_cycle: [{points}] }}");
-        }
-        text
-    }
-
-    /// Lines of the plan on what was measured beside the images.
-    fn measured(&self) -> String {
-        let predicted = self.regime.predicted_gy_per_gbq;
-        let mut lines: Vec<String> =
-            predicted.iter().map(|d| format!("  predicted_gy_per_gbq: {d}")).collect();
-        let mut doses = Vec::new();
-        for (cycle, n) in self.cycles.iter().zip(1..) {
-            for (region, per_gbq) in &self.regime.measured_gy_per_gbq {
-                let gy = per_gbq * cycle.options.administered.gbq();
-                doses.push(format!("    - {{ cycle: {n}, region: {region}, dose_gy: {gy:.6} }}"));
-            }
-        }
-        if !doses.is_empty() {
-            lines.push("  doses:".into());
-            lines.extend(doses);
-        }
-        lines.join("\n")
-    }
-
-    /// Writes `cycle-N/`, `plan.yaml` and `truth.json` below `directory`. Returns every path.
+    /// Writes `cycle-N/`, `plan.yaml`, `truth.json` and, where there are views, `config.yaml` below
+    /// `directory`. Returns every path.
     pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, PhantomError> {
         let mut paths = Vec::new();
         for (cycle, n) in self.cycles.iter().zip(1..) {
@@ -206,24 +144,20 @@ impl SimulatedCourse {
         }
         let truth = serde_json::json!({
             "protocol": self.protocol.name, "cycles": cycles, "total_dose_gy": total,
+            "prescription": course::write(&self.true_state()?),
         });
-        let texts = [("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))];
+        let mut texts = vec![("plan.yaml", self.plan()), ("truth.json", format!("{truth:#}\n"))];
+        if self.options.views != Views::Spect {
+            texts.push(("config.yaml", self.config()?));
+        }
         paths.extend(truth::store(directory, texts)?);
         Ok(paths)
     }
-}
 
-/// The true doses of a cycle, as a result would state them.
-fn true_doses(cycle: &DigitalPatient, number: u32) -> CycleDoses {
-    let regions = cycle.truth().iter().map(|region| RegionDose {
-        cycle: number,
-        region: region.name.clone(),
-        dose: region.mean_dose,
-        bed: None,
-        relative_uncertainty: None,
-        effective_half_life: Some(region.effective_half_life),
-        single_time_point: cycle.times().len() < 2,
-        seen: Seen::default(),
-    });
-    CycleDoses { cycle: number, regions: regions.collect(), ..CycleDoses::default() }
+    /// Configuration that knows the camera of the whole-body views, for every nuclide that is imaged.
+    fn config(&self) -> Result<String, PhantomError> {
+        let entries: Result<BTreeSet<String>, _> =
+            self.cycles.iter().map(planar::settings).collect();
+        Ok(planar::CONFIG.to_owned() + &entries?.into_iter().collect::<String>())
+    }
 }

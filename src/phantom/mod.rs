@@ -10,6 +10,7 @@ mod anatomy;
 mod course;
 mod ct;
 pub(crate) mod noise;
+mod options;
 mod patient;
 mod planar;
 mod regions;
@@ -17,160 +18,19 @@ mod spect;
 mod truth;
 
 pub use course::{SimulatedCourse, protocols};
+pub use options::{
+    Body, PhantomDecay, PhantomOptions, RegionObjects, SliceOrder, SpectStorage, Views,
+};
 pub use truth::RegionTruth;
 
 use crate::dicom::write::segmentation::SegmentationError;
 use crate::dicom::write::{DicomFile, WriteError};
-use crate::quantity::nuclide::{Nuclide, NuclideError};
-use crate::quantity::{Becquerel, KiloElectronvolt, Seconds};
+use crate::quantity::nuclide::NuclideError;
+use crate::quantity::{Becquerel, Seconds};
 use crate::volume::{Grid, GridError};
 use anatomy::Description;
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use std::path::{Path, PathBuf};
-
-/// How the activity images are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpectStorage {
-    /// NM Image, RECON TOMO, one multi-frame instance, Bq/ml by Real World Value Mapping.
-    #[default]
-    NmReconTomo,
-    /// PET Image, one instance a slice, Bq/ml by a rescale slope of each slice.
-    Pet,
-}
-
-/// In which order slices are stored. The patient is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SliceOrder {
-    /// Feet to head, Spacing Between Slices positive.
-    #[default]
-    Ascending,
-    /// Head to feet, Spacing Between Slices negative (NM) or positions descending.
-    Descending,
-    /// Frames head to feet, but the Slice Vector says so; spacing positive (NM). For PET and CT
-    /// like `Descending`.
-    ReversedVector,
-}
-
-/// Which objects carry the regions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RegionObjects {
-    StructureSet,
-    Segmentation,
-    #[default]
-    Both,
-}
-
-/// What is imaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Body {
-    #[default]
-    Patient,
-    /// A uniform cylinder, for a calibration factor.
-    Cylinder,
-    /// Six hot spheres in a warm body, for a recovery curve.
-    Nema,
-}
-
-/// What the gamma camera acquires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Views {
-    /// SPECT/CT in every session.
-    #[default]
-    Spect,
-    /// Whole-body views in every session, one CT.
-    Planar,
-    /// Whole-body views in every session, SPECT/CT in the second (or only) one.
-    Hybrid,
-}
-
-/// Decay data where they are not to be looked up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PhantomDecay {
-    pub half_life: Seconds,
-    /// Non-penetrating energy per decay, daughters in equilibrium included.
-    pub energy_per_decay: KiloElectronvolt,
-}
-
-/// What can be chosen about the digital patient.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PhantomOptions {
-    pub nuclide: Nuclide,
-    /// `None`: from the nuclide's decay data.
-    pub decay: Option<PhantomDecay>,
-    /// Varies uptakes and half-lives, names the UIDs and the patient, drives the noise.
-    pub seed: u64,
-    pub administered: Becquerel,
-    pub administered_at: Timestamp,
-    /// Zone that the scanner and the plan write their times in.
-    pub utc_offset: Offset,
-    /// Beginnings of the acquisitions after the administration. `None`: 4, 24, 96, 168 h, and for
-    /// half-lives below two days the same multiples of the half-life as these are of 177Lu's.
-    pub times: Option<Vec<Seconds>>,
-    pub storage: SpectStorage,
-    pub slice_order: SliceOrder,
-    pub region_objects: RegionObjects,
-    pub views: Views,
-    pub body: Body,
-    /// SPECT `[k, j, i]`.
-    pub spect_shape: [usize; 3],
-    /// Edge of a cubic SPECT voxel, mm.
-    pub spect_voxel_mm: f64,
-    /// CT voxels along one edge of a SPECT voxel.
-    pub ct_per_spect: usize,
-    /// Poisson noise: counts in the field of view of the first image. `None`: no noise.
-    pub noise_counts: Option<f64>,
-    /// `None`: named after the nuclide.
-    pub radiopharmaceutical: Option<String>,
-    /// Factor on the uptake of every drawn region.
-    pub uptake_scale: f64,
-    /// Nothing leaves but by decay.
-    pub retained: bool,
-}
-
-impl PhantomOptions {
-    pub fn new(nuclide: Nuclide) -> Self {
-        Self {
-            nuclide,
-            decay: None,
-            seed: 1,
-            administered: Becquerel::from_mbq(7400.0),
-            // 2026-03-02T09:15:00Z
-            administered_at: Timestamp::constant(1_772_442_900, 0),
-            utc_offset: Offset::constant(1),
-            times: None,
-            storage: SpectStorage::default(),
-            slice_order: SliceOrder::default(),
-            region_objects: RegionObjects::default(),
-            views: Views::default(),
-            body: Body::default(),
-            spect_shape: [48, 64, 64],
-            spect_voxel_mm: 4.8,
-            ct_per_spect: 2,
-            noise_counts: None,
-            radiopharmaceutical: None,
-            uptake_scale: 1.0,
-            retained: false,
-        }
-    }
-
-    /// A phantom of a test laboratory: one scan in counts, blurred, with finer voxels than a patient's.
-    pub fn of_body(nuclide: Nuclide, body: Body) -> Self {
-        let patient = Self::new(nuclide);
-        if body == Body::Patient {
-            return patient;
-        }
-        Self {
-            body,
-            times: Some(vec![Seconds::from_hours(1.0)]),
-            region_objects: RegionObjects::StructureSet,
-            spect_shape: [64, 112, 112],
-            spect_voxel_mm: 3.0,
-            ct_per_spect: 1,
-            ..patient
-        }
-    }
-}
 
 /// Why no digital patient can be made.
 #[derive(Debug, thiserror::Error)]
@@ -210,20 +70,18 @@ pub struct DigitalPatient {
 impl DigitalPatient {
     /// Makes the patient; nothing is written.
     pub fn new(options: &PhantomOptions) -> Result<Self, PhantomError> {
-        check(options)?;
+        options::check(options)?;
         let decay = match options.decay {
             Some(decay) => decay,
-            None => {
-                let data = options.nuclide.decay()?;
-                let energy_per_decay = data.chain_energies.non_penetrating();
-                PhantomDecay { half_life: data.half_life, energy_per_decay }
-            }
+            None => PhantomDecay::of(&options.nuclide)?,
         };
+        let therapy = options.therapy.as_ref().map_or(Ok(decay), PhantomDecay::of)?;
         let description = Description::of(options)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
         let labels = anatomy::labels(&description, &spect);
-        let truth = truth::of(&description, &labels, &spect, &decay, options.administered, &times);
+        let given = truth::Given { decay, therapy, administered: options.administered };
+        let truth = truth::of(&description, &labels, &spect, &given, &times);
         let options = options.clone();
         Ok(Self { options, description, decay, times, spect, ct, labels, truth })
     }
@@ -249,7 +107,7 @@ impl DigitalPatient {
         let mut paths = self.write_objects(directory)?;
         let mut texts = vec![("truth.json", format!("{:#}\n", self.truth_document()))];
         match self.options.body {
-            Body::Patient => texts.push(("plan.yaml", self.plan())),
+            Body::Patient | Body::Liver => texts.push(("plan.yaml", self.plan())),
             Body::Cylinder | Body::Nema => texts.push(("phantom.yaml", self.filling())),
         }
         if self.options.views != Views::Spect {
@@ -294,11 +152,11 @@ impl DigitalPatient {
         truth::document(&self.options, &self.decay, &self.times, &self.truth)
     }
 
-    /// One entry of a plan's `cycles`.
-    fn plan_cycle(&self, number: u32) -> String {
+    /// Of an entry of a plan's `cycles`.
+    fn plan_administered(&self) -> String {
         let at = patient::local(self, self.options.administered_at);
         format!(
-            "{{ number: {number}, administered: {{ activity_mbq: {}, at: {} }} }}",
+            "administered: {{ activity_mbq: {}, at: {} }}",
             self.options.administered.mbq(),
             at.strftime("%Y-%m-%dT%H:%M:%S%:z")
         )
@@ -312,7 +170,7 @@ impl DigitalPatient {
              protocol: multi-time-point\n\
              radiopharmaceutical: {agent}\n\
              cycles:\n\
-             \x20 - {cycle}\n\
+             \x20 - {{ number: 1, {cycle} }}\n\
              settings:\n\
              \x20 imaging: {{ time_points: {series}{planar} }}\n",
             count = self.times.len(),
@@ -325,22 +183,13 @@ impl DigitalPatient {
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
             agent = patient::radiopharmaceutical_of(&self.options),
-            cycle = self.plan_cycle(1),
+            cycle = self.plan_administered(),
         )
     }
 
     /// Configuration that knows the camera of the whole-body views.
     fn config(&self) -> Result<String, PhantomError> {
-        let camera = planar::camera(self)?;
-        Ok(format!(
-            "# For `grayd compute --config`: the digital camera.\n\
-             plans: .\n\
-             cameras:\n\
-             \x20 - match: {{ station_name: PHANTOM }}\n\
-             \x20   nuclide: {}\n\
-             \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
-            self.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
-        ))
+        Ok(format!("{}{}", planar::CONFIG, planar::settings(self)?))
     }
 
     /// What a phantom was filled with, for `grayd calibrate`.
@@ -386,7 +235,7 @@ impl DigitalPatient {
         match self.options.views {
             Views::Spect => true,
             Views::Planar => false,
-            Views::Hybrid => session == 1.min(self.times.len() - 1),
+            Views::Hybrid => session == self.options.spect_session.min(self.times.len() - 1),
         }
     }
 
@@ -405,31 +254,6 @@ impl DigitalPatient {
         let after = jiff::SignedDuration::from_secs(time.value().round() as i64);
         self.options.administered_at.saturating_add(after).unwrap_or(self.options.administered_at)
     }
-}
-
-fn check(options: &PhantomOptions) -> Result<(), PhantomError> {
-    let wrong = |what, wanted| Err(PhantomError::Option { what, wanted });
-    if !(options.administered.is_finite() && options.administered.value() > 0.0) {
-        return wrong("administered activity", "a positive number");
-    }
-    if !(1..=8).contains(&options.ct_per_spect) {
-        return wrong("CT voxels per SPECT voxel", "1 to 8");
-    }
-    if options.spect_shape.iter().any(|n| !(8..=512).contains(n)) {
-        return wrong("SPECT size", "8 to 512 voxels along each axis");
-    }
-    if !(options.uptake_scale.is_finite() && options.uptake_scale > 0.0) {
-        return wrong("factor on the uptake", "a positive number");
-    }
-    if options.noise_counts.is_some_and(|n| !(n.is_finite() && n > 0.0 && n < 1e10)) {
-        return wrong("noise", "a positive number of counts below 1e10");
-    }
-    let times = options.times.as_deref().unwrap_or(&[]);
-    let legal = |t: &Seconds| t.is_finite() && t.value() > 0.0 && t.value() < 1e8;
-    if options.times.is_some() && (times.is_empty() || !times.iter().all(legal)) {
-        return wrong("time points", "one or more, each after the administration");
-    }
-    Ok(())
 }
 
 fn usual_times(half_life: Seconds) -> Vec<Seconds> {

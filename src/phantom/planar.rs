@@ -23,10 +23,10 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Camera {
-    pub cps_per_mbq: f64,
+    cps_per_mbq: f64,
     velocity_mm_s: f64,
     field_of_view_mm: f64,
-    pub resolution_mm: f64,
+    resolution_mm: f64,
     scatter_fraction: f64,
     scatter_fwhm_mm: f64,
     /// Counts per keV of the window below the peak over those of scatter under it, less 1.
@@ -39,12 +39,27 @@ pub(super) struct Camera {
 }
 
 /// The patient's camera.
-pub(super) fn camera(patient: &DigitalPatient) -> Result<&Camera, PhantomError> {
+fn camera(patient: &DigitalPatient) -> Result<&Camera, PhantomError> {
     patient
         .description
         .planar
         .as_ref()
         .ok_or(PhantomError::Option { what: "body of whole-body views", wanted: "the patient" })
+}
+
+/// Head of a configuration that knows the camera.
+pub(super) const CONFIG: &str =
+    "# For `grayd compute --config`: the digital camera.\nplans: .\ncameras:\n";
+
+/// The camera's entry there for the imaged nuclide.
+pub(super) fn settings(patient: &DigitalPatient) -> Result<String, PhantomError> {
+    let camera = camera(patient)?;
+    Ok(format!(
+        "\x20 - match: {{ station_name: PHANTOM }}\n\
+         \x20   nuclide: {}\n\
+         \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
+        patient.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
+    ))
 }
 
 /// Beginning of a session's views after the administration.

@@ -6,7 +6,9 @@
 
 use super::anatomy::{AIR, BODY, Description, FIRST_REGION, Shape};
 use super::{PhantomDecay, PhantomError, PhantomOptions};
-use crate::quantity::{Becquerel, BecquerelSecond, Gram, Gray, JOULE_PER_EV, Millilitre, Seconds};
+use crate::quantity::{
+    Becquerel, BecquerelSecond, Gram, Gray, GrayPerBecquerel, JOULE_PER_EV, Millilitre, Seconds,
+};
 use crate::volume::Grid;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,9 @@ pub struct RegionTruth {
     pub time_integrated_activity: BecquerelSecond,
     /// For local deposition of the energy per decay.
     pub mean_dose: Gray,
+    /// Of the therapy that the imaged nuclide stands for, per activity given: the same biology, its decay and
+    /// its energy.
+    pub therapy: GrayPerBecquerel,
     /// At the beginning of each acquisition.
     pub activity: Vec<Becquerel>,
     pub(super) label: u8,
@@ -37,14 +42,20 @@ impl RegionTruth {
     }
 }
 
+/// What the truth of every region follows from, beside its shape.
+pub(super) struct Given {
+    pub decay: PhantomDecay,
+    pub therapy: PhantomDecay,
+    pub administered: Becquerel,
+}
+
 /// Truth of every region and of the rest of the body, which comes last. A region that no voxel
 /// belongs to (a grid too small or too coarse) is left out.
 pub(super) fn of(
     description: &Description,
     labels: &[u8],
     grid: &Grid,
-    decay: &PhantomDecay,
-    administered: Becquerel,
+    given: &Given,
     times: &[Seconds],
 ) -> Vec<RegionTruth> {
     let regions = (FIRST_REGION..).zip(&description.regions);
@@ -53,7 +64,7 @@ pub(super) fn of(
         let voxels = labels.iter().filter(|&&l| l == label && l != AIR).count();
         (voxels > 0).then(|| {
             let volume = grid.voxel_volume() * voxels as f64;
-            region(shape, label, volume, decay, administered, times)
+            region(shape, label, volume, given, times)
         })
     })
     .collect()
@@ -63,19 +74,23 @@ fn region(
     shape: &Shape,
     label: u8,
     volume: Millilitre,
-    decay: &PhantomDecay,
-    administered: Becquerel,
+    given: &Given,
     times: &[Seconds],
 ) -> RegionTruth {
-    let biological = Seconds::from_hours(shape.biological_half_life_h);
-    let rate = decay.half_life.half_life_to_rate() + biological.half_life_to_rate();
+    let biological = Seconds::from_hours(shape.biological_half_life_h).half_life_to_rate();
+    let rate = given.decay.half_life.half_life_to_rate() + biological;
     let initial_activity = match shape.mbq_per_ml {
         Some(concentration) => Becquerel::from_mbq(concentration * volume.value()),
-        None => administered * shape.uptake,
+        None => given.administered * shape.uptake,
     };
     let mass = Gram::new(volume.value() * shape.density_g_per_ml);
     let integral = initial_activity.value() / rate.value();
-    let joule_per_decay = decay.energy_per_decay.value() * 1e3 * JOULE_PER_EV;
+    let gray = |decays: f64, decay: &PhantomDecay| {
+        let joule_per_decay = decay.energy_per_decay.value() * 1e3 * JOULE_PER_EV;
+        decays * joule_per_decay / (mass.value() * 1e-3)
+    };
+    let therapy_rate = given.therapy.half_life.half_life_to_rate() + biological;
+    let part = initial_activity / given.administered;
     RegionTruth {
         name: shape.name.clone(),
         is_drawn: label != BODY,
@@ -84,7 +99,8 @@ fn region(
         initial_activity,
         effective_half_life: rate.half_life(),
         time_integrated_activity: BecquerelSecond::new(integral),
-        mean_dose: Gray::new(integral * joule_per_decay / (mass.value() * 1e-3)),
+        mean_dose: Gray::new(gray(integral, &given.decay)),
+        therapy: GrayPerBecquerel::new(gray(part / therapy_rate.value(), &given.therapy)),
         activity: times
             .iter()
             .map(|t| initial_activity * (-rate.value() * t.value()).exp())
@@ -130,6 +146,7 @@ pub(super) fn document(
             "effective_half_life_h": truth.effective_half_life.hours(),
             "tia_mbq_h": truth.time_integrated_activity.mbq_h(),
             "mean_dose_gy": truth.mean_dose.value(),
+            "therapy_gy_per_gbq": truth.therapy.gy_per_gbq(),
             "activity_mbq": activity,
         })
     };
@@ -138,6 +155,7 @@ pub(super) fn document(
                  mono-exponential from the administration; mean dose is for local deposition of \
                  energy_per_decay_kev. Stored values are rounded so that each region's sum is kept.",
         "nuclide": options.nuclide.to_string(),
+        "therapy": options.therapy.as_ref().unwrap_or(&options.nuclide).to_string(),
         "half_life_h": decay.half_life.hours(),
         "energy_per_decay_kev": decay.energy_per_decay.value(),
         "administered_mbq": options.administered.mbq(),

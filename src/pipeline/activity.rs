@@ -60,6 +60,10 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 Some(_) => None,
                 None => rates.next().copied().map(PerSecond::new),
             },
+            plausible_fraction: match images.is_empty() {
+                true => quantify::PLAUSIBLE_FRACTION,
+                false => quantify::PLAUSIBLE_FRACTION_LATER,
+            },
             ..QuantifyParameters::new(request.nuclide().decay()?.half_life)
         };
         let mut map = quantify::activity_map(&emission.image, &parameters)

@@ -61,7 +61,7 @@ pub enum QuantifyError {
     BeforeAdministration { hours: f64 },
     #[error(
         "the field of view holds {found_mbq:.1} MBq, {percent:.1} % of the {left_mbq:.1} MBq left \
-         of what was administered; {low:.0} to {high:.0} % is plausible: check unit, calibration \
+         of what was administered; {low} to {high:.0} % is plausible: check unit, calibration \
          and administered activity"
     )]
     Implausible { found_mbq: f64, left_mbq: f64, percent: f64, low: f64, high: f64 },

@@ -51,6 +51,10 @@ pub struct ActivityMap {
 /// not decayed, that is taken for real: below lies a wrong unit, above what cannot be.
 pub const PLAUSIBLE_FRACTION: (f64, f64) = (0.05, 1.20);
 
+/// The same of images after the first one: a body may have got rid of almost all by then (131I-iodide without a
+/// thyroid), and a wrong unit shows in the first.
+pub const PLAUSIBLE_FRACTION_LATER: (f64, f64) = (0.001, 1.20);
+
 /// Largest relative difference between the half-life in the object and ours.
 const HALF_LIFE_TOLERANCE: f64 = 0.005;
 

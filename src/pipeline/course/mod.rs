@@ -12,7 +12,7 @@ mod single;
 mod tissue;
 
 pub use json::{from_results, lines, write};
-pub use tissue::Tissue;
+pub use tissue::{Tissue, bed_parameters};
 
 use super::Request;
 use crate::config::plan::{Signature, WholeBodyCount};

@@ -156,15 +156,20 @@ fn stated(
         .collect()
 }
 
-/// BED of a mono-exponential dose rate by the protocol's parameters, else the table's.
-fn bed(plan: &Plan, tissue: &str, dose: Gray, half_life: Seconds) -> Option<Gray> {
+/// Alpha/beta (Gy) and repair half-time of a tissue: the protocol's, else the table's.
+pub fn bed_parameters(plan: &Plan, tissue: &str) -> Option<(f64, Seconds)> {
     let own = plan.parameters.biology.bed_parameters.get(tissue).map(|stated| {
         (stated.value.alpha_beta_gy, Seconds::from_hours(stated.value.repair_half_time_h))
     });
-    let (alpha_beta, repair) = own.or_else(|| {
+    own.or_else(|| {
         let table = TissueParameters::for_anatomy(tissue)?;
         Some((table.alpha_beta.value(), table.repair_half_time))
-    })?;
+    })
+}
+
+/// BED of a mono-exponential dose rate.
+fn bed(plan: &Plan, tissue: &str, dose: Gray, half_life: Seconds) -> Option<Gray> {
+    let (alpha_beta, repair) = bed_parameters(plan, tissue)?;
     let curve =
         [Exponential { amplitude: Becquerel::new(1.0), rate: half_life.half_life_to_rate() }];
     let g = g_factor(&curve, repair).ok()?;

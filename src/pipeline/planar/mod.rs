@@ -40,8 +40,9 @@ pub struct PlanarPoint {
     pub regions: BTreeMap<String, Measured<Becquerel>>,
     /// Of the sensitivity.
     pub calibration: Option<f64>,
-    /// Net rate of the whole anterior and posterior view at the beginning of the scan, counts/s; `None`
-    /// where they are of a part of the body.
+    /// Net rate of the whole anterior and posterior view at the beginning of the scan, counts/s, as if nothing
+    /// were attenuated: activity that moves to another depth is not lost. `None` where they are of a part of
+    /// the body.
     pub whole_cps: Option<[f64; 2]>,
 }
 
@@ -128,6 +129,8 @@ fn one(
     let projector = Projector::new(&scene.attenuation);
     let templates = templates(&projector, &regions, &settings)?;
     let unmixed = unmix(&rates, &templates)?;
+    let escaped = escaped(&rates, &unmixed, settings.cps_per_mbq);
+    let whole_cps = whole_cps.zip(escaped).map(|(cps, part)| cps.map(|cps| cps / part));
     let mut warnings = scan.image.warnings.clone();
     warnings.extend(said_of(&unmixed, beyond));
     warnings.extend(whole_cps.and_then(|_| counts_warning(&request.plan)));
@@ -146,6 +149,15 @@ fn one(
 fn whole_cps(exposure: &Exposure, rates: &[NetRate; 2]) -> Option<[f64; 2]> {
     let whole = matches!(exposure, Exposure::Scanning { .. });
     whole.then(|| [rates[0].cps.sum(), rates[1].cps.sum()])
+}
+
+/// Part of the photons towards the detectors that is not attenuated, over the whole grid: the geometric mean of
+/// both views' counts over those that the unmixed activity would have made in air.
+fn escaped(rates: &[NetRate; 2], unmixed: &Unmixed, cps_per_mbq: f64) -> Option<f64> {
+    let seen = rates[0].cps.sum() * rates[1].cps.sum();
+    let mbq: f64 = unmixed.activity.iter().map(|activity| activity.value.mbq()).sum();
+    let part = seen.max(0.0).sqrt() / (mbq * cps_per_mbq);
+    (part.is_finite() && part > 0.0).then_some(part)
 }
 
 /// Counts of views that a rule prescribes by have no measured background.
