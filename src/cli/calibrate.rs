@@ -93,6 +93,13 @@ fn table(found: &CameraCalibration) -> String {
             percent(curve.relative_uncertainty)
         ));
     }
+    if let Some(resolution) = &camera.resolution {
+        let u = percent(resolution.relative_uncertainty);
+        line(format_args!(
+            "resolution       {:.2} mm FWHM, uncertainty {u} (k = 1)",
+            resolution.fwhm_mm
+        ));
+    }
     for warning in &found.warnings {
         line(format_args!("warning: {}", warning.text));
     }
@@ -102,6 +109,9 @@ fn table(found: &CameraCalibration) -> String {
 /// The entry as the configuration takes it.
 fn entry(camera: &CameraSettings) -> String {
     let mut text = String::from("cameras:\n");
+    let stated = |u: Option<f64>| {
+        u.map_or(String::new(), |u| format!(", relative_uncertainty: {}", number(u)))
+    };
     let mut line = |indent: &str, key: &str, value: String| {
         let _ = writeln!(text, "{indent}{key}: {value}");
     };
@@ -117,12 +127,14 @@ fn entry(camera: &CameraSettings) -> String {
         line("    ", "calibrated_on", date.to_string());
     }
     if let Some(curve) = &camera.recovery {
-        let u = curve
-            .relative_uncertainty
-            .map_or(String::new(), |u| format!(", relative_uncertainty: {}", number(u)));
+        let u = stated(curve.relative_uncertainty);
         let value =
             format!("{{ beta_ml: {}, gamma: {}{u} }}", number(curve.beta_ml), number(curve.gamma));
         line("    ", "recovery", value);
+    }
+    if let Some(resolution) = &camera.resolution {
+        let u = stated(resolution.relative_uncertainty);
+        line("    ", "resolution", format!("{{ fwhm_mm: {}{u} }}", number(resolution.fwhm_mm)));
     }
     text
 }

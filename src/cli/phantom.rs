@@ -47,6 +47,13 @@ pub struct Phantom {
     /// Poisson noise: counts in the first image; without it there is none
     #[arg(long, value_name = "COUNTS")]
     noise: Option<f64>,
+    /// Resolution (FWHM) of the SPECT; the plan then corrects it by region, and a config.yaml knows it
+    #[arg(long, value_name = "MM", conflicts_with = "protocol")]
+    resolution_mm: Option<f64>,
+    /// Place the patient anew for every session: frames of reference of their own, shifted by up to 12 mm and
+    /// turned by up to 3 degrees along each axis, which the plan has registered
+    #[arg(long, conflicts_with = "protocol")]
+    moved: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -55,6 +62,8 @@ enum Storage {
     Nm,
     /// PET Image, one instance a slice
     Pet,
+    /// The first image as PET, the others as NM Image in counts of a camera without a calibration
+    PetThenCounts,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -96,11 +105,17 @@ impl Phantom {
             Imaged::Cylinder => Body::Cylinder,
             Imaged::Nema => Body::Nema,
         };
+        let usual = PhantomOptions::of_body(nuclide, body);
         let options = PhantomOptions {
+            // Room for what moves.
+            spect_shape: if self.moved { [64; 3] } else { usual.spect_shape },
+            resolution_mm: self.resolution_mm,
+            moved: self.moved,
             seed: self.seed,
             storage: match self.storage {
                 Storage::Nm => SpectStorage::NmReconTomo,
                 Storage::Pet => SpectStorage::Pet,
+                Storage::PetThenCounts => SpectStorage::PetThenCounts,
             },
             slice_order: match self.order {
                 Order::Ascending => SliceOrder::Ascending,
@@ -113,7 +128,7 @@ impl Phantom {
                 Acquired::Hybrid => Views::Hybrid,
             },
             noise_counts: self.noise,
-            ..PhantomOptions::of_body(nuclide, body)
+            ..usual
         };
         let usage = |error: PhantomError| Failure::Usage(error.to_string());
         let failed = |error: PhantomError| Failure::Failed(error.to_string());

@@ -3,9 +3,11 @@
 
 use super::node::NodeConfig;
 use super::yaml::{Document, Fault, Step};
-use crate::quantify::{Calibration, DeadTime, DeadTimeModel, DecayReference, RecoveryCurve};
+use crate::quantify::{
+    Calibration, DeadTime, DeadTimeModel, DecayReference, RecoveryCurve, Resolution,
+};
 use crate::quantity::nuclide::Nuclide;
-use crate::quantity::{Millilitre, Seconds};
+use crate::quantity::{Millilitre, Millimetre, Seconds};
 use serde::{Deserialize, Serialize};
 
 /// One device with one collimator for one nuclide.
@@ -37,6 +39,8 @@ pub struct CameraSettings {
     #[serde(default)]
     pub recovery: Option<RecoverySettings>,
     #[serde(default)]
+    pub resolution: Option<ResolutionSettings>,
+    #[serde(default)]
     pub planar: Option<PlanarSettings>,
 }
 
@@ -56,6 +60,17 @@ pub struct RecoverySettings {
     pub beta_ml: f64,
     pub gamma: f64,
     /// Of a coefficient, k = 1, where it is known.
+    #[serde(default)]
+    pub relative_uncertainty: Option<f64>,
+}
+
+/// `resolution:` of the site's own reconstruction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolutionSettings {
+    /// Full width at half the maximum, mm.
+    pub fwhm_mm: f64,
+    /// k = 1, where it is known.
     #[serde(default)]
     pub relative_uncertainty: Option<f64>,
 }
@@ -136,6 +151,12 @@ impl CameraSettings {
         })
     }
 
+    pub fn resolution(&self) -> Option<Resolution> {
+        let stated = self.resolution?;
+        let fwhm = Millimetre::new(stated.fwhm_mm);
+        Some(Resolution { fwhm, relative_uncertainty: stated.relative_uncertainty })
+    }
+
     /// Every number with its key and range.
     fn numbers(&self) -> Vec<([&'static str; 2], f64, [f64; 2])> {
         let mut all = Vec::new();
@@ -149,6 +170,10 @@ impl CameraSettings {
             add(["recovery", "beta_ml"], Some(stated.beta_ml), [1e-3, 1e3]);
             add(["recovery", "gamma"], Some(stated.gamma), [0.1, 10.0]);
             add(["recovery", "relative_uncertainty"], stated.relative_uncertainty, [0.0, 1.0]);
+        }
+        if let Some(stated) = &self.resolution {
+            add(["resolution", "fwhm_mm"], Some(stated.fwhm_mm), [0.5, 60.0]);
+            add(["resolution", "relative_uncertainty"], stated.relative_uncertainty, [0.0, 1.0]);
         }
         if let Some(stated) = &self.planar {
             add(["planar", "cps_per_mbq"], Some(stated.cps_per_mbq), [1e-3, 1e4]);

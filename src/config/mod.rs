@@ -23,8 +23,9 @@ pub use node::{NodeConfig, SiteSettings};
 pub use plan::{Administration, AdministrationDetails, Cycle, Plan};
 pub use priors::{Priors, Retrieve};
 pub use protocol::{
-    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, PlanarUse, Protocol,
-    Protocols, RegistrationMethod, Rule, Sourced, Trapezoid, Uncertainty, VoxelKinetics,
+    Biology, DoseGrid, Engine, Kinetics, KineticsMethod, Parameters, PartialVolume, PlanarUse,
+    Protocol, Protocols, RegistrationMethod, Rule, Sourced, Trapezoid, UncalibratedUse,
+    Uncertainty, VoxelKinetics,
 };
 pub use watch::{PlanFolder, Plans};
 pub use yaml::Fault;

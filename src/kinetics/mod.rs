@@ -130,6 +130,8 @@ pub enum Method<'a> {
     /// Two phases, four points or more: two clearances or, where it fits better, uptake and
     /// clearance from nothing at time 0. Where no second phase shows, the one phase that does.
     BiExponential,
+    /// As `BiExponential` without uptake: no amplitude below 0.
+    TwoClearances,
     /// Three clearances, six points or more; where no third phase shows, as `BiExponential`.
     TriExponential,
     /// a(e^(−λt) − e^(−λᵤt)), three points or more: nothing at time 0.
@@ -168,6 +170,7 @@ pub fn fit(curve: &TimeActivityCurve, method: Method<'_>) -> Result<Fit, Kinetic
     let (solution, candidates) = match method {
         Method::MonoExponential => alone(&data, line::mono_exponential(&data)?),
         Method::BiExponential => alone(&data, phases::two_phases(&data)?),
+        Method::TwoClearances => alone(&data, phases::two_clearances(&data)?),
         Method::SelectByAicc => selection::select(&data)?,
         Method::SingleTimePoint { effective_half_life, relative_uncertainty } => {
             (line::stated_half_life(&data, effective_half_life, relative_uncertainty)?, Vec::new())

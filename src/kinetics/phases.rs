@@ -299,6 +299,12 @@ pub(super) fn two_phases(data: &Data) -> Result<Solution, KineticsError> {
     closest_or_one_phase(data, [uptake_clearance(data), bi_exponential(data)])
 }
 
+/// Two clearances, or the one phase that the points show.
+pub(super) fn two_clearances(data: &Data) -> Result<Solution, KineticsError> {
+    data.needs("bi-exponential", 4)?;
+    closest_or_one_phase(data, [None, bi_exponential(data)])
+}
+
 /// Uptake and clearance, or the one phase that the points show.
 pub(super) fn uptake_or_one_phase(data: &Data) -> Result<Solution, KineticsError> {
     data.needs("uptake-clearance", 3)?;

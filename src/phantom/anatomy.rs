@@ -1,5 +1,6 @@
 //! What the digital patient is made of, and which voxel belongs to what.
 
+use super::motion::Motion;
 use super::noise::Random;
 use super::planar::Camera;
 use super::{Body, PhantomError, PhantomOptions};
@@ -18,7 +19,7 @@ pub(super) struct Description {
     pub planar: Option<Camera>,
     /// Of the SPECT: a Gaussian of this FWHM, mm. Absent: sharp.
     pub resolution_mm: Option<f64>,
-    /// The SPECT is stored in counts of this sensitivity, cps/MBq. Absent: Bq/ml.
+    /// Images in counts are of this sensitivity, cps/MBq: those of a phantom, and of a patient where asked for.
     pub counts_cps_per_mbq: Option<f64>,
     /// Hounsfield units outside of the body.
     pub air_hu: i16,
@@ -70,6 +71,7 @@ impl Description {
                 PhantomError::Description(format!("its kinetics are of {name}, which is no region"))
             })?;
         }
+        description.resolution_mm = options.resolution_mm.or(description.resolution_mm);
         let mut random = Random::new(options.seed, 1);
         let part = description.variation;
         let all = std::iter::once(&mut description.body).chain(&mut description.regions);
@@ -113,7 +115,7 @@ pub(super) const BODY: u8 = 1;
 pub(super) const FIRST_REGION: u8 = 2;
 
 /// The label of every voxel of the SPECT grid: the first shape that holds the voxel's centre.
-pub(super) fn labels(description: &Description, grid: &Grid) -> Vec<u8> {
+pub(super) fn labels(description: &Description, grid: &Grid, motion: &Motion) -> Vec<u8> {
     let [slices, rows, columns] = grid.shape();
     let spacing = grid.spacing_mm();
     let centre = [columns, rows, slices].map(|n| (n as f64 - 1.0) / 2.0);
@@ -121,6 +123,7 @@ pub(super) fn labels(description: &Description, grid: &Grid) -> Vec<u8> {
         let ijk = [voxel % columns, voxel / columns % rows, voxel / columns / rows];
         let from_centre: [f64; 3] =
             std::array::from_fn(|axis| (ijk[axis] as f64 - centre[axis]) * spacing[axis]);
+        let from_centre = motion.in_patient(from_centre);
         let region = (FIRST_REGION..).zip(&description.regions).find(|(_, s)| s.holds(from_centre));
         match region {
             Some((label, _)) => label,

@@ -59,7 +59,7 @@ pub(super) fn slices(
         for j in 0..rows {
             for i in 0..columns {
                 let voxel = patient.spect.linear(k / parts, j / parts, i / parts);
-                let stored = values[usize::from(patient.labels[voxel])];
+                let stored = values[usize::from(patient.labels_in(session)[voxel])];
                 bytes.extend_from_slice(&stored.to_le_bytes());
             }
         }

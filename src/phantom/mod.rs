@@ -9,6 +9,7 @@
 mod anatomy;
 mod course;
 mod ct;
+mod motion;
 pub(crate) mod noise;
 mod options;
 mod patient;
@@ -30,6 +31,7 @@ use crate::quantity::{Becquerel, Seconds};
 use crate::volume::{Grid, GridError};
 use anatomy::Description;
 use jiff::Timestamp;
+use motion::Motion;
 use std::path::{Path, PathBuf};
 
 /// Why no digital patient can be made.
@@ -62,8 +64,10 @@ pub struct DigitalPatient {
     times: Vec<Seconds>,
     spect: Grid,
     ct: Grid,
-    /// Of every SPECT voxel.
+    /// Of every SPECT voxel, as the patient lies in the session that the regions are drawn in.
     labels: Vec<u8>,
+    /// Of every session, where the patient is placed anew.
+    moved: Vec<Vec<u8>>,
     truth: Vec<RegionTruth>,
 }
 
@@ -79,11 +83,17 @@ impl DigitalPatient {
         let description = Description::of(options)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
-        let labels = anatomy::labels(&description, &spect);
+        let labels = anatomy::labels(&description, &spect, &Motion::NONE);
+        let motion = |session| match session {
+            0 => Motion::NONE,
+            _ => Motion::of(options.seed, session),
+        };
+        let sessions = if options.moved { 0..times.len() } else { 0..0 };
+        let moved = sessions.map(|n| anatomy::labels(&description, &spect, &motion(n))).collect();
         let given = truth::Given { decay, therapy, administered: options.administered };
         let truth = truth::of(&description, &labels, &spect, &given, &times);
         let options = options.clone();
-        Ok(Self { options, description, decay, times, spect, ct, labels, truth })
+        Ok(Self { options, description, decay, times, spect, ct, labels, moved, truth })
     }
 
     /// What is true of each region, the rest of the body last.
@@ -110,7 +120,7 @@ impl DigitalPatient {
             Body::Patient | Body::Liver => texts.push(("plan.yaml", self.plan())),
             Body::Cylinder | Body::Nema => texts.push(("phantom.yaml", self.filling())),
         }
-        if self.options.views != Views::Spect {
+        if self.options.views != Views::Spect || self.options.resolution_mm.is_some() {
             texts.push(("config.yaml", self.config()?));
         }
         paths.extend(truth::store(directory, texts)?);
@@ -131,9 +141,9 @@ impl DigitalPatient {
             paths.extend(store(&directory.join("ct-1"), &ct::slices(self, 0)?)?);
         }
         for session in sessions.filter(|session| self.has_spect(*session)) {
-            let spect = match self.options.storage {
-                SpectStorage::NmReconTomo => vec![spect::recon_tomo(self, session)?],
-                SpectStorage::Pet => spect::pet_slices(self, session)?,
+            let spect = match self.is_pet(session) {
+                false => vec![spect::recon_tomo(self, session)?],
+                true => spect::pet_slices(self, session)?,
             };
             paths.extend(store(&directory.join(format!("spect-{}", session + 1)), &spect)?);
             let ct = ct::slices(self, session)?;
@@ -141,6 +151,11 @@ impl DigitalPatient {
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
         Ok(paths)
+    }
+
+    /// Label of every SPECT voxel in a session.
+    fn labels_in(&self, session: usize) -> &[u8] {
+        self.moved.get(session).unwrap_or(&self.labels)
     }
 
     /// What was given.
@@ -172,13 +187,18 @@ impl DigitalPatient {
              cycles:\n\
              \x20 - {{ number: 1, {cycle} }}\n\
              settings:\n\
-             \x20 imaging: {{ time_points: {series}{planar} }}\n",
+             \x20 imaging: {{ time_points: {series}{planar} }}\n{moved}{blurred}",
             count = self.times.len(),
             series = self.times.len() + usize::from(self.options.views == Views::Hybrid),
             planar = match self.options.views {
                 Views::Spect => "",
                 Views::Planar => ", planar: activity",
                 Views::Hybrid => ", planar: shape",
+            },
+            moved = if self.options.moved { "  registration: { method: rigid }\n" } else { "" },
+            blurred = match self.options.resolution_mm {
+                Some(_) => "  quantification: { partial_volume: regions }\n",
+                None => "",
             },
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
@@ -187,9 +207,9 @@ impl DigitalPatient {
         )
     }
 
-    /// Configuration that knows the camera of the whole-body views.
+    /// Configuration that knows the camera: of the whole-body views, and of a blurred SPECT.
     fn config(&self) -> Result<String, PhantomError> {
-        Ok(format!("{}{}", planar::CONFIG, planar::settings(self)?))
+        Ok(planar::CONFIG.to_owned() + &planar::settings(self)?)
     }
 
     /// What a phantom was filled with, for `grayd calibrate`.
@@ -229,6 +249,15 @@ impl DigitalPatient {
             ));
         }
         text
+    }
+
+    /// Are the session's images stored as PET?
+    fn is_pet(&self, session: usize) -> bool {
+        match self.options.storage {
+            SpectStorage::NmReconTomo => false,
+            SpectStorage::Pet => true,
+            SpectStorage::PetThenCounts => session == 0,
+        }
     }
 
     fn has_spect(&self, session: usize) -> bool {

@@ -18,6 +18,8 @@ pub enum SpectStorage {
     NmReconTomo,
     /// PET Image, one instance a slice, Bq/ml by a rescale slope of each slice.
     Pet,
+    /// The first image as `Pet`, the others as NM Image in counts of no stated sensitivity.
+    PetThenCounts,
 }
 
 /// In which order slices are stored. The patient is the same.
@@ -122,6 +124,12 @@ pub struct PhantomOptions {
     pub uptake_scale: f64,
     /// Nothing leaves but by decay, where `kinetics` does not say otherwise.
     pub retained: bool,
+    /// Resolution (FWHM) of the SPECT, mm. `None`: as the body's description has it, which is sharp for a
+    /// patient.
+    pub resolution_mm: Option<f64>,
+    /// The patient is placed anew for every session: each has a frame of reference of its own, in which the
+    /// patient is moved and turned. Regions are drawn in the first one.
+    pub moved: bool,
     /// By region: part of the administered activity at time zero and biological half-life (h) in place of
     /// the description's.
     pub kinetics: BTreeMap<String, [f64; 2]>,
@@ -153,6 +161,8 @@ impl PhantomOptions {
             radiopharmaceutical: None,
             uptake_scale: 1.0,
             retained: false,
+            resolution_mm: None,
+            moved: false,
             kinetics: BTreeMap::new(),
             therapy: None,
         }
@@ -189,6 +199,12 @@ pub(super) fn check(options: &PhantomOptions) -> Result<(), PhantomError> {
     }
     if !(options.uptake_scale.is_finite() && options.uptake_scale > 0.0) {
         return wrong("factor on the uptake", "a positive number");
+    }
+    if options.resolution_mm.is_some_and(|mm| !(1.0..=60.0).contains(&mm)) {
+        return wrong("resolution", "1 to 60 mm");
+    }
+    if options.moved && options.views != Views::Spect {
+        return wrong("views of a patient that is placed anew", "SPECT");
     }
     if options.noise_counts.is_some_and(|n| !(n.is_finite() && n > 0.0 && n < 1e10)) {
         return wrong("noise", "a positive number of counts below 1e10");

@@ -41,9 +41,12 @@ pub(super) fn uid(patient: &DigitalPatient, name: &str) -> Uid {
     Uid::derived(&["phantom", &format!("{:?}", patient.options), name])
 }
 
-/// One frame of reference for all sessions: the digital patient does not move.
-pub(super) fn frame_of_reference(patient: &DigitalPatient) -> Uid {
-    uid(patient, "frame of reference")
+/// One frame of reference for all sessions, unless the patient is placed anew.
+pub(super) fn frame_of_reference(patient: &DigitalPatient, session: usize) -> Uid {
+    match patient.options.moved {
+        false => uid(patient, "frame of reference"),
+        true => uid(patient, &format!("frame of reference {session}")),
+    }
 }
 
 pub(super) fn local(patient: &DigitalPatient, at: Timestamp) -> ZonedDateTime {
@@ -104,7 +107,7 @@ impl Series<'_> {
             .text(tags::STATION_NAME, VR::SH, "PHANTOM")
             .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, "phantom")
             .text(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION"))
-            .uid(tags::FRAME_OF_REFERENCE_UID, &frame_of_reference(self.patient))
+            .uid(tags::FRAME_OF_REFERENCE_UID, &frame_of_reference(self.patient, self.session))
             .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
     }
 

@@ -53,13 +53,21 @@ pub(super) const CONFIG: &str =
 
 /// The camera's entry there for the imaged nuclide.
 pub(super) fn settings(patient: &DigitalPatient) -> Result<String, PhantomError> {
-    let camera = camera(patient)?;
-    Ok(format!(
-        "\x20 - match: {{ station_name: PHANTOM }}\n\
-         \x20   nuclide: {}\n\
-         \x20   planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
-        patient.options.nuclide, camera.cps_per_mbq, camera.resolution_mm
-    ))
+    let mut text = format!(
+        "\x20 - match: {{ station_name: PHANTOM }}\n\x20   nuclide: {}\n",
+        patient.options.nuclide
+    );
+    if patient.options.views != Views::Spect {
+        let camera = camera(patient)?;
+        text.push_str(&format!(
+            "    planar: {{ cps_per_mbq: {}, relative_uncertainty: 0.02, resolution_mm: {} }}\n",
+            camera.cps_per_mbq, camera.resolution_mm
+        ));
+    }
+    if let Some(fwhm_mm) = patient.options.resolution_mm {
+        text.push_str(&format!("    resolution: {{ fwhm_mm: {fwhm_mm} }}\n"));
+    }
+    Ok(text)
 }
 
 /// Beginning of a session's views after the administration.

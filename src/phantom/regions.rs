@@ -5,7 +5,7 @@
 
 use super::ct;
 use super::patient::{self, Series};
-use super::{DigitalPatient, PhantomError, RegionObjects, RegionTruth, SpectStorage, Views};
+use super::{DigitalPatient, PhantomError, RegionObjects, RegionTruth, Views};
 use crate::dicom::write::reference::common_instance_reference;
 use crate::dicom::write::segmentation::{Segment, Segmentation};
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
@@ -61,7 +61,7 @@ fn structure_set(patient: &DigitalPatient) -> Result<DicomFile, PhantomError> {
     let structures = StructureSet {
         label: "PHANTOM",
         at: &patient::local(patient, patient.acquired(patient.drawn_session())),
-        frame_of_reference: &patient::frame_of_reference(patient),
+        frame_of_reference: &patient::frame_of_reference(patient, patient.drawn_session()),
         images: &images,
         rois: &rois,
     };
@@ -113,7 +113,7 @@ fn segmentation(patient: &DigitalPatient) -> Result<DicomFile, PhantomError> {
     let segments: Vec<Segment> = drawn(patient).map(|r| segment(patient, r)).collect();
     let segmentation = Segmentation {
         grid: &patient.spect,
-        frame_of_reference: &patient::frame_of_reference(patient),
+        frame_of_reference: &patient::frame_of_reference(patient, patient.drawn_session()),
         segments: &segments,
         sources: &sources,
         dimension_organization: patient::uid(patient, "dimensions"),
@@ -154,11 +154,9 @@ fn segment(patient: &DigitalPatient, region: &RegionTruth) -> Segment {
 
 /// The first session's SPECT.
 fn spect_references(patient: &DigitalPatient) -> Vec<InstanceReference> {
-    let (sop_class, count) = match patient.options.storage {
-        SpectStorage::NmReconTomo => (uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, 1),
-        SpectStorage::Pet => {
-            (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, patient.spect.shape()[0])
-        }
+    let (sop_class, count) = match patient.is_pet(patient.drawn_session()) {
+        false => (uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, 1),
+        true => (uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, patient.spect.shape()[0]),
     };
     let number = 10 + patient.drawn_session() as i64;
     let series = series(patient, "spect", sop_class, number);

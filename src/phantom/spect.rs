@@ -3,33 +3,29 @@
 
 use super::noise::Random;
 use super::patient::{self, Series};
-use super::{DigitalPatient, PhantomError, SliceOrder};
+use super::{Body, DigitalPatient, PhantomError, SliceOrder, SpectStorage};
 use crate::dicom::write::{Code, DataSet, DicomFile, geometry};
-use crate::quantify::planar::blur_along;
+use crate::quantify::blur_volume;
 use crate::report::agents::radionuclide;
 use crate::volume::{Grid, GridError};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
-use ndarray::Array2;
 
 /// Stored value of the largest concentration: below 65535, so that noise does not clip.
 const LARGEST_STORED: f64 = 60_000.0;
 
-/// The camera's resolution: a Gaussian along each axis; what it carries out of the field of view is lost.
+/// The camera's resolution; what it carries out of the field of view is lost.
 fn blurred(patient: &DigitalPatient, values: Vec<f64>) -> Vec<f64> {
     let Some(fwhm_mm) = patient.description.resolution_mm else { return values };
-    let [slices, rows, columns] = patient.spect.shape();
-    let pixels = patient.spect.spacing_mm().map(|spacing| fwhm_mm / spacing);
-    let shaped = |values: Vec<f64>, rows: usize, columns: usize| {
-        Array2::from_shape_vec((rows, columns), values).expect("one value a voxel")
-    };
-    let along_k = blur_along(&shaped(values, slices, rows * columns), 0, pixels[2]);
-    let mut out = Vec::with_capacity(along_k.len());
-    for slice in along_k.rows() {
-        let slice = shaped(slice.to_vec(), rows, columns);
-        out.extend(blur_along(&blur_along(&slice, 0, pixels[1]), 1, pixels[0]));
-    }
-    out
+    let [x, y, z] = patient.spect.spacing_mm().map(|spacing| fwhm_mm / spacing);
+    blur_volume(values, patient.spect.shape(), [z, y, x])
+}
+
+/// Sensitivity of an image that is stored in counts, cps/MBq; none of those in Bq/ml.
+fn counted(patient: &DigitalPatient, session: usize) -> Option<f64> {
+    let of_patient = patient.options.storage == SpectStorage::PetThenCounts && session > 0;
+    let in_counts = of_patient || matches!(patient.options.body, Body::Cylinder | Body::Nema);
+    patient.description.counts_cps_per_mbq.filter(|_| in_counts)
 }
 
 /// What one Bq/ml at the beginning of the acquisition counts in a voxel over its duration.
@@ -41,16 +37,32 @@ fn counts_per_bq_per_ml(patient: &DigitalPatient, cps_per_mbq: f64) -> f64 {
     mbq * cps_per_mbq * acquisition_s(patient) * mean_over_start
 }
 
-/// Value of every voxel: Bq/ml, or counts where the description says so; the label that it belongs to is `patient.labels`.
+/// A region that lies wholly in the field of view holds its activity in whatever voxels it takes there;
+/// one that is cut keeps its concentration.
+fn crowding(patient: &DigitalPatient, session: usize, label: u8) -> f64 {
+    let here = patient.labels_in(session);
+    let is_cut = |labels: &[u8]| {
+        let slice = labels.len() / patient.spect.shape()[0];
+        labels[..slice].contains(&label) || labels[labels.len() - slice..].contains(&label)
+    };
+    if is_cut(here) || is_cut(&patient.labels) {
+        return 1.0;
+    }
+    let voxels = |labels: &[u8]| labels.iter().filter(|&&l| l == label).count().max(1) as f64;
+    voxels(&patient.labels) / voxels(here)
+}
+
+/// Value of every voxel: Bq/ml, or counts where the description says so.
 fn concentrations(patient: &DigitalPatient, session: usize) -> Vec<f64> {
     let mut by_label = [0.0; 256];
     for region in &patient.truth {
-        by_label[usize::from(region.label)] = region.concentration_bq_per_ml(session);
+        by_label[usize::from(region.label)] =
+            region.concentration_bq_per_ml(session) * crowding(patient, session, region.label);
     }
-    let exact: Vec<f64> =
-        patient.labels.iter().map(|&label| by_label[usize::from(label)]).collect();
+    let labels = patient.labels_in(session);
+    let exact: Vec<f64> = labels.iter().map(|&label| by_label[usize::from(label)]).collect();
     let exact = blurred(patient, exact);
-    if let Some(cps_per_mbq) = patient.description.counts_cps_per_mbq {
+    if let Some(cps_per_mbq) = counted(patient, session) {
         let scale = counts_per_bq_per_ml(patient, cps_per_mbq);
         let mut random = Random::new(patient.options.seed, 2 + session as u64);
         let count = |value: f64| match patient.options.noise_counts {
@@ -109,13 +121,13 @@ pub(super) fn recon_tomo(
 ) -> Result<DicomFile, PhantomError> {
     let series = series(patient, session, uids::NUCLEAR_MEDICINE_IMAGE_STORAGE);
     let values = concentrations(patient, session);
-    let in_counts = patient.description.counts_cps_per_mbq.is_some();
+    let in_counts = counted(patient, session).is_some();
     let largest = values.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     let step = if in_counts { 1.0 } else { largest / LARGEST_STORED };
     let mut quantiser = Quantiser::new();
     let stored: Vec<u16> = values
         .iter()
-        .zip(&patient.labels)
+        .zip(patient.labels_in(session))
         .map(|(&value, &label)| quantiser.store(value, label, step))
         .collect();
     let grid = &patient.spect;
@@ -132,7 +144,7 @@ pub(super) fn recon_tomo(
         .with(series.acquired())
         .with(patient::supine_head_first())
         .with(tomo_geometry(grid, patient.options.slice_order)?)
-        .with(tomo_acquisition(patient))
+        .with(tomo_acquisition(patient, in_counts))
         .with(isotope(patient, patient.options.administered.mbq())?)
         .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, vec![])
         .with(if in_counts { DataSet::new() } else { real_world_value(step) })
@@ -188,7 +200,7 @@ fn tomo_geometry(grid: &Grid, order: SliceOrder) -> Result<DataSet, PhantomError
 }
 
 /// One rotation whose views add up to the acquisition's duration.
-fn tomo_acquisition(patient: &DigitalPatient) -> DataSet {
+fn tomo_acquisition(patient: &DigitalPatient, in_counts: bool) -> DataSet {
     let views = patient.description.views.max(1);
     let view_ms = acquisition_s(patient) * 1000.0 / f64::from(views);
     let rotation = DataSet::new()
@@ -203,14 +215,7 @@ fn tomo_acquisition(patient: &DigitalPatient) -> DataSet {
         .unsigned(tags::NUMBER_OF_ROTATIONS, &[1])
         .sequence(tags::ROTATION_INFORMATION_SEQUENCE, vec![rotation])
         // Not of this IOD, but the only attribute that says what DECY refers to.
-        .text(
-            tags::DECAY_CORRECTION,
-            VR::CS,
-            match patient.description.counts_cps_per_mbq {
-                Some(_) => "NONE",
-                None => "START",
-            },
-        )
+        .text(tags::DECAY_CORRECTION, VR::CS, if in_counts { "NONE" } else { "START" })
 }
 
 fn acquisition_s(patient: &DigitalPatient) -> f64 {
@@ -262,7 +267,7 @@ pub(super) fn pet_slices(
         let slope = crate::dicom::write::decimal_string_not_below(largest / LARGEST_STORED)
             .unwrap_or_else(|| "1".into());
         let step: f64 = slope.parse().unwrap_or(1.0);
-        let stored = plane.map(|n| quantiser.store(values[n], patient.labels[n], step));
+        let stored = plane.map(|n| quantiser.store(values[n], patient.labels_in(session)[n], step));
         let bytes: Vec<u8> = stored.flat_map(u16::to_le_bytes).collect();
         let index = match patient.options.slice_order {
             SliceOrder::Ascending => number,

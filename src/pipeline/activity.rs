@@ -2,9 +2,11 @@
 
 use super::inputs::Inputs;
 use super::{PipelineError, Request};
-use crate::config::{CameraSettings, Cycle};
+use crate::config::{CameraSettings, Cycle, UncalibratedUse};
 use crate::dicom::read::{Device, Emission};
-use crate::quantify::{self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve};
+use crate::quantify::{
+    self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve, Resolution,
+};
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{PerSecond, Seconds};
 
@@ -13,8 +15,13 @@ use crate::quantity::{PerSecond, Seconds};
 pub struct TimePointImage {
     pub map: ActivityMap,
     pub after_administration: Seconds,
-    /// Recovery curve of the camera, where the site states one.
+    /// Counts without a calibration: the map shows the shape of curves and no activity.
+    pub is_relative: bool,
+    /// Recovery curve of the camera, where the site states one. A shape needs none: the coefficient of a
+    /// region is the same at all times.
     pub recovery: Option<RecoveryCurve>,
+    /// Resolution of the camera's images, where the site states it.
+    pub resolution: Option<Resolution>,
     /// Date of the calibration that the configuration states for the camera.
     pub calibrated_on: Option<jiff::civil::Date>,
     /// Date of its last quality control, of the plan or else of the configuration.
@@ -55,6 +62,8 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
             administered: Some(Administration { activity: given.activity, at: given.at }),
             calibration: camera.and_then(CameraSettings::calibration),
             decay_reference: camera.and_then(|camera| camera.decay_reference),
+            relative_counts: planar.is_none()
+                && request.plan.parameters.imaging.uncalibrated_spect == UncalibratedUse::Shape,
             dead_time,
             wide_window: match planar {
                 Some(_) => None,
@@ -79,16 +88,46 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 request.cycle
             )));
         }
+        let is_relative = quantify::is_relative(&emission.image, &parameters);
+        let recovery = camera.filter(|_| !is_relative).and_then(CameraSettings::recovery_curve);
         images.push(TimePointImage {
             map,
             after_administration: Seconds::new(after),
-            recovery: camera.and_then(CameraSettings::recovery_curve),
+            is_relative,
+            recovery,
+            resolution: camera.and_then(CameraSettings::resolution),
             calibrated_on: camera.and_then(|camera| camera.calibrated_on),
             checked_on: cycle.camera_checked_on.or(camera.and_then(|camera| camera.checked_on)),
         });
     }
     check_distinct_times(&images, &inputs.emissions)?;
+    check_alike(&images, &inputs.emissions)?;
     Ok(images)
+}
+
+/// Counts without a calibration say something of each other where one camera took them in one way.
+fn check_alike(images: &[TimePointImage], emissions: &[Emission]) -> Result<(), PipelineError> {
+    let mut relative =
+        images.iter().zip(emissions).filter(|(image, _)| image.is_relative).map(|(_, e)| e);
+    let Some(first) = relative.next() else { return Ok(()) };
+    let way = |e: &Emission| {
+        let how = &e.acquisition;
+        (e.device.clone(), how.energy_windows_kev.clone(), how.reconstruction.clone())
+    };
+    let spacing = |e: &Emission| e.image.values.grid().spacing_mm();
+    let same = |a: &Emission, b: &Emission| {
+        let voxels = spacing(a).into_iter().zip(spacing(b));
+        way(a) == way(b) && voxels.fold(true, |same, (a, b)| same && (a / b - 1.0).abs() < 1e-3)
+    };
+    match relative.find(|other| !same(first, other)) {
+        None => Ok(()),
+        Some(other) => Err(PipelineError::Parked(format!(
+            "image series {} and {} hold counts without a calibration and were not taken alike (camera, \
+             collimator, energy windows, reconstruction, voxels), so they are no shape of one curve; \
+             reconstruct them alike, or add the calibration of their cameras to the configuration",
+            first.series, other.series
+        ))),
+    }
 }
 
 /// Which rate is which image's, their order alone says: there must be as many. Where there is none,

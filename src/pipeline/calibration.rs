@@ -7,11 +7,11 @@ use super::inputs;
 use super::placement::{self, Share};
 use super::space::Space;
 use super::{PipelineError, error::parked};
-use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings};
+use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings, ResolutionSettings};
 use crate::config::filled::{FilledPhantom, Spheres, Uniform};
 use crate::dicom::read::Emission;
 use crate::quantify::{
-    self, ActivityMap, CONSTANTS, Calibration, ImageUnit, QuantifyParameters, RecoveryCurve, Sphere,
+    self, ActivityMap, CONSTANTS, ImageUnit, QuantifyParameters, RecoveryCurve, Resolution, Sphere,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Millilitre, Warning};
@@ -63,12 +63,9 @@ pub fn calibrate(
             "the scan is in Bq/ml; remove spheres: calibration_cps_per_mbq".into(),
         ));
     }
-    // With one cps/MBq the map holds rates per ml, and its ratio to the truth is the factor.
-    let unit = Calibration { cps_per_mbq: 1.0, relative_uncertainty: None };
-    let parameters = QuantifyParameters {
-        calibration: in_counts.then_some(unit),
-        ..QuantifyParameters::new(half_life)
-    };
+    // The map of counts holds rates per ml, and its ratio to the truth is the factor.
+    let parameters =
+        QuantifyParameters { relative_counts: true, ..QuantifyParameters::new(half_life) };
     let map = quantify::activity_map(&emission.image, &parameters)
         .map_err(|error| PipelineError::of_quantify("the phantom's scan", error))?;
     let elapsed = map.at.duration_since(phantom.at).as_secs_f64();
@@ -176,6 +173,16 @@ impl Scan<'_> {
             gamma: fit.curve.gamma,
             relative_uncertainty: fit.curve.relative_uncertainty,
         });
+        match Resolution::fit(&points) {
+            Ok((resolution, _)) => {
+                found.camera.resolution = Some(ResolutionSettings {
+                    fwhm_mm: resolution.fwhm.value(),
+                    relative_uncertainty: resolution.relative_uncertainty,
+                });
+            }
+            // The curve stands without it.
+            Err(error) => found.warnings.push(Warning::new("no-resolution", error.to_string())),
+        }
         found.spheres = measured
             .into_iter()
             .map(|(name, drawn, measured)| MeasuredSphere {
@@ -214,6 +221,7 @@ fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSetti
         checked_on: None,
         dead_time: None,
         recovery: None,
+        resolution: None,
         planar: None,
     }
 }

@@ -21,6 +21,7 @@ mod planar;
 mod result;
 mod space;
 mod therapy;
+mod tissue;
 mod voxels;
 
 pub use error::PipelineError;

@@ -2,7 +2,7 @@
 
 mod shares;
 
-pub use shares::{Share, ct_in, shares_on};
+pub use shares::{Share, ct_in, shares_on, whole_activities};
 
 use super::activity::TimePointImage;
 use super::ct_grid::{self, CtGrid};
@@ -161,7 +161,7 @@ fn warn_of_shared_frames(inputs: &Inputs, warnings: &mut Vec<Warning>) {
 }
 
 /// The time point whose grid carries the dose: one whose space the regions were drawn in (so that
-/// their structure set can be referenced), with a CT before one without, and then the one where
+/// their structure set can be referenced), in Bq/ml before counts, with a CT before one without, and then the one where
 /// activity × time is largest: near the mean life, where a distribution stands for the whole
 /// integral best (Madsen 2018).
 fn reference(
@@ -170,7 +170,7 @@ fn reference(
     spaces: &[Space],
     given: &[Given],
 ) -> Result<usize, PipelineError> {
-    let mut best: Option<(usize, (bool, usize, bool, f64))> = None;
+    let mut best: Option<(usize, (bool, bool, usize, bool, f64))> = None;
     for (index, (image, space)) in images.iter().zip(spaces).enumerate() {
         let mut native = 0;
         for one in given {
@@ -182,7 +182,7 @@ fn reference(
         let weight = image.map.field_of_view.value() * image.after_administration.value();
         // Planar views do not know the distribution within a region.
         let tomographic = inputs.planar_point(&inputs.emissions[index].series).is_none();
-        let rank = (tomographic, native, direct, weight);
+        let rank = (tomographic, !image.is_relative, native, direct, weight);
         if best.as_ref().is_none_or(|(_, other)| rank > *other) {
             best = Some((index, rank));
         }

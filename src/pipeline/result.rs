@@ -134,7 +134,7 @@ fn time_points(inputs: &Inputs, images: &[TimePointImage]) -> Vec<TimePoint> {
             series: emission.series.clone(),
             modality: emission.modality.clone(),
             is_planar: inputs.planar_point(&emission.series).is_some(),
-            field_of_view: image.map.field_of_view,
+            field_of_view: (!image.is_relative).then_some(image.map.field_of_view),
             quantification: image.map.quantification.clone(),
             acquisition: Acquisition {
                 calibrated_on: image.calibrated_on,

@@ -57,6 +57,13 @@ pub fn time_integrated_activity(
                     .into(),
             ));
         }
+        VoxelKinetics::VoxelFit if images.iter().any(|image| image.is_relative) => {
+            return Err(PipelineError::Parked(
+                "`kinetics: voxels: voxel-fit` needs every time point in Bq/ml, and some are counts without \
+                 a calibration; use `region-curve`, or add the calibration"
+                    .into(),
+            ));
+        }
         VoxelKinetics::VoxelFit => by_voxel_fit(inputs, images, placed, curves, request)?,
     };
     if let Some(own) = &placed.dose_grid {

@@ -85,6 +85,16 @@ pub enum QuantifyError {
     NotRecoverable { volume_ml: f64, coefficient: f64, least: f64 },
     #[error("no recovery curve can be fitted: {0}")]
     Spheres(String),
+    #[error(
+        "the regions cannot be told apart at the resolution of the images; correct cameras: resolution, \
+         or draw fewer regions"
+    )]
+    Blurred,
+    #[error(
+        "nothing is left of the region when what its neighbours spill into it is taken out: it is not \
+         quantifiable"
+    )]
+    NothingOfItsOwn,
     #[error("the conjugate views give no activity: {what}")]
     ConjugateView { what: &'static str },
     #[error(

@@ -121,6 +121,9 @@ pub struct QuantifyParameters {
     pub administered: Option<Administration>,
     /// Of this camera and nuclide; needed for counts only.
     pub calibration: Option<Calibration>,
+    /// Counts without a calibration are of use beside each other: 1 cps then stands for 1 MBq, and is held
+    /// against nothing.
+    pub relative_counts: bool,
     /// The site's rule for this device, where it has one.
     pub decay_reference: Option<DecayReference>,
     /// Of this camera, where the site states it.
@@ -138,6 +141,7 @@ impl QuantifyParameters {
             half_life,
             administered: None,
             calibration: None,
+            relative_counts: false,
             decay_reference: None,
             dead_time: None,
             wide_window: None,

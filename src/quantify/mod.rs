@@ -10,8 +10,10 @@ mod dead_time;
 mod decay;
 mod error;
 mod image;
+mod partial_volume;
 pub mod planar;
 mod recovery;
+mod resolution;
 mod suv;
 
 pub use constants::{CONSTANTS, Constants};
@@ -21,7 +23,9 @@ pub use image::{
     Administration, Calibration, DecayCorrection, DecayReference, EmissionImage, EmissionKind,
     ImageUnit, Injection, QuantifyParameters, SliceTiming,
 };
+pub use partial_volume::{Unspilt, blur_volume, unspill};
 pub use recovery::{Recovered, RecoveryCurve, RecoveryFit, Sphere};
+pub use resolution::Resolution;
 pub use suv::{SuvScale, suv_scale};
 
 use crate::quantity::{Becquerel, Warning};
@@ -104,7 +108,7 @@ pub fn activity_map(
         return Err(QuantifyError::NotFinite);
     }
     let field_of_view = Becquerel::new(total);
-    check_field_of_view(field_of_view, decay.at, parameters)?;
+    check_field_of_view(field_of_view, decay.at, parameters, is_relative(image, parameters))?;
     Ok(ActivityMap {
         bq_per_ml: Volume::new(image.values.grid().clone(), values),
         at: decay.at,
@@ -132,6 +136,12 @@ fn dead_time_factor(
     dead_time.factor(rate).map(Some)
 }
 
+/// Does the map of this image show activities relative to those of its like, and no more?
+pub fn is_relative(image: &EmissionImage, parameters: &QuantifyParameters) -> bool {
+    let in_counts = matches!(image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
+    in_counts && parameters.relative_counts && parameters.calibration.is_none()
+}
+
 /// What turns the image's unit into Bq/ml, slice by slice.
 fn unit_scale(
     image: &EmissionImage,
@@ -139,29 +149,33 @@ fn unit_scale(
     decay: &DecayFactors,
 ) -> Result<(Vec<f64>, String), QuantifyError> {
     let slices = image.slices.len();
+    let ml = image.values.grid().voxel_volume().value();
     let calibrated = || {
-        let calibration = parameters.calibration.as_ref().ok_or(QuantifyError::NoCalibration)?;
-        if !(calibration.cps_per_mbq.is_finite() && calibration.cps_per_mbq > 0.0) {
-            return Err(QuantifyError::Calibration(calibration.cps_per_mbq));
+        if is_relative(image, parameters) {
+            return Ok((1e6 / ml, "without a calibration, relative to each other".to_owned()));
         }
-        let ml = image.values.grid().voxel_volume().value();
-        Ok((1e6 / calibration.cps_per_mbq / ml, calibration.cps_per_mbq))
+        let calibration = parameters.calibration.as_ref().ok_or(QuantifyError::NoCalibration)?;
+        let cps = calibration.cps_per_mbq;
+        if !(cps.is_finite() && cps > 0.0) {
+            return Err(QuantifyError::Calibration(cps));
+        }
+        Ok((1e6 / cps / ml, format!("by the calibration {cps} cps/MBq")))
     };
     match image.unit {
         ImageUnit::BecquerelPerMl => Ok((vec![1.0; slices], "values are Bq/ml".into())),
         ImageUnit::CountsPerSecond => {
-            let (scale, cps) = calibrated()?;
-            Ok((vec![scale; slices], format!("count rates by the calibration {cps} cps/MBq")))
+            let (scale, how) = calibrated()?;
+            Ok((vec![scale; slices], format!("count rates {how}")))
         }
         ImageUnit::Counts => {
-            let (scale, cps) = calibrated()?;
+            let (scale, how) = calibrated()?;
             let per_slice = image
                 .slices
                 .iter()
                 .map(|s| s.duration.map(|t| scale / t.value()))
                 .collect::<Option<Vec<f64>>>()
                 .ok_or(QuantifyError::NoDuration)?;
-            Ok((per_slice, format!("counts over the scan time by the calibration {cps} cps/MBq")))
+            Ok((per_slice, format!("counts over the scan time {how}")))
         }
         ImageUnit::SuvBodyWeight => {
             let bq_per_g = suv::activity_per_gram(image, parameters, decay)?;
@@ -218,6 +232,7 @@ fn check_field_of_view(
     found: Becquerel,
     at: Timestamp,
     parameters: &QuantifyParameters,
+    is_relative: bool,
 ) -> Result<(), QuantifyError> {
     let Some(administration) = parameters.administered else { return Ok(()) };
     let elapsed = at.duration_since(administration.at).as_secs_f64();
@@ -228,7 +243,7 @@ fn check_field_of_view(
         * (-parameters.half_life.half_life_to_rate().value() * elapsed).exp();
     let fraction = found / left;
     let (low, high) = parameters.plausible_fraction;
-    if (low..=high).contains(&fraction) {
+    if is_relative || (low..=high).contains(&fraction) {
         Ok(())
     } else {
         Err(QuantifyError::Implausible {

@@ -77,7 +77,7 @@ fn time_point(point: &TimePoint) -> Value {
         "series_instance_uid": point.series,
         "modality": point.modality,
         "planar": point.is_planar,
-        "field_of_view_mbq": finite(point.field_of_view.mbq()),
+        "field_of_view_mbq": point.field_of_view.and_then(|activity| finite(activity.mbq())),
         "quantification": point.quantification,
     })
 }

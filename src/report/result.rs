@@ -63,8 +63,8 @@ pub struct TimePoint {
     pub modality: String,
     /// By views, not by a reconstructed volume.
     pub is_planar: bool,
-    /// Activity in the whole field of view at that instant.
-    pub field_of_view: Becquerel,
+    /// Activity in the whole field of view at that instant; `None` of an image in counts of no known scale.
+    pub field_of_view: Option<Becquerel>,
     /// How stored values became Bq/ml, one sentence.
     pub quantification: String,
     pub acquisition: Acquisition,

@@ -44,7 +44,7 @@ pub fn computed_in(
 }
 
 /// The patient's files in `patient/` of a folder, and what is asked of them.
-fn requested_in(
+pub fn requested_in(
     folder: &Path,
     protocol: &str,
     settings: &str,
@@ -74,7 +74,7 @@ fn requested_in(
 }
 
 /// Computes into `results/` of a folder.
-fn run_in(folder: &Path, request: &Request) -> Result<CycleResult, PipelineError> {
+pub fn run_in(folder: &Path, request: &Request) -> Result<CycleResult, PipelineError> {
     let output = folder.join("results");
     std::fs::create_dir_all(&output).unwrap();
     let result = pipeline::compute(request, &output, &|_| {})?.result;

@@ -6,8 +6,8 @@
 #[allow(dead_code)] // its validator is for reports
 mod peer;
 
-mod courses;
 mod effects;
+mod counts;
 mod made;
 mod measured;
 mod pairs;

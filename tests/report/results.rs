@@ -177,7 +177,7 @@ pub fn result() -> CycleResult {
         series: uid(&format!("1.2.826.0.1.{day}.{}", 10 + day)),
         modality: "NM".into(),
         is_planar: false,
-        field_of_view: Becquerel::from_mbq(4000.0 / f64::from(day)),
+        field_of_view: Some(Becquerel::from_mbq(4000.0 / f64::from(day))),
         quantification: "Real World Value Mapping in Bq/ml".into(),
         acquisition: Acquisition {
             checked_on: Some(jiff::civil::date(2026, 3, 3)),
@@ -638,7 +638,7 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     let mut broken = result();
     broken.regions[1].dose.as_mut().unwrap().mean = Gray::new(f64::NAN);
     broken.regions[1].mass = None;
-    broken.time_points[2].field_of_view = Becquerel::new(f64::NAN);
+    broken.time_points[2].field_of_view = Some(Becquerel::new(f64::NAN));
     broken.engine.energy_per_decay_kev = f64::NAN;
     let json = grayd::report::json::write(&broken);
     let text = json.to_string();

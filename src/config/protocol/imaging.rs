@@ -19,6 +19,17 @@ pub enum PlanarUse {
     Shape,
 }
 
+/// What SPECT in counts of a camera without a calibration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UncalibratedUse {
+    /// Nothing: the job waits for the calibration.
+    #[default]
+    None,
+    /// They give each curve its shape, the one image in Bq/ml its scale.
+    Shape,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Imaging {
@@ -34,6 +45,8 @@ pub struct Imaging {
     pub window_h: Sourced<f64>,
     #[serde(default)]
     pub planar: PlanarUse,
+    #[serde(default)]
+    pub uncalibrated_spect: UncalibratedUse,
 }
 
 impl Imaging {

@@ -4,9 +4,21 @@ use super::limits::{covers, words_are_legal};
 use super::{Check, Section};
 use serde::{Deserialize, Serialize};
 
+/// How what the blur carries out of a region is made good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartialVolume {
+    /// By the camera's recovery curve, where it has one: each region by its volume.
+    #[default]
+    RecoveryCurve,
+    /// By the camera's resolution: all regions and the rest of the body at once, by their shapes.
+    Regions,
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quantification {
+    pub partial_volume: PartialVolume,
     /// Words, in lower case, of regions that sample the inside of a larger organ: the camera's recovery
     /// curve is not applied to them, since nothing spills out of them that does not spill in.
     pub sampling_regions: Vec<String>,
@@ -38,6 +50,7 @@ mod tests {
     fn a_lesion_in_a_sampled_organ_keeps_its_recovery() {
         let of = |words: &[&str]| Quantification {
             sampling_regions: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..Quantification::default()
         };
         let kidney = of(&["kidney", "red marrow"]);
         for region in ["Kidney Left", "kidney", "Red Marrow"] {

@@ -6,15 +6,15 @@ use super::super::error::parked;
 use super::super::inputs::Inputs;
 use super::super::placement;
 use super::super::space::{self, Space};
+use super::super::tissue;
 use crate::dicom::read::{Ct, Planar};
 use crate::dose::atomic::MaterialLibrary;
 use crate::dose::density::DensityCurve;
-use crate::dose::local::air_below_density;
 use crate::quantify::CONSTANTS;
 use crate::quantify::planar::{NetRate, Raster};
 use crate::quantity::KiloElectronvolt;
 use crate::volume::resample::average_with;
-use crate::volume::{Grid, Occupancy, Transform, Volume, cross, dot};
+use crate::volume::{Grid, Transform, Volume, cross, dot};
 use ndarray::Array2;
 
 /// A scan's grid with its tissue.
@@ -25,7 +25,7 @@ pub struct Scene {
     /// 1/cm.
     pub attenuation: Volume<f32>,
     /// Part of each voxel that is no air.
-    tissue: Vec<f32>,
+    pub tissue: Vec<f32>,
     cut: Cut,
 }
 
@@ -69,14 +69,9 @@ impl Scene {
         let ct = &inputs.cts[index];
         let back = space::map(inputs, &Space::of_ct(ct), &space)?.unwrap_or(Transform::Identity);
         let (grid, cut) = grid(raster, origin, ct.hu.grid(), &back)?;
-        let (attenuation, tissue) = tissue(ct, &grid, &to_ct, photopeak, attenuation_ratio);
+        let attenuation = attenuation(ct, &grid, &to_ct, photopeak, attenuation_ratio);
+        let tissue = tissue::tissue(ct, &grid, &to_ct);
         Ok(Self { grid, attenuation, tissue, cut })
-    }
-
-    /// What is no air of the rest of each voxel: drawn regions are taken to lie in the tissue.
-    pub fn tissue_of(&self, rest: &Occupancy) -> Occupancy {
-        let left = |(voxel, f): (usize, f32)| (voxel as u32, f + self.tissue[voxel] - 1.0);
-        Occupancy::new(rest.iter().map(left).collect())
     }
 
     /// Rates of the pixels over the grid, `[k, i]`, and the part of all counts that lies beyond it.
@@ -169,15 +164,15 @@ fn grid(
     Ok((grid, cut))
 }
 
-/// Attenuation of each voxel at the photopeak, and the part of it that is tissue. Both are averaged from the CT's
-/// own voxels: neither is linear in the CT number.
-fn tissue(
+/// Attenuation of each voxel at the photopeak, averaged from the CT's own voxels: it is not linear in the
+/// CT number.
+fn attenuation(
     ct: &Ct,
     grid: &Grid,
     to_ct: &Transform,
     photopeak: KiloElectronvolt,
     ratio: f64,
-) -> (Volume<f32>, Vec<f32>) {
+) -> Volume<f32> {
     let (library, curve) = (MaterialLibrary::embedded(), DensityCurve::schneider());
     let hu = ct.hu.as_slice();
     let per_gram: Vec<f64> =
@@ -185,9 +180,5 @@ fn tissue(
     let density = |n: usize| curve.density(f64::from(hu[n])).value();
     let mu = |n: usize| per_gram[library.for_hu(hu[n]).index()] * density(n) * ratio;
     let (attenuation, _) = average_with(ct.hu.grid(), grid, to_ct, &mu);
-    let least = air_below_density().value();
-    let solid = |n: usize| f64::from(u8::from(density(n) >= least));
-    let (solid, _) = average_with(ct.hu.grid(), grid, to_ct, &solid);
-    let attenuation = Volume::new(grid.clone(), attenuation.mapv(|mu| mu.max(0.0) as f32));
-    (attenuation, solid.iter().map(|part| part.clamp(0.0, 1.0) as f32).collect())
+    Volume::new(grid.clone(), attenuation.mapv(|mu| mu.max(0.0) as f32))
 }

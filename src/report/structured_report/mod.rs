@@ -212,10 +212,12 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         Item::text(&c::ALGORITHM_PARAMETERS, &format!("sha256 {}", software.parameters_sha256)),
     ]);
     items.extend(result.time_points.iter().map(|point| {
+        let held = point.field_of_view.map_or(String::new(), |activity| {
+            format!("{} MBq in the field of view; ", groups::rounded(activity.mbq()))
+        });
         let text = format!(
-            "{} h after administration: {} MBq in the field of view; {}",
+            "{} h after administration: {held}{}",
             groups::rounded(point.after_administration.hours()),
-            groups::rounded(point.field_of_view.mbq()),
             point.quantification
         );
         Item::text(&c::QUANTIFICATION, &text)

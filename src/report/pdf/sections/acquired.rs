@@ -1,6 +1,7 @@
 //! Equipment, acquisition and processing of every time point.
 
 use super::Context;
+use crate::quantity::Becquerel;
 use crate::report::number::four_digits;
 use crate::report::pdf::sheet::{
     Block, NOT_STATED, facts, hours, number, numbers, stated, text, words,
@@ -94,7 +95,7 @@ pub(super) fn acquisition(context: &Context<'_>) -> Vec<Block> {
             stated(Some(&windows.join(", "))),
             stated(matrix.as_deref()),
             acquired.views.map_or_else(|| NOT_STATED.into(), |views| views.to_string()),
-            number(Some(point.field_of_view.mbq())),
+            number(point.field_of_view.map(Becquerel::mbq)),
         ]
     });
     let mut columns: Vec<_> =
