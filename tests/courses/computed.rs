@@ -86,7 +86,7 @@ fn agrees(name: &str) -> Result<String, String> {
     let doses = doses_agree(&course, &results)?;
     let therapies = therapies_agree(&course, &results)?;
     let proposal = proposal_agrees(&course, results.last().unwrap())?;
-    Ok(format!("{doses}; {therapies}{proposal}"))
+    Ok(doses + &therapies + &proposal)
 }
 
 #[test]
