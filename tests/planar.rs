@@ -10,6 +10,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
+#[path = "planar/unplaced.rs"]
+mod unplaced;
+
 fn options(views: Views) -> PhantomOptions {
     PhantomOptions { views, ..PhantomOptions::new(Nuclide::parse("Lu-177").unwrap()) }
 }

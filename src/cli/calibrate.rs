@@ -5,32 +5,42 @@ use crate::config::DeviceMatch;
 use crate::config::camera::CameraSettings;
 use crate::config::filled::FilledPhantom;
 use crate::pipeline::calibration::{CameraCalibration, calibrate};
+use crate::quantify::{DeadTimeModel, RecoveryCurve};
+use crate::quantity::Millilitre;
+use crate::report::plot::Line;
+use crate::web::plot::{self, Axes};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// Measure a camera: calibration factor and recovery curve from a scan of a phantom.
+/// Measure a camera: calibration factor, recovery curve, planar sensitivity, dead time.
 ///
-/// Reads one SPECT or PET series and the regions drawn on it or on its CT (RTSTRUCT or SEG), and what the
-/// phantom was filled with, and writes the entry for `cameras:` of the configuration.
+/// Reads one SPECT or PET series and the regions drawn on it or on its CT (RTSTRUCT or SEG), or a planar scan
+/// of a source in air, and what phantom or source held, and writes the entry for `cameras:` of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Example of the phantom's file:\n  \
     nuclide: Lu-177\n  at: 2026-01-12T09:00:00+01:00     # when the concentrations hold\n  \
     uniform: { region: Cylinder, mbq_per_ml: 0.1, relative_uncertainty: 0.03 }\n  \
     spheres:\n    regions: [Sphere 10, Sphere 13, Sphere 17, Sphere 22]\n    \
-    mbq_per_ml: 1.2\n    relative_uncertainty: 0.03\n\n\
+    mbq_per_ml: 1.2\n    relative_uncertainty: 0.03\n  \
+    planar: { activity_mbq: 185, relative_uncertainty: 0.03 }  # a source in air, one planar scan\n  \
+    dead_time:                          # rates of the whole spectrum; without scans write `match: { ... }` too\n    \
+    counted_s: 60\n    rates: [{ activity_mbq: 200, cps: 9900 }, { activity_mbq: 2000, cps: 90000 }, ...]\n\n\
     Try it:\n  grayd phantom --body nema --output phantom\n  \
     grayd calibrate --input phantom --phantom phantom/phantom.yaml --output camera.yaml")]
 pub struct Calibrate {
-    /// Folder of the scan, its CT and its regions
+    /// Folder of the scan, its CT and its regions; a `dead_time` alone needs none
     #[arg(long, value_name = "DIR")]
-    input: PathBuf,
+    input: Option<PathBuf>,
     /// What the phantom was filled with
     #[arg(long, value_name = "FILE")]
     phantom: PathBuf,
     /// File that the camera's entry is written to; without it the entry alone goes to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// File for a plot (SVG) of the recovery curve through its spheres
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// For the time zone of scans that state none
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -41,8 +51,22 @@ impl Calibrate {
         let config = self.config.as_deref().map(super::node_config).transpose()?;
         let zone = config.unwrap_or_default().site.zone();
         let phantom = FilledPhantom::open(&self.phantom).map_err(Failure::Faults)?;
-        let paths = super::compute::dicom_files(&self.input)?;
+        let paths = match (&self.input, phantom.wants_images()) {
+            (Some(folder), _) => super::compute::dicom_files(folder)?,
+            (None, false) => Vec::new(),
+            (None, true) => {
+                let text = "the phantom's file wants a scan; give its folder with --input";
+                return Err(Failure::Usage(text.into()));
+            }
+        };
         let found = calibrate(&paths, &phantom, &zone).map_err(|error| failed(&error))?;
+        if let Some(path) = &self.plot {
+            let plot = recovery_plot(&found).ok_or_else(|| {
+                Failure::Usage("--plot draws a recovery curve; the phantom's file has no spheres".into())
+            })?;
+            std::fs::write(path, plot)
+                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        }
         let (table, entry) = (table(&found), entry(&found.camera));
         let Some(path) = &self.output else {
             // So that what is redirected to a file is the entry.
@@ -54,6 +78,39 @@ impl Calibrate {
             .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
         print_all(&path.display().to_string())
     }
+}
+
+/// Points that the drawn curve runs through.
+const CURVE_POINTS: u32 = 200;
+
+/// The curve and the measured spheres; none without spheres.
+fn recovery_plot(found: &CameraCalibration) -> Option<String> {
+    let curve = found.camera.recovery_curve()?;
+    let largest = found.spheres.iter().map(|s| s.measured.volume.value()).fold(0.0, f64::max);
+    let along = |n: u32| {
+        let ml = 1.2 * largest * f64::from(n) / f64::from(CURVE_POINTS);
+        (ml, curve.coefficient(Millilitre::new(ml)))
+    };
+    let points = found.spheres.iter().map(|sphere| {
+        let measured = &sphere.measured;
+        (measured.volume.value(), measured.coefficient, Some(measured.relative_uncertainty))
+    });
+    let line = Line {
+        name: format!("{} {}", found.camera.nuclide, curve_name(&curve)),
+        points: points.collect(),
+        curve: (1..=CURVE_POINTS).map(along).collect(),
+    };
+    let axes = Axes {
+        title: "Recovery coefficient by volume",
+        x: "Volume, ml",
+        y: "Recovery coefficient",
+        y_logarithmic: false,
+    };
+    plot::file(&axes, &[line])
+}
+
+fn curve_name(curve: &RecoveryCurve) -> String {
+    format!("{:.2} ml, {:.2}", curve.beta.value(), curve.gamma)
 }
 
 /// What was found, for a person.
@@ -93,6 +150,25 @@ fn table(found: &CameraCalibration) -> String {
             percent(curve.relative_uncertainty)
         ));
     }
+    if let (Some(planar), Some([anterior, posterior])) = (&camera.planar, found.detectors) {
+        let u = percent(planar.relative_uncertainty);
+        line(format_args!(
+            "planar           {:.4} cps/MBq, uncertainty {u} (k = 1): anterior {anterior:.4}, posterior \
+             {posterior:.4}",
+            planar.cps_per_mbq
+        ));
+    }
+    for fit in &found.dead_times {
+        let model = name(fit.dead_time.model);
+        line(format_args!(
+            "dead time        {model}: {:.4} \u{b5}s, uncertainty {:.1} % (k = 1), {:.4} cps/MBq, reduced \
+             chi-square {:.2}",
+            fit.dead_time.tau.value() * 1e6,
+            100.0 * fit.relative_uncertainty,
+            fit.per_becquerel * 1e6,
+            fit.reduced_chi_square
+        ));
+    }
     if let Some(resolution) = &camera.resolution {
         let u = percent(resolution.relative_uncertainty);
         line(format_args!(
@@ -104,6 +180,14 @@ fn table(found: &CameraCalibration) -> String {
         line(format_args!("warning: {}", warning.text));
     }
     text
+}
+
+/// As the configuration has it.
+fn name(model: DeadTimeModel) -> &'static str {
+    match model {
+        DeadTimeModel::NonParalysable => "non-paralysable",
+        DeadTimeModel::Paralysable => "paralysable",
+    }
 }
 
 /// The entry as the configuration takes it.
@@ -125,6 +209,15 @@ fn entry(camera: &CameraSettings) -> String {
     }
     if let Some(date) = camera.calibrated_on {
         line("    ", "calibrated_on", date.to_string());
+    }
+    if let Some(dead) = &camera.dead_time {
+        let model = name(dead.model);
+        let value = format!("{{ model: {model}, tau_us: {} }}", number(dead.tau_us));
+        line("    ", "dead_time", value);
+    }
+    if let Some(planar) = &camera.planar {
+        let u = stated(planar.relative_uncertainty);
+        line("    ", "planar", format!("{{ cps_per_mbq: {}{u} }}", number(planar.cps_per_mbq)));
     }
     if let Some(curve) = &camera.recovery {
         let u = stated(curve.relative_uncertainty);

@@ -1,5 +1,6 @@
 //! What a phantom was filled with: the file that `grayd calibrate --phantom` reads.
 
+use super::camera::DeviceMatch;
 use super::yaml::{Document, Fault, Step, steps};
 use crate::quantity::nuclide::Nuclide;
 use jiff::Timestamp;
@@ -16,6 +17,11 @@ pub struct FilledPhantom {
     pub at: Timestamp,
     pub uniform: Option<Uniform>,
     pub spheres: Option<Spheres>,
+    pub planar: Option<PlanarSource>,
+    pub dead_time: Option<RateSeries>,
+    /// The camera, where no scan says it: of a `dead_time` alone.
+    #[serde(rename = "match", default)]
+    pub device: Option<DeviceMatch>,
 }
 
 /// `uniform:` a region well inside a uniformly filled volume: gives the calibration factor.
@@ -44,7 +50,40 @@ pub struct Spheres {
     pub calibration_cps_per_mbq: Option<f64>,
 }
 
+/// `planar:` a source in air between both detectors: gives the sensitivity of planar views.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanarSource {
+    pub activity_mbq: f64,
+    /// Of the activity, k = 1.
+    pub relative_uncertainty: f64,
+    /// Rate of a whole view, scatter windows taken off, without the source.
+    #[serde(default)]
+    pub background_cps: f64,
+}
+
+/// `dead_time:` rates of the whole spectrum at known activities.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateSeries {
+    /// How long each rate was counted, s.
+    pub counted_s: f64,
+    pub rates: Vec<Rate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub activity_mbq: f64,
+    pub cps: f64,
+}
+
 impl FilledPhantom {
+    /// Does it want a scan?
+    pub fn wants_images(&self) -> bool {
+        self.uniform.is_some() || self.spheres.is_some() || self.planar.is_some()
+    }
+
     /// Reads and checks the file; `Err` holds every fault.
     pub fn open(path: &Path) -> Result<Self, Vec<Fault>> {
         let mut document = Document::open(path).map_err(|fault| vec![fault])?;
@@ -58,8 +97,12 @@ impl FilledPhantom {
         if let Err(error) = Nuclide::parse(&self.nuclide) {
             faults.push(document.fault_at(steps!["nuclide"], error.to_string()));
         }
-        if self.uniform.is_none() && self.spheres.is_none() {
-            let message = "holds neither `uniform` nor `spheres`; write one or both";
+        if !self.wants_images() && self.dead_time.is_none() {
+            let message = "holds none of `uniform`, `spheres`, `planar`, `dead_time`; write one or more";
+            faults.push(document.fault_at(steps![], message));
+        }
+        if !self.wants_images() && self.device.is_none() {
+            let message = "no scan says which camera this is of; write `match: { station_name: ... }`";
             faults.push(document.fault_at(steps![], message));
         }
         let mut number = |path: &[Step<'_>], value: f64, low: f64, high: f64| {
@@ -72,6 +115,22 @@ impl FilledPhantom {
             number(steps!["uniform", "mbq_per_ml"], uniform.mbq_per_ml, 1e-6, 1e4);
             let u = uniform.relative_uncertainty;
             number(steps!["uniform", "relative_uncertainty"], u, 1e-4, 1.0);
+        }
+        if let Some(planar) = &self.planar {
+            number(steps!["planar", "activity_mbq"], planar.activity_mbq, 1e-3, 1e6);
+            let u = planar.relative_uncertainty;
+            number(steps!["planar", "relative_uncertainty"], u, 1e-4, 1.0);
+            number(steps!["planar", "background_cps"], planar.background_cps, 0.0, 1e7);
+        }
+        if let Some(series) = &self.dead_time {
+            number(steps!["dead_time", "counted_s"], series.counted_s, 1e-3, 1e6);
+            for (index, rate) in series.rates.iter().enumerate() {
+                let at = |key: &'static str| {
+                    [Step::from("dead_time"), "rates".into(), index.into(), key.into()]
+                };
+                number(&at("activity_mbq"), rate.activity_mbq, 1e-3, 1e7);
+                number(&at("cps"), rate.cps, 1e-3, 1e8);
+            }
         }
         if let Some(spheres) = &self.spheres {
             number(steps!["spheres", "mbq_per_ml"], spheres.mbq_per_ml, 1e-6, 1e4);

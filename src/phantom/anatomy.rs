@@ -1,6 +1,5 @@
 //! What the digital patient is made of, and which voxel belongs to what.
 
-use super::motion::Motion;
 use super::noise::Random;
 use super::planar::Camera;
 use super::{Body, PhantomError, PhantomOptions};
@@ -115,21 +114,30 @@ pub(super) const BODY: u8 = 1;
 pub(super) const FIRST_REGION: u8 = 2;
 
 /// The label of every voxel of the SPECT grid: the first shape that holds the voxel's centre.
-pub(super) fn labels(description: &Description, grid: &Grid, motion: &Motion) -> Vec<u8> {
-    let [slices, rows, columns] = grid.shape();
-    let spacing = grid.spacing_mm();
-    let centre = [columns, rows, slices].map(|n| (n as f64 - 1.0) / 2.0);
+pub(super) fn labels(description: &Description, grid: &Grid) -> Vec<u8> {
+    let [_, rows, columns] = grid.shape();
+    let middle = centre(grid);
     let label = |voxel: usize| {
         let ijk = [voxel % columns, voxel / columns % rows, voxel / columns / rows];
         let from_centre: [f64; 3] =
-            std::array::from_fn(|axis| (ijk[axis] as f64 - centre[axis]) * spacing[axis]);
-        let from_centre = motion.in_patient(from_centre);
-        let region = (FIRST_REGION..).zip(&description.regions).find(|(_, s)| s.holds(from_centre));
-        match region {
-            Some((label, _)) => label,
-            None if description.body.holds(from_centre) => BODY,
-            None => AIR,
-        }
+            std::array::from_fn(|a| (ijk[a] as f64 - middle[a]) * grid.spacing_mm()[a]);
+        label_at(description, from_centre)
     };
     (0..grid.len()).map(label).collect()
+}
+
+/// Index of the middle of a grid, along `[i, j, k]`.
+pub(super) fn centre(grid: &Grid) -> [f64; 3] {
+    let [slices, rows, columns] = grid.shape();
+    [columns, rows, slices].map(|n| (n as f64 - 1.0) / 2.0)
+}
+
+/// The label of a place of the patient.
+pub(super) fn label_at(description: &Description, from_centre_mm: [f64; 3]) -> u8 {
+    let mut regions = (FIRST_REGION..).zip(&description.regions);
+    match regions.find(|(_, shape)| shape.holds(from_centre_mm)) {
+        Some((label, _)) => label,
+        None if description.body.holds(from_centre_mm) => BODY,
+        None => AIR,
+    }
 }

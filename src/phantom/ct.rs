@@ -1,6 +1,7 @@
 //! CT of each session, in the SPECT's frame of reference; CT voxels divide SPECT voxels exactly.
 
 use super::anatomy::{AIR, BODY, FIRST_REGION};
+use super::motion::Lying;
 use super::patient::Series;
 use super::{DigitalPatient, PhantomError, SliceOrder};
 use crate::dicom::write::{DataSet, DicomFile, geometry};
@@ -50,7 +51,7 @@ pub(super) fn slices(
 ) -> Result<Vec<DicomFile>, PhantomError> {
     let series = series(patient, session);
     let grid = &patient.ct;
-    let parts = patient.options.ct_per_spect;
+    let labels = Lying::of(patient, session).labels(grid);
     let values = stored_values(patient);
     let [slices, rows, columns] = grid.shape();
     let mut files = Vec::with_capacity(slices);
@@ -58,8 +59,7 @@ pub(super) fn slices(
         let mut bytes = Vec::with_capacity(rows * columns * 2);
         for j in 0..rows {
             for i in 0..columns {
-                let voxel = patient.spect.linear(k / parts, j / parts, i / parts);
-                let stored = values[usize::from(patient.labels_in(session)[voxel])];
+                let stored = values[usize::from(labels[grid.linear(k, j, i)])];
                 bytes.extend_from_slice(&stored.to_le_bytes());
             }
         }

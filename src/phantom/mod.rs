@@ -31,7 +31,6 @@ use crate::quantity::{Becquerel, Seconds};
 use crate::volume::{Grid, GridError};
 use anatomy::Description;
 use jiff::Timestamp;
-use motion::Motion;
 use std::path::{Path, PathBuf};
 
 /// Why no digital patient can be made.
@@ -66,8 +65,6 @@ pub struct DigitalPatient {
     ct: Grid,
     /// Of every SPECT voxel, as the patient lies in the session that the regions are drawn in.
     labels: Vec<u8>,
-    /// Of every session, where the patient is placed anew.
-    moved: Vec<Vec<u8>>,
     truth: Vec<RegionTruth>,
 }
 
@@ -83,17 +80,11 @@ impl DigitalPatient {
         let description = Description::of(options)?;
         let times = options.times.clone().unwrap_or_else(|| usual_times(decay.half_life));
         let (spect, ct) = grids(options)?;
-        let labels = anatomy::labels(&description, &spect, &Motion::NONE);
-        let motion = |session| match session {
-            0 => Motion::NONE,
-            _ => Motion::of(options.seed, session),
-        };
-        let sessions = if options.moved { 0..times.len() } else { 0..0 };
-        let moved = sessions.map(|n| anatomy::labels(&description, &spect, &motion(n))).collect();
+        let labels = anatomy::labels(&description, &spect);
         let given = truth::Given { decay, therapy, administered: options.administered };
         let truth = truth::of(&description, &labels, &spect, &given, &times);
         let options = options.clone();
-        Ok(Self { options, description, decay, times, spect, ct, labels, moved, truth })
+        Ok(Self { options, description, decay, times, spect, ct, labels, truth })
     }
 
     /// What is true of each region, the rest of the body last.
@@ -151,11 +142,6 @@ impl DigitalPatient {
         }
         paths.extend(store(&directory.join("regions"), &regions::objects(self)?)?);
         Ok(paths)
-    }
-
-    /// Label of every SPECT voxel in a session.
-    fn labels_in(&self, session: usize) -> &[u8] {
-        self.moved.get(session).unwrap_or(&self.labels)
     }
 
     /// What was given.

@@ -1,6 +1,7 @@
 //! SPECT images of the digital patient in Bq/ml at the beginning of each acquisition: as NM RECON
 //! TOMO, or stored as PET the way some vendors do.
 
+use super::motion::Lying;
 use super::noise::Random;
 use super::patient::{self, Series};
 use super::{Body, DigitalPatient, PhantomError, SliceOrder, SpectStorage};
@@ -37,30 +38,13 @@ fn counts_per_bq_per_ml(patient: &DigitalPatient, cps_per_mbq: f64) -> f64 {
     mbq * cps_per_mbq * acquisition_s(patient) * mean_over_start
 }
 
-/// A region that lies wholly in the field of view holds its activity in whatever voxels it takes there;
-/// one that is cut keeps its concentration.
-fn crowding(patient: &DigitalPatient, session: usize, label: u8) -> f64 {
-    let here = patient.labels_in(session);
-    let is_cut = |labels: &[u8]| {
-        let slice = labels.len() / patient.spect.shape()[0];
-        labels[..slice].contains(&label) || labels[labels.len() - slice..].contains(&label)
-    };
-    if is_cut(here) || is_cut(&patient.labels) {
-        return 1.0;
-    }
-    let voxels = |labels: &[u8]| labels.iter().filter(|&&l| l == label).count().max(1) as f64;
-    voxels(&patient.labels) / voxels(here)
-}
-
 /// Value of every voxel: Bq/ml, or counts where the description says so.
 fn concentrations(patient: &DigitalPatient, session: usize) -> Vec<f64> {
     let mut by_label = [0.0; 256];
     for region in &patient.truth {
-        by_label[usize::from(region.label)] =
-            region.concentration_bq_per_ml(session) * crowding(patient, session, region.label);
+        by_label[usize::from(region.label)] = region.concentration_bq_per_ml(session);
     }
-    let labels = patient.labels_in(session);
-    let exact: Vec<f64> = labels.iter().map(|&label| by_label[usize::from(label)]).collect();
+    let exact = Lying::of(patient, session).means(&patient.spect, &by_label);
     let exact = blurred(patient, exact);
     if let Some(cps_per_mbq) = counted(patient, session) {
         let scale = counts_per_bq_per_ml(patient, cps_per_mbq);
@@ -121,13 +105,14 @@ pub(super) fn recon_tomo(
 ) -> Result<DicomFile, PhantomError> {
     let series = series(patient, session, uids::NUCLEAR_MEDICINE_IMAGE_STORAGE);
     let values = concentrations(patient, session);
+    let labels = Lying::of(patient, session).labels(&patient.spect);
     let in_counts = counted(patient, session).is_some();
     let largest = values.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     let step = if in_counts { 1.0 } else { largest / LARGEST_STORED };
     let mut quantiser = Quantiser::new();
     let stored: Vec<u16> = values
         .iter()
-        .zip(patient.labels_in(session))
+        .zip(&labels)
         .map(|(&value, &label)| quantiser.store(value, label, step))
         .collect();
     let grid = &patient.spect;
@@ -255,6 +240,7 @@ pub(super) fn pet_slices(
 ) -> Result<Vec<DicomFile>, PhantomError> {
     let series = series(patient, session, uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE);
     let values = concentrations(patient, session);
+    let labels = Lying::of(patient, session).labels(&patient.spect);
     let grid = &patient.spect;
     let [slices, rows, columns] = grid.shape();
     let count = u16::try_from(slices).map_err(|_| GridError::Shape(grid.shape()))?;
@@ -267,7 +253,7 @@ pub(super) fn pet_slices(
         let slope = crate::dicom::write::decimal_string_not_below(largest / LARGEST_STORED)
             .unwrap_or_else(|| "1".into());
         let step: f64 = slope.parse().unwrap_or(1.0);
-        let stored = plane.map(|n| quantiser.store(values[n], patient.labels_in(session)[n], step));
+        let stored = plane.map(|n| quantiser.store(values[n], labels[n], step));
         let bytes: Vec<u8> = stored.flat_map(u16::to_le_bytes).collect();
         let index = match patient.options.slice_order {
             SliceOrder::Ascending => number,

@@ -1,17 +1,20 @@
-//! A camera's entry from a scan of a filled phantom: calibration factor and recovery curve.
+//! A camera's entry from what the laboratory measured: calibration factor, recovery curve and resolution of a
+//! filled phantom, planar sensitivity of a source in air, dead time of a series of rates.
 //!
 //! The phantom's regions are drawn on its CT or its images and arrive as any patient's; nothing is
 //! searched for. Positions that are not drawn are refused with the names that are.
 
-use super::inputs;
+mod source;
+
+use super::inputs::{self, Inputs};
 use super::placement::{self, Share};
 use super::space::Space;
 use super::{PipelineError, error::parked};
 use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings, ResolutionSettings};
 use crate::config::filled::{FilledPhantom, Spheres, Uniform};
-use crate::dicom::read::Emission;
+use crate::dicom::read::{Device, Emission};
 use crate::quantify::{
-    self, ActivityMap, CONSTANTS, ImageUnit, QuantifyParameters, RecoveryCurve, Resolution, Sphere,
+    self, ActivityMap, CONSTANTS, DeadTimeFit, ImageUnit, QuantifyParameters, RecoveryCurve, Resolution, Sphere,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Millilitre, Warning};
@@ -35,7 +38,25 @@ pub struct CameraCalibration {
     pub reduced_chi_square: Option<f64>,
     /// Measured over true concentration of the uniform region, where the image is in Bq/ml.
     pub scale_found: Option<f64>,
+    /// Sensitivity of the anterior and the posterior detector, cps/MBq.
+    pub detectors: Option<[f64; 2]>,
+    /// Both models of the dead time, the better one first.
+    pub dead_times: Vec<DeadTimeFit>,
     pub warnings: Vec<Warning>,
+}
+
+impl CameraCalibration {
+    fn of(camera: CameraSettings) -> Self {
+        Self {
+            camera,
+            spheres: Vec::new(),
+            reduced_chi_square: None,
+            scale_found: None,
+            detectors: None,
+            dead_times: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// Reads the phantom's scan and regions and makes the camera's entry.
@@ -47,14 +68,38 @@ pub fn calibrate(
     phantom: &FilledPhantom,
     zone: &TimeZone,
 ) -> Result<CameraCalibration, PipelineError> {
+    let nuclide = Nuclide::parse(&phantom.nuclide)?;
+    if !phantom.wants_images() {
+        let device = phantom.device.clone().unwrap_or_default();
+        let date = phantom.at.to_zoned_datetime(zone.clone()).date();
+        let mut found = CameraCalibration::of(entry(device, &nuclide, date));
+        source::dead_time(phantom, &mut found)?;
+        return Ok(found);
+    }
     let inputs = inputs::read(paths, zone)?;
+    let mut found = match (&phantom.uniform, &phantom.spheres) {
+        (None, None) => None,
+        _ => Some(of_emission(&inputs, phantom, &nuclide, zone)?),
+    };
+    source::planar(&inputs, phantom, &nuclide, zone, &mut found)?;
+    let mut found = found.ok_or_else(|| PipelineError::Failed("nothing was calibrated".into()))?;
+    source::dead_time(phantom, &mut found)?;
+    Ok(found)
+}
+
+/// By a SPECT or PET: factor, recovery curve, resolution.
+fn of_emission(
+    inputs: &Inputs,
+    phantom: &FilledPhantom,
+    nuclide: &Nuclide,
+    zone: &TimeZone,
+) -> Result<CameraCalibration, PipelineError> {
     let [emission] = &inputs.emissions[..] else {
         return Err(PipelineError::Parked(format!(
             "{} SPECT or PET series were given; give the folder of one scan of the phantom",
             inputs.emissions.len()
         )));
     };
-    let nuclide = Nuclide::parse(&phantom.nuclide)?;
     let half_life = nuclide.decay()?.half_life;
     let in_counts = matches!(emission.image.unit, ImageUnit::Counts | ImageUnit::CountsPerSecond);
     let stated = phantom.spheres.as_ref().and_then(|spheres| spheres.calibration_cps_per_mbq);
@@ -70,16 +115,15 @@ pub fn calibrate(
         .map_err(|error| PipelineError::of_quantify("the phantom's scan", error))?;
     let elapsed = map.at.duration_since(phantom.at).as_secs_f64();
     let left = (-half_life.half_life_to_rate().value() * elapsed).exp();
-    let regions = placement::shares_on(&inputs, &[], &Space::of(emission), map.bq_per_ml.grid())?;
+    let regions = placement::shares_on(inputs, &[], &Space::of(emission), map.bq_per_ml.grid())?;
     let scan = Scan { emission, map: &map, regions: &regions, left, in_counts };
 
     let factor = phantom.uniform.as_ref().map(|uniform| scan.factor(uniform)).transpose()?;
+    let date = emission.acquired.to_zoned_datetime(zone.clone()).date();
     let mut found = CameraCalibration {
-        camera: entry(emission, &nuclide, zone),
-        spheres: Vec::new(),
-        reduced_chi_square: None,
         scale_found: factor.map(|factor| factor.0).filter(|_| !in_counts),
         warnings: map.warnings.clone(),
+        ..CameraCalibration::of(entry(matched(&emission.device), nuclide, date))
     };
     if in_counts {
         found.camera.calibration_cps_per_mbq = factor.map(|factor| factor.0).or(stated);
@@ -203,21 +247,24 @@ fn recovered(measured: f64, noise: f64, hot: f64, background: f64) -> (f64, f64)
     (net / (hot - background), noise * measured / net)
 }
 
+fn matched(device: &Device) -> DeviceMatch {
+    DeviceMatch {
+        station_name: device.station_name.clone(),
+        manufacturer: device.manufacturer.clone(),
+        model: device.model.clone(),
+        collimator: device.collimator.clone(),
+    }
+}
+
 /// An entry for this device without numbers.
-fn entry(emission: &Emission, nuclide: &Nuclide, zone: &TimeZone) -> CameraSettings {
-    let device = &emission.device;
+fn entry(device: DeviceMatch, nuclide: &Nuclide, date: jiff::civil::Date) -> CameraSettings {
     CameraSettings {
-        device: DeviceMatch {
-            station_name: device.station_name.clone(),
-            manufacturer: device.manufacturer.clone(),
-            model: device.model.clone(),
-            collimator: device.collimator.clone(),
-        },
+        device,
         nuclide: nuclide.to_string(),
         calibration_cps_per_mbq: None,
         relative_uncertainty: None,
         decay_reference: None,
-        calibrated_on: Some(emission.acquired.to_zoned_datetime(zone.clone()).date()),
+        calibrated_on: Some(date),
         checked_on: None,
         dead_time: None,
         recovery: None,

@@ -2,7 +2,7 @@
 
 mod shares;
 
-pub use shares::{Share, ct_in, shares_on, whole_activities};
+pub use shares::{Share, ct_in, reached, shares_on, whole_activities};
 
 use super::activity::TimePointImage;
 use super::ct_grid::{self, CtGrid};

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 pub struct Constants {
     pub least_recovery: Constant,
     pub least_spheres: Constant<usize>,
+    pub least_dead_time_rates: Constant<usize>,
+    pub detectors_apart_warn: Constant,
     pub template_error: Constant,
     pub misfit_warn: Constant,
     pub projection_voxel: Constant,
@@ -20,6 +22,9 @@ pub struct Constants {
     pub spectrum_window_width: Constant,
     pub least_variance: Constant,
     pub beyond_ct_warn: Constant,
+    pub view_explained_min: Constant,
+    pub view_elsewhere: Constant,
+    pub view_elsewhere_ratio_min: Constant,
     pub hybrid_scale_warn: Constant,
     pub sphere_volume_same: Constant,
     pub sphere_volume_warn: Constant,

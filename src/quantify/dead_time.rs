@@ -4,8 +4,8 @@
 //! the electronics busy, whatever window it falls in. Out: the true rate. Reference: Knoll, Radiation
 //! Detection and Measurement, chapter 4; Sorenson, Semin Nucl Med 4 (1974) 237.
 
-use super::QuantifyError;
-use crate::quantity::{PerSecond, Seconds};
+use super::{CONSTANTS, QuantifyError};
+use crate::quantity::{Becquerel, PerSecond, Seconds};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::E;
 
@@ -59,6 +59,95 @@ impl DeadTime {
             0.0 => Ok(1.0),
             _ => Ok(self.true_rate(observed)? / observed),
         }
+    }
+}
+
+/// An observed rate of a known activity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ObservedRate {
+    pub activity: Becquerel,
+    pub rate: PerSecond,
+    /// Relative standard uncertainty of the rate, k = 1.
+    pub relative_uncertainty: f64,
+}
+
+/// A model through a series of rates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeadTimeFit {
+    pub dead_time: DeadTime,
+    /// Relative standard uncertainty of the dead time, k = 1.
+    pub relative_uncertainty: f64,
+    /// What the camera would count of one becquerel without dead time.
+    pub per_becquerel: f64,
+    pub reduced_chi_square: f64,
+}
+
+impl DeadTime {
+    /// Rate that is observed of a true one.
+    pub fn observed_rate(&self, truth: PerSecond) -> PerSecond {
+        let (n, tau) = (truth.value(), self.tau.value());
+        PerSecond::new(match self.model {
+            DeadTimeModel::NonParalysable => n / (1.0 + n * tau),
+            DeadTimeModel::Paralysable => n * (-n * tau).exp(),
+        })
+    }
+
+    /// Dead time and sensitivity of least squares through rates of different activities.
+    ///
+    /// With s per becquerel, m/A is s/(1 + sAτ) or s·e^(−sAτ): A/m and ln(m/A) are straight lines in A,
+    /// with slope over intercept sτ in the first case and slope −sτ in the second.
+    ///
+    /// # Errors
+    /// Fewer than three activities, or rates that fall less than noise over them.
+    pub fn fit(
+        model: DeadTimeModel,
+        rates: &[ObservedRate],
+    ) -> Result<DeadTimeFit, QuantifyError> {
+        let sound = |r: &&ObservedRate| {
+            let all = [r.activity.value(), r.rate.value(), r.relative_uncertainty];
+            all.iter().all(|v| v.is_finite() && *v > 0.0)
+        };
+        let needed = CONSTANTS.least_dead_time_rates.value;
+        if rates.len() < needed || rates.iter().filter(sound).count() < rates.len() {
+            let text = format!("{needed} rates or more above zero are needed, each with its activity");
+            return Err(QuantifyError::Rates(text));
+        }
+        // Σ of weights, x, y, x², xy of the straight line, weights by the relative noise of its y.
+        let mut sums = [0.0; 5];
+        let mut points = Vec::new();
+        for r in rates {
+            let per = r.rate.value() / r.activity.value();
+            let (y, u) = match model {
+                DeadTimeModel::NonParalysable => (per.recip(), r.relative_uncertainty / per),
+                DeadTimeModel::Paralysable => (per.ln(), r.relative_uncertainty),
+            };
+            let (x, w) = (r.activity.value(), u.powi(-2));
+            for (sum, term) in sums.iter_mut().zip([1.0, x, y, x * x, x * y]) {
+                *sum += w * term;
+            }
+            points.push((x, y, w));
+        }
+        let [n, x, y, xx, xy] = sums;
+        let spread = n * xx - x * x;
+        let (slope, start) = ((n * xy - x * y) / spread, (xx * y - x * xy) / spread);
+        let missed: f64 = points.iter().map(|(x, y, w)| w * (y - start - slope * x).powi(2)).sum();
+        let reduced_chi_square = missed / (rates.len() - 2) as f64;
+        let u_slope = (n / spread * reduced_chi_square.max(1.0)).sqrt();
+        let (per_becquerel, tau) = match model {
+            DeadTimeModel::NonParalysable => (start.recip(), slope),
+            DeadTimeModel::Paralysable => (start.exp(), -slope / start.exp()),
+        };
+        let relative_uncertainty = (u_slope / slope).abs();
+        let known = tau.is_finite() && tau > 0.0 && per_becquerel > 0.0;
+        if !(known && relative_uncertainty < 1.0) {
+            return Err(QuantifyError::Rates(
+                "they fall by no more than their noise from the lowest activity to the highest; measure \
+                 up to higher rates"
+                    .into(),
+            ));
+        }
+        let dead_time = Self { model, tau: Seconds::new(tau) };
+        Ok(DeadTimeFit { dead_time, relative_uncertainty, per_becquerel, reduced_chi_square })
     }
 }
 
@@ -118,5 +207,46 @@ mod tests {
         assert!(dead(DeadTimeModel::NonParalysable, 1.0).true_rate(beyond).is_ok());
         let impossible = dead(DeadTimeModel::NonParalysable, 1.0).true_rate(PerSecond::new(1e6));
         assert!(impossible.is_err());
+    }
+
+    /// Rates of a decaying source, off by what the test says.
+    fn series(camera: DeadTime, off: &[f64]) -> Vec<ObservedRate> {
+        let rate = |(n, off): (usize, &f64)| {
+            let activity = Becquerel::from_mbq(4000.0 / 2f64.powi(n as i32));
+            let truth = PerSecond::new(activity.value() * 50e-6);
+            let rate = camera.observed_rate(truth) * (1.0 + off);
+            ObservedRate { activity, rate, relative_uncertainty: 0.002 }
+        };
+        off.iter().enumerate().map(rate).collect()
+    }
+
+    #[test]
+    fn a_series_of_rates_gives_the_dead_time_and_tells_the_models_apart() {
+        for (model, other) in [
+            (DeadTimeModel::NonParalysable, DeadTimeModel::Paralysable),
+            (DeadTimeModel::Paralysable, DeadTimeModel::NonParalysable),
+        ] {
+            let camera = dead(model, 1.2);
+            let exact = DeadTime::fit(model, &series(camera, &[0.0; 7])).unwrap();
+            assert!((exact.dead_time.tau.value() / 1.2e-6 - 1.0).abs() < 1e-9, "{exact:?}");
+            assert!((exact.per_becquerel / 50e-6 - 1.0).abs() < 1e-9);
+            let noise = [0.002, -0.001, 0.003, -0.002, 0.001, -0.003, 0.002];
+            let noisy = DeadTime::fit(model, &series(camera, &noise)).unwrap();
+            let off = noisy.dead_time.tau.value() / 1.2e-6 - 1.0;
+            assert!(off.abs() < 3.0 * noisy.relative_uncertainty, "{noisy:?}");
+            assert!(noisy.relative_uncertainty < 0.05 && noisy.reduced_chi_square < 4.0);
+            let wrong = DeadTime::fit(other, &series(camera, &noise)).unwrap();
+            assert!(wrong.reduced_chi_square > 5.0 * noisy.reduced_chi_square, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn rates_that_show_no_dead_time_are_refused() {
+        let camera = dead(DeadTimeModel::Paralysable, 1e-3);
+        let noise = [0.01, -0.01, 0.01, -0.01];
+        let flat = DeadTime::fit(DeadTimeModel::Paralysable, &series(camera, &noise)).unwrap_err();
+        assert!(flat.to_string().contains("higher rates"), "{flat}");
+        let few = DeadTime::fit(DeadTimeModel::Paralysable, &series(camera, &noise[..2]));
+        assert!(few.unwrap_err().to_string().contains("3 rates"));
     }
 }

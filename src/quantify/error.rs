@@ -83,6 +83,8 @@ pub enum QuantifyError {
          is not quantifiable"
     )]
     NotRecoverable { volume_ml: f64, coefficient: f64, least: f64 },
+    #[error("no dead time can be fitted to the rates: {0}")]
+    Rates(String),
     #[error("no recovery curve can be fitted: {0}")]
     Spheres(String),
     #[error(

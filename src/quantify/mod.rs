@@ -17,7 +17,7 @@ mod resolution;
 mod suv;
 
 pub use constants::{CONSTANTS, Constants};
-pub use dead_time::{DeadTime, DeadTimeModel};
+pub use dead_time::{DeadTime, DeadTimeFit, DeadTimeModel, ObservedRate};
 pub use error::QuantifyError;
 pub use image::{
     Administration, Calibration, DecayCorrection, DecayReference, EmissionImage, EmissionKind,

@@ -11,7 +11,7 @@ mod api;
 mod dicomweb;
 mod metrics;
 mod page;
-mod plot;
+pub mod plot;
 mod routes;
 mod server;
 mod sign;

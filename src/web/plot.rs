@@ -7,11 +7,11 @@ use std::fmt::Write;
 
 /// A chart's frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axes<'a> {
-    pub(super) title: &'a str,
-    pub(super) x: &'a str,
-    pub(super) y: &'a str,
-    pub(super) y_logarithmic: bool,
+pub struct Axes<'a> {
+    pub title: &'a str,
+    pub x: &'a str,
+    pub y: &'a str,
+    pub y_logarithmic: bool,
 }
 
 /// Okabe and Ito's palette, told apart with any colour vision (without its yellow, which is lost
@@ -49,6 +49,16 @@ pub(super) fn chart(axes: &Axes<'_>, lines: &[Line]) -> Option<String> {
     }
     svg.push_str("</svg>");
     Some(svg)
+}
+
+/// The chart as a file of its own, which no page's style reaches.
+pub fn file(axes: &Axes<'_>, lines: &[Line]) -> Option<String> {
+    const OPENING: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" ";
+    const STYLE: &str = "<style>text{font:12px sans-serif}.grid{stroke:#ddd;fill:none}\
+                         .axis{stroke:#333;fill:none}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>";
+    let svg = chart(axes, lines)?.replacen("<svg ", OPENING, 1);
+    let (opening, rest) = svg.split_once('>')?;
+    Some(format!("{opening}>{STYLE}{rest}\n"))
 }
 
 /// Values to places.

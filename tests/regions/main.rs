@@ -11,5 +11,6 @@ mod counts;
 mod made;
 mod measured;
 mod pairs;
+mod quantitative;
 mod registered;
 mod written;

@@ -43,6 +43,7 @@ impl SimulatedCourse {
             seen: Seen {
                 mass: Some(region.mass),
                 volume: Some(region.volume),
+                decays: Some(region.time_integrated_activity),
                 planar: (views != Views::Spect).then(|| region.activity[0]),
                 tomographic: spect.map(|session| region.activity[session]),
                 therapy: self.therapy(cycle, number, region),

@@ -2,7 +2,7 @@
 
 use super::super::PipelineError;
 use super::super::inputs::Inputs;
-use super::super::space::Space;
+use super::super::space::{self, Space};
 use super::{Given, REMAINDER, best_ct, given, names_in_order, place_one};
 use crate::dicom::Uid;
 use crate::quantity::{Becquerel, Measured};
@@ -38,6 +38,21 @@ pub fn shares_on(
     let own = assignment.shares.into_iter().chain([assignment.remainder]);
     let share = |((name, occupancy), own)| Share { name, occupancy, own };
     Ok(drawn.into_iter().chain([rest]).zip(own).map(share).collect())
+}
+
+/// Can every drawn region be carried to a space?
+pub fn reached(inputs: &Inputs, space: &Space) -> Result<bool, PipelineError> {
+    let given = given(inputs, false, &mut Vec::new())?;
+    for name in names_in_order(&given, &[]) {
+        let mut reached = false;
+        for one in given.iter().filter(|one| one.name == name) {
+            reached |= space::map(inputs, space, &one.space)?.is_some();
+        }
+        if !reached {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The CT in some space, of a study before another's and else the largest, with what maps points of the

@@ -39,39 +39,53 @@ struct Cut {
     upward: bool,
 }
 
+/// The CT that views lie on.
+pub struct Seat {
+    pub ct: usize,
+    /// Maps the views' points into the CT's space.
+    pub to_ct: Transform,
+}
+
+impl Seat {
+    /// As the objects say it; none where they do not.
+    pub fn stated(inputs: &Inputs, scan: &Planar) -> Result<Option<Self>, PipelineError> {
+        if scan.frame_of_reference.is_none() || scan.image.raster.origin_lps_mm.is_none() {
+            return Ok(None);
+        }
+        let found = placement::ct_in(inputs, &scan.study.study, &Space::of(scan))?;
+        Ok(found.map(|(ct, to_ct)| Self { ct, to_ct }))
+    }
+}
+
 impl Scene {
     /// # Errors
-    /// Views without a place, and without a CT there.
+    /// A CT and views that have nothing in common.
     pub fn of(
         inputs: &Inputs,
         scan: &Planar,
+        Seat { ct: index, to_ct }: &Seat,
         photopeak: KiloElectronvolt,
         attenuation_ratio: f64,
     ) -> Result<Self, PipelineError> {
         let raster = &scan.image.raster;
-        let Some(origin) = raster.origin_lps_mm.filter(|_| scan.frame_of_reference.is_some())
-        else {
-            return Err(PipelineError::Parked(
-                "Image Position (Patient) (0020,0032) is empty in Detector Information (0054,0022), so \
-                 nothing says where the views lie on the CT; send them with position and Frame of \
-                 Reference UID (0020,0052) of the CT or of a registration"
-                    .into(),
-            ));
-        };
+        let origin = raster.origin_lps_mm.unwrap_or([0.0; 3]);
         let space = Space::of(scan);
-        let Some((index, to_ct)) = placement::ct_in(inputs, &scan.study.study, &space)? else {
-            return Err(PipelineError::Parked(
-                "no CT lies in the frame of reference of the views, so attenuation is not known; send \
-                 the CT of the course, or a Spatial Registration object"
-                    .into(),
-            ));
-        };
-        let ct = &inputs.cts[index];
+        let ct = &inputs.cts[*index];
         let back = space::map(inputs, &Space::of_ct(ct), &space)?.unwrap_or(Transform::Identity);
         let (grid, cut) = grid(raster, origin, ct.hu.grid(), &back)?;
-        let attenuation = attenuation(ct, &grid, &to_ct, photopeak, attenuation_ratio);
-        let tissue = tissue::tissue(ct, &grid, &to_ct);
+        let attenuation = attenuation(ct, &grid, to_ct, photopeak, attenuation_ratio);
+        let tissue = tissue::tissue(ct, &grid, to_ct);
         Ok(Self { grid, attenuation, tissue, cut })
+    }
+
+    /// Pixels along one edge of the grid's.
+    pub fn bin(&self) -> usize {
+        self.cut.bin
+    }
+
+    /// Does k run against the rows?
+    pub fn is_upward(&self) -> bool {
+        self.cut.upward
     }
 
     /// Rates of the pixels over the grid, `[k, i]`, and the part of all counts that lies beyond it.

@@ -5,6 +5,7 @@
 //! of Bq/ml. What such a map does not know, the distribution within a region, its warning says.
 
 mod geometry;
+mod place;
 
 use super::activity::{self, TimePointImage};
 use super::error::parked;
@@ -28,7 +29,8 @@ use crate::quantify::{
 use crate::quantity::nuclide::{Nuclide, Radiation};
 use crate::quantity::{Becquerel, KiloElectronvolt, Measured, Millimetre, Warning};
 use crate::volume::{Grid, Volume};
-use geometry::Scene;
+use geometry::{Scene, Seat};
+use place::Views;
 use ndarray::Array3;
 use std::collections::BTreeMap;
 
@@ -114,7 +116,6 @@ fn one(
         (false, Some(ratio)) => ratio,
         (false, None) => return Err(QuantifyError::NoScatterWindows.into()),
     };
-    let scene = Scene::of(inputs, scan, roles.photopeak, ratio)?;
     let rates = net_rates(
         &scan.image,
         &roles,
@@ -125,6 +126,18 @@ fn one(
         },
     )?;
     let whole_cps = whole_cps(&scan.image.exposure, &rates);
+    let (placed, seat, placing) = match Seat::stated(inputs, scan)? {
+        Some(seat) => (None, seat, None),
+        None => {
+            let (photopeak, attenuation_ratio) = (roles.photopeak, ratio);
+            let views =
+                Views { scan, rates: &rates, settings: &settings, photopeak, attenuation_ratio };
+            let (placed, seat, warning) = place::find(inputs, &views, request)?;
+            (Some(placed), seat, Some(warning))
+        }
+    };
+    let scan = placed.as_ref().unwrap_or(scan);
+    let scene = Scene::of(inputs, scan, &seat, roles.photopeak, ratio)?;
     let (rates, beyond) = scene.on_grid(&rates);
     let regions = regions(inputs, request, scan, &scene)?;
     let projector = Projector::new(&scene.attenuation);
@@ -133,6 +146,7 @@ fn one(
     let escaped = escaped(&rates, &unmixed, settings.cps_per_mbq);
     let whole_cps = whole_cps.zip(escaped).map(|(cps, part)| cps.map(|cps| cps / part));
     let mut warnings = scan.image.warnings.clone();
+    warnings.extend(placing);
     warnings.extend(said_of(&unmixed, beyond));
     warnings.extend(whole_cps.and_then(|_| counts_warning(&request.plan)));
     let map = spread(&scene.grid, &regions, &unmixed);
@@ -177,7 +191,7 @@ fn counts_warning(plan: &Plan) -> Option<Warning> {
 }
 
 /// Gamma and X-ray lines of the nuclide and its daughters in equilibrium.
-fn lines(nuclide: &Nuclide) -> Result<Vec<(KiloElectronvolt, f64)>, PipelineError> {
+pub fn lines(nuclide: &Nuclide) -> Result<Vec<(KiloElectronvolt, f64)>, PipelineError> {
     let mut all = Vec::new();
     for (member, decays) in &nuclide.decay()?.equilibrium {
         let photons = member.decay()?.lines.iter();

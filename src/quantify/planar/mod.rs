@@ -8,6 +8,7 @@
 
 mod conjugate;
 mod image;
+mod locate;
 mod project;
 mod rates;
 mod scatter;
@@ -15,6 +16,7 @@ mod unmix;
 
 pub use conjugate::ConjugateView;
 pub use image::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
+pub use locate::{Located, locate};
 pub use project::{Projector, Template, blur, blur_along};
 pub use rates::{NetRate, RateParameters, WindowRoles, net_rates, window_roles};
 pub use scatter::{Primary, WindowCounts, triple_energy_window};
