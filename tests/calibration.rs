@@ -28,6 +28,11 @@ fn phantom(body: Body, noise: bool, folder: &Path) -> DigitalPatient {
 
 /// The entry that the command writes, and what it prints.
 fn calibrate(folder: &Path) -> Result<(Value, String), String> {
+    calibrate_with(folder, &[])
+}
+
+/// As [`calibrate`], with more arguments.
+fn calibrate_with(folder: &Path, more: &[&str]) -> Result<(Value, String), String> {
     let entry = folder.join("camera.yaml");
     let run = Command::new(env!("CARGO_BIN_EXE_grayd"))
         .arg("calibrate")
@@ -37,6 +42,7 @@ fn calibrate(folder: &Path) -> Result<(Value, String), String> {
         .arg(folder.join("phantom.yaml"))
         .arg("--output")
         .arg(&entry)
+        .args(more)
         .output()
         .unwrap();
     if !run.status.success() {
@@ -70,8 +76,17 @@ fn a_uniform_cylinder_gives_the_calibration_factor() {
 fn spheres_give_the_recovery_curve_that_their_blur_has() {
     let folder = tempfile::tempdir().unwrap();
     let truth = phantom(Body::Nema, true, folder.path());
-    let (camera, printed) = calibrate(folder.path()).unwrap();
+    let plot = folder.path().join("recovery.svg");
+    let (camera, printed) =
+        calibrate_with(folder.path(), &["--plot", plot.to_str().unwrap()]).unwrap();
     println!("{printed}");
+    // A drawing of its own with six spheres, and one more in its legend.
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg xmlns=") && svg.contains("Recovery coefficient"), "{svg}");
+    assert_eq!(svg.matches("a4 4 0 1 0 8 0").count(), 7, "{svg}");
+    let fwhm = camera["resolution"]["fwhm_mm"].as_f64().unwrap();
+    let u = camera["resolution"]["relative_uncertainty"].as_f64().unwrap();
+    assert!((fwhm / FWHM_MM - 1.0).abs() < 3.0 * u && u < 0.03, "{fwhm} {u}");
     let factor = camera["calibration_cps_per_mbq"].as_f64().unwrap();
     assert!((factor / CPS_PER_MBQ - 1.0).abs() < 0.01, "{factor}");
     let number = |key: &str| camera["recovery"][key].as_f64().unwrap();
@@ -213,4 +228,100 @@ fn without_a_file_standard_output_is_the_entry_alone() {
     std::fs::write(&file, format!("plans: .\n{entry}")).unwrap();
     let loaded = grayd::config::NodeConfig::open(&file).unwrap();
     assert_eq!(serde_json::to_value(&loaded.cameras[0]).unwrap(), written);
+}
+
+/// A flat source of 10 × 10 pixels in air in both views of a scan: counts of the peak and of each window
+/// beside it in one pixel.
+fn source_in_air(path: &Path, peak: [u16; 2], beside: u16) {
+    let mut object = dicom_object::open_file(path).unwrap();
+    let number = |tag| object.element(tag).unwrap().to_int::<usize>().unwrap();
+    let (rows, columns) = (number(tags::ROWS), number(tags::COLUMNS));
+    let mut bytes = Vec::new();
+    for counts in [peak, [beside; 2], [beside; 2]].concat() {
+        for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+            let inside = (20..30).contains(&r) && (25..35).contains(&c);
+            bytes.extend((if inside { counts } else { 0 }).to_le_bytes());
+        }
+    }
+    object.put(dicom_core::DataElement::new(
+        tags::PIXEL_DATA,
+        dicom_core::VR::OW,
+        dicom_core::value::PrimitiveValue::from(bytes),
+    ));
+    object.write_to_file(path).unwrap();
+}
+
+#[test]
+fn a_source_in_air_gives_the_sensitivity_of_planar_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = PhantomOptions {
+        views: grayd::phantom::Views::Planar,
+        times: Some(vec![Seconds::from_hours(4.0)]),
+        ..PhantomOptions::new(Nuclide::parse("Lu-177").unwrap())
+    };
+    DigitalPatient::new(&options).unwrap().write(folder.path()).unwrap();
+    // 185 MBq, 200 s over each row: 3367 counts in each of 100 pixels are 9.1 cps/MBq; windows beside the
+    // peak of 0.3 of its width hold 30 counts each, which are 100 under it.
+    source_in_air(&folder.path().join("planar-1/0001.dcm"), [3467, 3393], 30);
+    for other in ["ct-1", "regions"] {
+        std::fs::remove_dir_all(folder.path().join(other)).unwrap();
+    }
+    let text = "nuclide: Lu-177\nat: 2026-03-02T14:15:00+01:00\n\
+                planar: { activity_mbq: 185, relative_uncertainty: 0.03 }\n";
+    std::fs::write(folder.path().join("phantom.yaml"), text).unwrap();
+    let (camera, printed) = calibrate(folder.path()).unwrap();
+    println!("{printed}");
+    let factor = camera["planar"]["cps_per_mbq"].as_f64().unwrap();
+    assert!((factor / 9.0 - 1.0).abs() < 1e-3, "{factor}");
+    let u = camera["planar"]["relative_uncertainty"].as_f64().unwrap();
+    assert!((u / 0.03 - 1.0).abs() < 0.01, "{u}");
+    assert!(printed.contains("anterior 9.1") && printed.contains("posterior 8.9"), "{printed}");
+    // A background of a twentieth takes that much away.
+    let background = text.replace("0.03 }", "0.03, background_cps: 83.25 }");
+    std::fs::write(folder.path().join("phantom.yaml"), background).unwrap();
+    let less = calibrate(folder.path()).unwrap().0["planar"]["cps_per_mbq"].as_f64().unwrap();
+    assert!((less / (factor - 0.45) - 1.0).abs() < 1e-3, "{less}");
+}
+
+#[test]
+fn a_series_of_rates_gives_the_dead_time_without_a_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    // 50 cps/MBq and 1.2 us, paralysable.
+    let rate = |mbq: f64| {
+        let n = 50.0 * mbq;
+        format!("{{ activity_mbq: {mbq}, cps: {:.3} }}", n * (-n * 1.2e-6).exp())
+    };
+    let rates: Vec<String> = [100.0, 300.0, 900.0, 1800.0, 3600.0].map(rate).to_vec();
+    let text = format!(
+        "nuclide: Lu-177\nat: 2026-03-02T14:15:00+01:00\nmatch: {{ station_name: CAM-2 }}\n\
+         dead_time: {{ counted_s: 60, rates: [{}] }}\n",
+        rates.join(", ")
+    );
+    let file = folder.path().join("phantom.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_grayd"))
+        .args(["calibrate", "--phantom"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let entry = String::from_utf8_lossy(&run.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{printed}");
+    println!("{printed}{entry}");
+    let config = format!("plans: .\n{entry}");
+    std::fs::write(folder.path().join("grayd.yaml"), config).unwrap();
+    let loaded = grayd::config::NodeConfig::open(&folder.path().join("grayd.yaml")).unwrap();
+    let dead = serde_json::to_value(loaded.cameras[0].dead_time).unwrap();
+    assert_eq!(dead["model"], "paralysable");
+    assert!((dead["tau_us"].as_f64().unwrap() / 1.2 - 1.0).abs() < 1e-4, "{dead}");
+    assert!(printed.contains("non-paralysable"), "{printed}");
+    // Nothing says whose camera it is.
+    std::fs::write(&file, text.replace("match: { station_name: CAM-2 }\n", "")).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_grayd"))
+        .args(["calibrate", "--phantom"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let refused = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success() && refused.contains("which camera"), "{refused}");
 }

@@ -62,7 +62,9 @@ impl Calibrate {
         let found = calibrate(&paths, &phantom, &zone).map_err(|error| failed(&error))?;
         if let Some(path) = &self.plot {
             let plot = recovery_plot(&found).ok_or_else(|| {
-                Failure::Usage("--plot draws a recovery curve; the phantom's file has no spheres".into())
+                Failure::Usage(
+                    "--plot draws a recovery curve; the phantom's file has no spheres".into(),
+                )
             })?;
             std::fs::write(path, plot)
                 .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;

@@ -98,11 +98,13 @@ impl FilledPhantom {
             faults.push(document.fault_at(steps!["nuclide"], error.to_string()));
         }
         if !self.wants_images() && self.dead_time.is_none() {
-            let message = "holds none of `uniform`, `spheres`, `planar`, `dead_time`; write one or more";
+            let message =
+                "holds none of `uniform`, `spheres`, `planar`, `dead_time`; write one or more";
             faults.push(document.fault_at(steps![], message));
         }
         if !self.wants_images() && self.device.is_none() {
-            let message = "no scan says which camera this is of; write `match: { station_name: ... }`";
+            let message =
+                "no scan says which camera this is of; write `match: { station_name: ... }`";
             faults.push(document.fault_at(steps![], message));
         }
         let mut number = |path: &[Step<'_>], value: f64, low: f64, high: f64| {

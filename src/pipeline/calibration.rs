@@ -14,7 +14,8 @@ use crate::config::camera::{CameraSettings, DeviceMatch, RecoverySettings, Resol
 use crate::config::filled::{FilledPhantom, Spheres, Uniform};
 use crate::dicom::read::{Device, Emission};
 use crate::quantify::{
-    self, ActivityMap, CONSTANTS, DeadTimeFit, ImageUnit, QuantifyParameters, RecoveryCurve, Resolution, Sphere,
+    self, ActivityMap, CONSTANTS, DeadTimeFit, ImageUnit, QuantifyParameters, RecoveryCurve,
+    Resolution, Sphere,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Millilitre, Warning};

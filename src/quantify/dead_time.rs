@@ -99,17 +99,15 @@ impl DeadTime {
     ///
     /// # Errors
     /// Fewer than three activities, or rates that fall less than noise over them.
-    pub fn fit(
-        model: DeadTimeModel,
-        rates: &[ObservedRate],
-    ) -> Result<DeadTimeFit, QuantifyError> {
+    pub fn fit(model: DeadTimeModel, rates: &[ObservedRate]) -> Result<DeadTimeFit, QuantifyError> {
         let sound = |r: &&ObservedRate| {
             let all = [r.activity.value(), r.rate.value(), r.relative_uncertainty];
             all.iter().all(|v| v.is_finite() && *v > 0.0)
         };
         let needed = CONSTANTS.least_dead_time_rates.value;
         if rates.len() < needed || rates.iter().filter(sound).count() < rates.len() {
-            let text = format!("{needed} rates or more above zero are needed, each with its activity");
+            let text =
+                format!("{needed} rates or more above zero are needed, each with its activity");
             return Err(QuantifyError::Rates(text));
         }
         // Σ of weights, x, y, x², xy of the straight line, weights by the relative noise of its y.

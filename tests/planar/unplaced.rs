@@ -105,8 +105,10 @@ fn placed(results: &Value) -> Vec<[f64; 2]> {
 
 /// Takes slices off both ends of the CT.
 fn shorten_ct(folder: &Path, slices: usize) {
-    let mut all: Vec<PathBuf> =
-        std::fs::read_dir(folder.join("ct-1")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder.join("ct-1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     all.sort();
     let last = all.len() - slices;
     for path in all[..slices].iter().chain(&all[last..]) {
@@ -150,10 +152,8 @@ fn views_without_a_position_are_found_on_a_ct_of_a_part_of_the_body() {
 #[test]
 fn views_that_do_not_fit_their_ct_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let once = PhantomOptions {
-        times: Some(vec![grayd::quantity::Seconds::from_hours(24.0)]),
-        ..tall()
-    };
+    let once =
+        PhantomOptions { times: Some(vec![grayd::quantity::Seconds::from_hours(24.0)]), ..tall() };
     DigitalPatient::new(&once).unwrap().write(folder.path()).unwrap();
     shorten_ct(folder.path(), 18);
     let path = &views(folder.path())[0];

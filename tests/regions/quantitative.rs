@@ -46,7 +46,8 @@ fn patient(seed: u64) -> PhantomOptions {
 /// Deviation of each organ's integral and dose from the truth, and what is stated of both.
 fn deviations(seed: u64, camera: &CameraSettings, change: &str) -> Vec<[f64; 4]> {
     let folder = tempfile::tempdir().unwrap();
-    let stated = "  uncertainty: { outline_voxel_mm: 2.4, outline_fwhm_mm: 1, emission_fwhm_mm: 14 }\n";
+    let stated =
+        "  uncertainty: { outline_voxel_mm: 2.4, outline_fwhm_mm: 1, emission_fwhm_mm: 14 }\n";
     let settings = format!("{stated}  dose: {{ engine: local }}\n{change}");
     let (mut request, patient) =
         requested_in(folder.path(), "multi-time-point", &settings, &patient(seed));

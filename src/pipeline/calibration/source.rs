@@ -34,7 +34,8 @@ pub fn planar(
     let rates = net_rates(&scan.image, &roles, &parameters)?;
     let elapsed = scan.acquired.duration_since(phantom.at).as_secs_f64();
     let left = (-half_life.half_life_to_rate().value() * elapsed).exp();
-    let of = |rate: &NetRate| (rate.cps.sum() - source.background_cps) / (source.activity_mbq * left);
+    let of =
+        |rate: &NetRate| (rate.cps.sum() - source.background_cps) / (source.activity_mbq * left);
     let detectors = [of(&rates[0]), of(&rates[1])];
     if !detectors.iter().all(|cps| cps.is_finite() && *cps > 0.0) {
         return Err(parked("planar source", "no counts are left over the background"));

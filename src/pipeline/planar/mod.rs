@@ -30,8 +30,8 @@ use crate::quantity::nuclide::{Nuclide, Radiation};
 use crate::quantity::{Becquerel, KiloElectronvolt, Measured, Millimetre, Warning};
 use crate::volume::{Grid, Volume};
 use geometry::{Scene, Seat};
-use place::Views;
 use ndarray::Array3;
+use place::Views;
 use std::collections::BTreeMap;
 
 /// What a planar time point knows beside its map.

@@ -63,8 +63,7 @@ pub fn find(
     })?;
     judge(&found)?;
     let first = origin(&scan.image.raster, &scene, &found, bin);
-    placed.image.raster =
-        Raster { origin_lps_mm: Some(first), ..scan.image.raster.clone() };
+    placed.image.raster = Raster { origin_lps_mm: Some(first), ..scan.image.raster.clone() };
     let text = format!(
         "planar series {} states no place on a CT and was placed on CT series {} by its counts: the \
          regions explain {:.1} % of their variance there, and {:.1} % at the best place elsewhere; the first \

@@ -101,7 +101,8 @@ impl<'a> Search<'a> {
         for row in 0..rows {
             for (a, b) in (0..count).flat_map(|a| (0..=a).map(move |b| (a, b))) {
                 let views = 0..2;
-                let dot = |view: usize| templates[a][view].row(row).dot(&templates[b][view].row(row));
+                let dot =
+                    |view: usize| templates[a][view].row(row).dot(&templates[b][view].row(row));
                 let product: f64 = views.map(dot).sum();
                 sum[(a, b)] += product;
                 if a != b {
@@ -207,7 +208,8 @@ mod tests {
         escape.map(|escape| {
             let mut cps = Array2::zeros((160, 60));
             for (n, ([r, c], width)) in places.into_iter().enumerate() {
-                cps += &(patch(160, 60, [r + shift[0], c + shift[1]], width) * (escape[n] * mbq[n]));
+                cps +=
+                    &(patch(160, 60, [r + shift[0], c + shift[1]], width) * (escape[n] * mbq[n]));
             }
             NetRate { variance: cps.clone(), cps }
         })
