@@ -52,6 +52,8 @@ pub struct Request {
     pub earlier: Vec<course::CycleDoses>,
     /// What intake has to say about how the inputs were chosen.
     pub notes: Vec<Warning>,
+    /// Results of cycles before that were signed, for the report.
+    pub signed_results: Vec<report::SignedResult>,
     pub cameras: Vec<CameraSettings>,
     /// Zone of dates and times that have no offset of their own.
     pub zone: TimeZone,

@@ -112,6 +112,7 @@ pub fn assemble(
         regions,
         warnings,
         prescription: None,
+        signed_results: request.signed_results.clone(),
         computed_at: request.computed_at,
     })
 }

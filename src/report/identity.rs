@@ -50,7 +50,10 @@ impl Identity {
         let seed = Uid::derived(&parts);
         let study =
             result.study.study.clone().unwrap_or_else(|| Uid::derived(&["study", seed.as_str()]));
-        let course = result.prescription.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut course = result.prescription.as_ref().map(ToString::to_string).unwrap_or_default();
+        for signed in &result.signed_results {
+            course += &format!("{signed:?}");
+        }
         Self { seed, study, dose_bits: options.dose_bits, course }
     }
 

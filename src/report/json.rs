@@ -56,6 +56,7 @@ pub fn write(result: &CycleResult) -> Value {
         "engine": result.engine,
         "regions": result.regions.iter().map(|r| region(r, result)).collect::<Vec<_>>(),
         "prescription": result.prescription.clone().unwrap_or(Value::Null),
+        "signed_results": result.signed_results,
         "warnings": result.warnings,
     })
 }

@@ -131,6 +131,14 @@ impl AdministrationFacts {
     }
 }
 
+/// A name under a cycle's result.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SignedResult {
+    pub cycle: u32,
+    pub by: String,
+    pub at: Timestamp,
+}
+
 /// A received Radiopharmaceutical Radiation Dose SR.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceivedReport {
@@ -346,6 +354,8 @@ pub struct CycleResult {
     pub warnings: Vec<Warning>,
     /// State of the course and the proposed activity, where the protocol has limits or a rule.
     pub prescription: Option<serde_json::Value>,
+    /// Results of cycles before that a person signed on the pages of the node.
+    pub signed_results: Vec<SignedResult>,
     /// When the computation was made: the only number here that a rerun changes.
     pub computed_at: Timestamp,
 }

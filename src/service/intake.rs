@@ -2,7 +2,7 @@
 
 use super::job::JobSpec;
 use super::priors::PriorsWanted;
-use super::{Found, Service, until_shutdown};
+use super::{Found, Service, signature, until_shutdown};
 use crate::archive::{ArchiveError, AuditEvent, Instance, InstanceFilter};
 use crate::config::{PlanFolder, Plans, watch};
 use crate::dicom::Uid;
@@ -175,11 +175,14 @@ impl State {
                 continue;
             };
             let Some(protocol) = service.loaded.protocols.find(&plan.protocol) else { continue };
-            let spec = JobSpec::new(work.clone(), plan, protocol, &service.loaded.config);
+            let mut spec = JobSpec::new(work.clone(), plan, protocol, &service.loaded.config);
             let key = spec.key(plan);
             if self.queued.contains(&key) {
                 continue;
             }
+            let archive = service.archive.as_ref();
+            let before = plan.cycles.iter().map(|cycle| cycle.number).filter(|n| *n < work.cycle);
+            spec.signed_results = signature::of_cycles(archive, &work.course, before)?;
             let text = serde_json::to_string(&spec).map_err(|error| ArchiveError::Index {
                 step: "job specification",
                 message: error.to_string(),

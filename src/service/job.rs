@@ -6,7 +6,7 @@ use crate::config::{CameraSettings, Fault, NodeConfig, Plan, Protocol, Protocols
 use crate::dicom::Uid;
 use crate::intake::Work;
 use crate::pipeline::Request;
-use crate::report::{DoseBits, ReportOptions};
+use crate::report::{DoseBits, ReportOptions, SignedResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -39,6 +39,10 @@ pub struct JobSpec {
     /// The reports for dose registries.
     #[serde(default)]
     pub dose_reports: bool,
+    /// Results of cycles before that were signed on the pages when the job was made. For the report, so no part
+    /// of the key: a signature computes nothing anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_results: Vec<SignedResult>,
 }
 
 /// What a worker reads from its standard input, one line of JSON.
@@ -114,6 +118,7 @@ impl JobSpec {
             dose_bits: config.results.dose_bits,
             structure_set: config.results.structure_set,
             dose_reports: config.results.send_to.iter().any(Destination::is_registry),
+            signed_results: Vec::new(),
         }
     }
 
@@ -143,6 +148,7 @@ impl JobSpec {
             inputs,
             earlier: Vec::new(),
             notes: self.work.notes.clone(),
+            signed_results: self.signed_results.clone(),
             cameras: self.cameras.clone(),
             zone: SiteSettings { time_zone: self.time_zone.clone() }.zone(),
             report: ReportOptions {

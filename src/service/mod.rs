@@ -11,6 +11,7 @@ pub mod priors;
 pub mod retention;
 pub mod runner;
 mod scrub;
+pub mod signature;
 pub mod store;
 mod syslog;
 pub mod worker;

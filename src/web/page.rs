@@ -3,7 +3,7 @@
 use super::access::{Identity, Right, record_access};
 use super::api::{self, CycleQuery, JobRow};
 use super::plot::{Axes, chart};
-use super::{Failure, Shared, ask, sign};
+use super::{Failure, Shared, ask};
 use crate::archive::{ArchiveError, Delivery, InstanceFilter, JobState};
 use crate::config::credentials::sha256_hex;
 use crate::dicom::{InstanceHeader, Uid, visible};
@@ -11,8 +11,8 @@ use crate::report::RESEARCH_MARK;
 use crate::report::number::four_digits;
 use crate::report::plot::{activity_lines, volume_lines};
 use crate::report::warnings::{Grouped, grouped};
-use crate::service::Service;
 use crate::service::job::SOFTWARE;
+use crate::service::{Service, signature};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -215,7 +215,9 @@ pub(super) async fn course(
         let cycle = result.as_ref().map(|(cycle, _)| *cycle);
         let objects = objects(service, &jobs, cycle)?;
         let signature = match &result {
-            Some((cycle, text)) => sign::of_text(service, &owned.course, *cycle, text)?,
+            Some((cycle, text)) => {
+                signature::of_text(service.archive.as_ref(), &owned.course, *cycle, text)?
+            }
             None => None,
         };
         Ok((result, jobs, objects, signature))

@@ -4,47 +4,21 @@
 use super::access::{Identity, OwnForm};
 use super::api::{CycleQuery, known_course, newest_results};
 use super::{Failure, Shared, ask};
-use crate::archive::{ArchiveError, AuditEvent};
+use crate::archive::AuditEvent;
 use crate::config::credentials::sha256_hex;
-use crate::service::Service;
+use crate::service::signature::{Signature, note_name, of_text};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// A name under a result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Signature {
-    pub(super) cycle: u32,
-    pub(super) by: String,
-    pub(super) at: Timestamp,
-    /// Of the text of `results.json`.
-    pub(super) sha256: String,
-}
+use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Form {
     /// urlencoded forms hand numbers as text.
     cycle: String,
     sha256: String,
-}
-
-fn note_name(course: &str, cycle: u32) -> String {
-    format!("signature/{course}/{cycle}")
-}
-
-/// The signature of this very text, where there is one.
-pub(super) fn of_text(
-    service: &Service,
-    course: &str,
-    cycle: u32,
-    text: &str,
-) -> Result<Option<Signature>, ArchiveError> {
-    let note = service.archive.note(&note_name(course, cycle))?;
-    let signature: Option<Signature> = note.and_then(|note| serde_json::from_str(&note).ok());
-    Ok(signature.filter(|signature| signature.sha256 == sha256_hex(text.as_bytes())))
 }
 
 /// `POST /courses/{course}/sign`
@@ -96,7 +70,7 @@ pub(super) async fn signature(
         let Some((cycle, text)) = newest_results(service, &state, query.cycle)? else {
             return Ok(None);
         };
-        of_text(service, &state.course, cycle, &text)
+        of_text(service.archive.as_ref(), &state.course, cycle, &text)
     });
     Ok(Json(found.await?))
 }

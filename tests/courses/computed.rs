@@ -45,6 +45,7 @@ fn computed(
         inputs: dicom_files(&folder.path().join(format!("cycle-{cycle}"))),
         earlier: earlier.to_vec(),
         notes: Vec::new(),
+        signed_results: Vec::new(),
         cameras,
         zone: TimeZone::UTC,
         report: ReportOptions::default(),

@@ -65,6 +65,7 @@ pub fn requested_in(
         inputs: dicom_files(&home),
         earlier: Vec::new(),
         notes: Vec::new(),
+        signed_results: Vec::new(),
         cameras: Vec::new(),
         zone: TimeZone::UTC,
         report: ReportOptions { structure_set: true, ..ReportOptions::default() },

@@ -123,6 +123,7 @@ fn the_pages_say_what_the_result_says() {
         "Wizard 2480",
         "2026-03-03",
         "No activity is proposed, so there is none to sign.",
+        "result of cycle 1 signed by physicist on 2026-02-10 09:30:00 +01:00 on the pages of the node",
         &"0123456789abcdef".repeat(4),
     ] {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -14,8 +14,8 @@ use grayd::quantity::{
 use grayd::report::{
     Acquisition, AdministrationFacts, Bed, Completeness, CycleResult, DoseBits, DoseStatistics,
     Effect, EngineReport, EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult,
-    RegisteredSpace, ReportError, ReportOptions, Software, StructureSetReference, StudyIdentity,
-    TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written, write_all,
+    RegisteredSpace, ReportError, ReportOptions, SignedResult, Software, StructureSetReference,
+    StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written, write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -270,6 +270,11 @@ pub fn result() -> CycleResult {
             "Decay Factor (0054,1321) contradicts the half-life; recomputed with the true one",
         )],
         prescription: None,
+        signed_results: vec![SignedResult {
+            cycle: 1,
+            by: "physicist".into(),
+            at: "2026-02-10T08:30:00Z".parse().unwrap(),
+        }],
         computed_at: "2026-03-09T12:00:00Z".parse().unwrap(),
     }
 }

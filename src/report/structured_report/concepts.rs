@@ -114,7 +114,7 @@ codes! {
     COURSE_STATE = "STATE", "99RPT", "State of the course";
     LEDGER = "LEDGER", "99RPT", "Entry of the course's ledger";
     HOLD = "HOLD", "99RPT", "Reason for a hold";
-    SIGNATURE = "SIGNATURE", "99RPT", "Signature of the proposed activity";
+    SIGNATURE = "SIGNATURE", "99RPT", "Signature";
     KINETIC_BIAS = "KINBIAS", "99RPT", "Bias of the time-integrated activity";
     COURSE_NOTE = "NOTE", "99RPT", "Note on the course";
     WARNING = "WARNING", "99RPT", "Warning";

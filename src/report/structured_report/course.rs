@@ -100,6 +100,22 @@ pub(in crate::report) fn signature(course: &Value, options: &ReportOptions) -> O
     ))
 }
 
+/// Names under results of cycles before, given on the pages of the node.
+pub(in crate::report) fn signed_results(
+    result: &CycleResult,
+    options: &ReportOptions,
+) -> Vec<String> {
+    let text = |signed: &crate::report::SignedResult| {
+        let at = modules::local(signed.at, options);
+        let at = at.strftime("%Y-%m-%d %H:%M:%S %:z");
+        format!(
+            "result of cycle {} signed by {} on {at} on the pages of the node",
+            signed.cycle, signed.by
+        )
+    };
+    result.signed_results.iter().map(text).collect()
+}
+
 /// State, ledger, what holds and what has to be looked at.
 pub(super) fn statements(result: &CycleResult, options: &ReportOptions) -> Vec<Item> {
     let Some(course) = &result.prescription else { return Vec::new() };

@@ -223,6 +223,8 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
         Item::text(&c::QUANTIFICATION, &text)
     }));
     items.extend(course::statements(result, options));
+    let signed = course::signed_results(result, options);
+    items.extend(signed.iter().map(|text| Item::text(&c::SIGNATURE, text)));
     items.extend(result.warnings.iter().map(groups::warning));
     Item::container(&c::QUALITATIVE, None).children(Relationship::Contains, items)
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::report::RESEARCH_MARK;
 use crate::report::pdf::sheet::{ABSENT, Block, facts, numbers, percent, text, words};
-use crate::report::structured_report::course::signature as signature_of;
+use crate::report::structured_report::course::{signature as signature_of, signed_results};
 use crate::report::warnings::grouped;
 use std::collections::BTreeMap;
 
@@ -119,6 +119,10 @@ pub(super) fn signature(context: &Context<'_>) -> Vec<Block> {
         Some(text) => facts([("Activity of the next cycle", text)]),
         None => text("No activity is proposed, so there is none to sign."),
     });
+    let signed = signed_results(context.result, context.options);
+    if !signed.is_empty() {
+        blocks.push(Block::List { items: signed });
+    }
     blocks.push(Block::Signature { lines: vec!["Medical physicist", "Physician"] });
     blocks
 }
