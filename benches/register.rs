@@ -56,6 +56,7 @@ fn main() {
         levels_mm: of.levels_mm.value.clone(),
         score_min: of.correlation_min_ct.value,
         overlap_min: of.overlap_min.value,
+        stretch: of.stretch.value,
     };
     let folder = tempfile::tempdir().unwrap();
     let (mut ours, mut described, mut truths) = (Vec::new(), Vec::new(), Vec::new());

@@ -34,17 +34,19 @@ pub enum ResultObject {
 }
 
 impl ResultObject {
-    fn sop_class(self) -> &'static str {
+    fn sop_classes(self) -> &'static [&'static str] {
         match self {
-            Self::RtDose => uids::RT_DOSE_STORAGE,
-            Self::Segmentation => uids::SEGMENTATION_STORAGE,
-            Self::StructuredReport => uids::COMPREHENSIVE3_DSR_STORAGE,
-            Self::RtStructureSet => uids::RT_STRUCTURE_SET_STORAGE,
-            Self::ParametricMap => uids::PARAMETRIC_MAP_STORAGE,
-            Self::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
-            Self::Pdf => uids::ENCAPSULATED_PDF_STORAGE,
-            Self::AdministrationReport => uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE,
-            Self::PatientDoseReport => uids::PATIENT_RADIATION_DOSE_SR_STORAGE,
+            Self::RtDose => &[uids::RT_DOSE_STORAGE],
+            Self::Segmentation => &[uids::SEGMENTATION_STORAGE],
+            Self::StructuredReport => &[uids::COMPREHENSIVE3_DSR_STORAGE],
+            Self::RtStructureSet => &[uids::RT_STRUCTURE_SET_STORAGE],
+            Self::ParametricMap => &[uids::PARAMETRIC_MAP_STORAGE],
+            Self::Registration => {
+                &[uids::SPATIAL_REGISTRATION_STORAGE, uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE]
+            }
+            Self::Pdf => &[uids::ENCAPSULATED_PDF_STORAGE],
+            Self::AdministrationReport => &[uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE],
+            Self::PatientDoseReport => &[uids::PATIENT_RADIATION_DOSE_SR_STORAGE],
         }
     }
 }
@@ -62,7 +64,7 @@ impl Destination {
     /// Does an object of this SOP class go there?
     pub fn gets(&self, sop_class: &Uid) -> bool {
         let named = |objects: &Vec<ResultObject>| {
-            objects.iter().any(|object| object.sop_class() == sop_class.as_str())
+            objects.iter().any(|object| object.sop_classes().contains(&sop_class.as_str()))
         };
         let is_asked_for = FOR_REGISTRIES.iter().any(|kind| kind.sop_class() == sop_class.as_str());
         self.objects.as_ref().map_or(!is_asked_for, named)

@@ -10,8 +10,13 @@ use crate::dicom::Uid;
 use crate::quantity::Warning;
 use crate::quantity::constant::Constant;
 use crate::register::{self, Constants, Metric, Registered, Settings};
+use crate::report::RegisteredMotion;
 use crate::volume::transform::{Affine, Transform};
 use crate::volume::{Grid, Volume};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+const CT_TO_CT: &str = "CT to CT";
 
 /// A registration that was computed here.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +24,9 @@ pub struct Alignment {
     /// Frame of reference that points are taken to: that of the regions.
     pub registered_frame: Uid,
     pub moving: Space,
-    /// x_registered = M · x_moving.
-    pub moving_to_registered: Affine,
+    /// x_registered = M · x_moving; where a deformation follows, what it started from.
+    pub start: Affine,
+    pub motion: RegisteredMotion,
     /// `CT to CT`, and so on: what was compared with what.
     pub images: &'static str,
     pub metric: &'static str,
@@ -31,6 +37,14 @@ pub struct Alignment {
 }
 
 impl Alignment {
+    /// The map of the moving space's points.
+    pub fn moving_to_registered(&self) -> Transform {
+        match &self.motion {
+            RegisteredMotion::Deformable { map, .. } => Transform::InverseDeformable(map.clone()),
+            RegisteredMotion::Rigid | RegisteredMotion::Affine => Transform::Affine(self.start),
+        }
+    }
+
     pub fn warning(&self) -> Warning {
         let series = self.moving.series.first().map_or("", Uid::as_str);
         let doubt = match self.gate.is_confirmed() {
@@ -43,9 +57,19 @@ impl Alignment {
         Warning::new(
             "registered-by-images",
             format!(
-                "image series {series} was placed by registration of {}: {} {:.3}{doubt}, overlap {:.2}; \
-                 see the Spatial Registration object",
-                self.images, self.metric, self.score, self.overlap
+                "image series {series} was placed by {} registration of {}: {} {:.3}{doubt}, overlap \
+                 {:.2}{}; see the Spatial Registration object{}",
+                self.motion.name(),
+                self.images,
+                self.metric,
+                self.score,
+                self.overlap,
+                self.motion.jacobian(),
+                match self.motion {
+                    RegisteredMotion::Deformable { .. } =>
+                        " (Deformable): regions follow the organs, no activity and no dose is carried by it",
+                    _ => "",
+                }
             ),
         )
     }
@@ -58,7 +82,8 @@ impl Alignment {
 /// A registration that stays below its gate parks the job, with its figures and what to send.
 pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, PipelineError> {
     let mut found = Vec::new();
-    if request.plan.parameters.registration.method == RegistrationMethod::None {
+    let method = request.plan.parameters.registration.method;
+    if method == RegistrationMethod::None {
         return Ok(found);
     }
     let mut anchor: Option<Space> = None;
@@ -70,70 +95,114 @@ pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, Pipel
         if space::map(inputs, &moving, fixed)?.is_some() {
             continue;
         }
-        let Some((registered, images, metric, gate)) = images(inputs, fixed, &moving)? else {
-            continue;
-        };
+        let Some(pair) = Pair::of(inputs, fixed, &moving)? else { continue };
+        let (registered, motion) = pair.register(method)?;
         found.push(Alignment {
             registered_frame: frame,
             moving,
-            moving_to_registered: registered.fixed_to_moving.inverse(),
-            images,
-            metric: metric.name(),
+            start: registered.fixed_to_moving.inverse(),
+            motion,
+            images: pair.images,
+            metric: pair.metric.name(),
             score: registered.score,
             overlap: registered.overlap,
-            gate,
+            gate: pair.gate,
         });
     }
     Ok(found)
 }
 
-/// Registers what images there are in the two spaces, of one modality before two; none where one space
-/// has none. With what was compared, by what, and the least score.
-fn images(
-    inputs: &Inputs,
-    fixed: &Space,
-    moving: &Space,
-) -> Result<Option<(Registered, &'static str, Metric, &'static Constant)>, PipelineError> {
-    let of = register::constants();
-    let series = moving.series.first().map_or("", Uid::as_str);
-    let cts = (windowed(ct_in(inputs, fixed)?, of), windowed(ct_in(inputs, moving)?, of));
-    let emissions = (emission_in(inputs, fixed)?, emission_in(inputs, moving)?);
-    let (one, two) = (Metric::Correlation, Metric::MutualInformation);
-    let (fixed, moving, images, metric, gate) = match (&cts, emissions) {
-        ((Some(fixed), Some(moving)), _) => {
-            (fixed, moving, "CT to CT", one, &of.correlation_min_ct)
+/// What is compared with what, by what, and the least score.
+struct Pair<'a> {
+    series: String,
+    fixed: Cow<'a, Volume<f32>>,
+    moving: Cow<'a, Volume<f32>>,
+    images: &'static str,
+    metric: Metric,
+    gate: &'static Constant,
+}
+
+impl<'a> Pair<'a> {
+    /// What images there are in the two spaces, of one modality before two; none where one space has none.
+    fn of(
+        inputs: &'a Inputs,
+        fixed: &Space,
+        moving: &Space,
+    ) -> Result<Option<Self>, PipelineError> {
+        let of = register::constants();
+        let series = moving.series.first().map_or("", Uid::as_str).to_owned();
+        let cts = (windowed(ct_in(inputs, fixed)?, of), windowed(ct_in(inputs, moving)?, of));
+        let emissions = (
+            emission_in(inputs, fixed)?.map(Cow::Borrowed),
+            emission_in(inputs, moving)?.map(Cow::Borrowed),
+        );
+        let (one, two) = (Metric::Correlation, Metric::MutualInformation);
+        let (fixed, moving, images, metric, gate) = match (cts, emissions) {
+            ((Some(fixed), Some(moving)), _) => {
+                (fixed, moving, CT_TO_CT, one, &of.correlation_min_ct)
+            }
+            (_, (Some(fixed), Some(moving))) => {
+                (fixed, moving, "emission to emission", one, &of.correlation_min_emission)
+            }
+            ((Some(fixed), _), (_, Some(moving))) => {
+                (fixed, moving, "emission to CT", two, &of.mutual_information_min)
+            }
+            ((_, Some(moving)), (Some(fixed), _)) => {
+                (fixed, moving, "CT to emission", two, &of.mutual_information_min)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { series, fixed, moving, images, metric, gate }))
+    }
+
+    /// Rigid first, or affine between CTs; a deformation follows where it is asked for.
+    fn register(
+        &self,
+        method: RegistrationMethod,
+    ) -> Result<(Registered, RegisteredMotion), PipelineError> {
+        let of = register::constants();
+        let what = format_args!("registration of image series {}", self.series).to_string();
+        let both_ct = self.images == CT_TO_CT;
+        if method == RegistrationMethod::Deformable && !both_ct {
+            let reason = "`registration: { method: deformable }` needs a CT at every time point; send it, or write \
+                          `method: rigid`";
+            return Err(parked(what, reason));
         }
-        (_, (Some(fixed), Some(moving))) => {
-            (fixed, moving, "emission to emission", one, &of.correlation_min_emission)
+        let affine = method == RegistrationMethod::Affine && both_ct;
+        let levels = match self.metric {
+            Metric::Correlation => &of.levels_mm,
+            Metric::MutualInformation => &of.levels_of_two_modalities_mm,
+        };
+        let settings = Settings {
+            motion: if affine { register::Motion::Affine } else { register::Motion::Rigid },
+            metric: self.metric,
+            levels_mm: levels.value.clone(),
+            score_min: self.gate.value,
+            overlap_min: of.overlap_min.value,
+            stretch: of.stretch.value,
+        };
+        let mut registered = register::register(&self.fixed, &self.moving, &settings)
+            .map_err(|error| parked(&what, error))?;
+        if method != RegistrationMethod::Deformable {
+            let motion = if affine { RegisteredMotion::Affine } else { RegisteredMotion::Rigid };
+            return Ok((registered, motion));
         }
-        ((Some(fixed), _), (_, Some(moving))) => {
-            (fixed, moving, "emission to CT", two, &of.mutual_information_min)
-        }
-        ((_, Some(moving)), (Some(fixed), _)) => {
-            (fixed, moving, "CT to emission", two, &of.mutual_information_min)
-        }
-        _ => return Ok(None),
-    };
-    let levels = match metric {
-        Metric::Correlation => &of.levels_mm,
-        Metric::MutualInformation => &of.levels_of_two_modalities_mm,
-    };
-    let settings = Settings {
-        motion: register::Motion::Rigid,
-        metric,
-        levels_mm: levels.value.clone(),
-        score_min: gate.value,
-        overlap_min: of.overlap_min.value,
-    };
-    register::register(fixed, moving, &settings)
-        .map(|done| Some((done, images, metric, gate)))
-        .map_err(|error| parked(format_args!("registration of image series {series}"), error))
+        let settings = of.deformable(self.gate.value);
+        let start = &registered.fixed_to_moving;
+        let done = register::deform(&self.fixed, &self.moving, start, &settings)
+            .map_err(|error| parked(&what, error))?;
+        registered.score = done.score[1];
+        let map = Arc::new(done.fixed_to_moving);
+        Ok((registered, RegisteredMotion::Deformable { map, jacobian: done.jacobian }))
+    }
 }
 
 /// Metal and the air around count no more than tissue.
-fn windowed(ct: Option<&Volume<f32>>, of: &Constants) -> Option<Volume<f32>> {
+fn windowed<'a>(ct: Option<&Volume<f32>>, of: &Constants) -> Option<Cow<'a, Volume<f32>>> {
     let [low, high] = of.ct_window_hu.value;
-    ct.map(|hu| Volume::new(hu.grid().clone(), hu.values().mapv(|v| v.clamp(low, high))))
+    let windowed =
+        |hu: &Volume<f32>| Volume::new(hu.grid().clone(), hu.values().mapv(|v| v.clamp(low, high)));
+    ct.map(|hu| Cow::Owned(windowed(hu)))
 }
 
 /// The largest CT in these coordinates.

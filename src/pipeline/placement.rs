@@ -80,6 +80,7 @@ pub fn place(
     let mut warnings = Vec::new();
     let mut spaces: Vec<Space> = inputs.emissions.iter().map(Space::of).collect();
     warn_of_shared_frames(inputs, &mut warnings);
+    warnings.extend(space::check_deformations(inputs)?);
     warnings.extend(inputs.alignments.iter().map(super::alignment::Alignment::warning));
     let given = given(inputs, request.plan.parameters.regions.remainder, &mut warnings)?;
     let reference = reference(inputs, images, &spaces, &given)?;

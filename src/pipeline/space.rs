@@ -2,11 +2,15 @@
 //! spatial registrations.
 
 use super::PipelineError;
+use super::alignment::Alignment;
 use super::inputs::Inputs;
 use crate::dicom::Uid;
 use crate::dicom::read::{Ct, MatrixKind, Registration, Scan};
+use crate::quantity::Warning;
+use crate::register;
 use crate::volume::Grid;
 use crate::volume::transform::{Affine, Deformation, Transform};
+use std::sync::Arc;
 
 /// The patient space that an object lies in.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -57,21 +61,21 @@ pub fn map(inputs: &Inputs, to: &Space, from: &Space) -> Result<Option<Transform
     }
     Ok(aligned(inputs, to).zip(aligned(inputs, from)).map(|(m_to, m_from)| {
         // x_registered = M_to · x_to = M_from · x_from
-        Transform::Affine(m_to.then(&m_from.inverse()))
+        m_to.then(m_from.inverse())
     }))
 }
 
 /// What takes a space's points to the frame that all computed registrations have in common.
-fn aligned(inputs: &Inputs, space: &Space) -> Option<Affine> {
+fn aligned(inputs: &Inputs, space: &Space) -> Option<Transform> {
     let registered = Space {
         frame: Some(inputs.alignments.first()?.registered_frame.clone()),
         ..Space::default()
     };
     if space.is(&registered) {
-        return Some(Affine::IDENTITY);
+        return Some(Transform::Identity);
     }
     let found = inputs.alignments.iter().find(|alignment| space.is(&alignment.moving));
-    found.map(|alignment| alignment.moving_to_registered)
+    found.map(Alignment::moving_to_registered)
 }
 
 fn through(
@@ -138,7 +142,37 @@ fn deform(deformation: &crate::dicom::read::Deformation) -> Result<Transform, Pi
     )
     .map_err(|error| super::error::parked("deformation grid (0064,0005)", error))?;
     let offsets = grid.offsets_mm.clone();
-    Ok(Transform::Deformable(Box::new(Deformation::new(pre, post, nodes, offsets)?)))
+    Ok(Transform::Deformable(Arc::new(Deformation::new(pre, post, nodes, offsets)?)))
+}
+
+/// Received deformations must not fold; what stretches more than tissue does is said.
+///
+/// # Errors
+/// Two points of the registered frame that become one in the source.
+pub fn check_deformations(inputs: &Inputs) -> Result<Vec<Warning>, PipelineError> {
+    let mut warnings = Vec::new();
+    for registration in &inputs.registrations {
+        for deformation in &registration.deformations {
+            let Transform::Deformable(field) = deform(deformation)? else { continue };
+            let [least, most] = field.jacobian_range();
+            let bounds = &register::constants().jacobian_bounds.value;
+            let named = format!(
+                "the Jacobian determinant of deformable registration {} runs from {least:.3} to {most:.3}",
+                registration.sop_instance
+            );
+            if least <= 0.0 {
+                return Err(PipelineError::Parked(format!(
+                    "{named}: it folds where the determinant is not positive; correct it, or send a rigid \
+                     Spatial Registration"
+                )));
+            }
+            if least < bounds[0] || most > bounds[1] {
+                let text = format!("{named}, beyond {} to {}: look at it", bounds[0], bounds[1]);
+                warnings.push(Warning::new("deformation-beyond-bounds", text));
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The constants of `config/registration.yaml`.
 
+use super::DeformableSettings;
 use crate::quantity::constant::{Constant, embedded};
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -15,6 +16,28 @@ pub struct Constants {
     pub correlation_min_emission: Constant,
     pub mutual_information_min: Constant,
     pub overlap_min: Constant,
+    pub stretch: Constant<[f64; 2]>,
+    pub deformable_levels_mm: Constant<Vec<f64>>,
+    pub deformable_window: Constant,
+    pub deformable_smoothing: Constant,
+    pub deformable_rounds: Constant,
+    pub deformable_settled: Constant,
+    pub jacobian_bounds: Constant<[f64; 2]>,
+}
+
+impl Constants {
+    /// What the pipeline asks of a deformable registration.
+    pub fn deformable(&self, score_min: f64) -> DeformableSettings {
+        DeformableSettings {
+            levels_mm: self.deformable_levels_mm.value.clone(),
+            window: self.deformable_window.value,
+            smoothing: self.deformable_smoothing.value,
+            rounds_max: self.deformable_rounds.value as usize,
+            settled: self.deformable_settled.value,
+            score_min,
+            jacobian: self.jacobian_bounds.value,
+        }
+    }
 }
 
 /// The constants, read once.

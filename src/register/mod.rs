@@ -6,12 +6,14 @@
 
 mod constants;
 mod correlation;
+mod deformable;
 mod error;
 mod motion;
 mod mutual;
 mod pyramid;
 
 pub use constants::{Constants, constants};
+pub use deformable::{DeformableSettings, Deformed, deform};
 pub use error::RegisterError;
 pub use motion::Motion;
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub score_min: f64,
     /// Least part of the smaller volume that the other one must cover, 0 to 1.
     pub overlap_min: f64,
+    /// Least and largest principal stretch of an affine motion.
+    pub stretch: [f64; 2],
 }
 
 /// A registration that passed its gate.
@@ -106,19 +110,38 @@ pub fn register(
             overlap_min: settings.overlap_min,
         });
     }
+    let stretch = found.fixed_to_moving.stretch();
+    if stretch[0] < settings.stretch[0] || stretch[1] > settings.stretch[1] {
+        return Err(RegisterError::Stretched { stretch, bounds: settings.stretch });
+    }
     Ok(found)
 }
 
-/// Correlation of two images under a map that something else says, on voxels of about `level_mm`;
-/// none where they share nothing or one is flat.
-pub fn correlation(
+/// How well two images agree under a map that something else says, on voxels of about `level_mm`; none where
+/// they share nothing or one is flat.
+pub fn score(
     fixed: &Volume<f32>,
     moving: &Volume<f32>,
     fixed_to_moving: &Affine,
+    metric: Metric,
     level_mm: f64,
 ) -> Option<f64> {
-    let (fixed, moving) = (coarsen(fixed, level_mm), coarsen(moving, level_mm));
-    normal_equations(&fixed, &moving, fixed_to_moving, Motion::Rigid).map(|n| n.correlation)
+    // A score alone is asked for: any overlap will do.
+    let settings = Settings {
+        motion: Motion::Rigid,
+        metric,
+        levels_mm: vec![level_mm],
+        score_min: -1.0,
+        overlap_min: 0.0,
+        stretch: [0.0, f64::INFINITY],
+    };
+    let pair = Pair::new(coarsen(fixed, level_mm), coarsen(moving, level_mm), &settings);
+    match metric {
+        Metric::Correlation => pair.judge(fixed_to_moving).map(|normal| normal.correlation),
+        Metric::MutualInformation => {
+            Mutual::new(&pair).judge(fixed_to_moving).map(|shared| shared.score)
+        }
+    }
 }
 
 /// Both images at one level.

@@ -45,6 +45,7 @@ fn settings(motion: Motion) -> Settings {
         levels_mm: vec![16.0, 8.0, 4.0],
         score_min: 0.85,
         overlap_min: 0.5,
+        stretch: [0.8, 1.2],
     }
 }
 

@@ -80,6 +80,7 @@ impl Identity {
             (Kind::Registration, _) => "registration",
             (Kind::AdministrationReport, _) => "administration-report",
             (Kind::PatientDoseReport, _) => "patient-dose-report",
+            (Kind::DeformableRegistration, _) => "deformable-registration",
             (Kind::Json, _) => "json",
         })
     }
@@ -126,6 +127,7 @@ pub(super) fn sop_class(kind: Kind) -> Uid {
         Kind::Registration => uids::SPATIAL_REGISTRATION_STORAGE,
         Kind::AdministrationReport => uids::RADIOPHARMACEUTICAL_RADIATION_DOSE_SR_STORAGE,
         Kind::PatientDoseReport => uids::PATIENT_RADIATION_DOSE_SR_STORAGE,
+        Kind::DeformableRegistration => uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE,
         Kind::Document | Kind::Pages => uids::ENCAPSULATED_PDF_STORAGE,
         Kind::StructuredReport | Kind::Json => uids::COMPREHENSIVE3_DSR_STORAGE,
     };

@@ -7,6 +7,7 @@
 pub mod agents;
 mod anatomy;
 mod axial;
+pub mod deformable_registration;
 pub mod dose_reports;
 pub mod encapsulated;
 mod identity;
@@ -96,6 +97,7 @@ pub enum Kind {
     AdministrationReport,
     /// Patient Radiation Dose SR.
     PatientDoseReport,
+    DeformableRegistration,
     /// Encapsulated PDF of the pages for people.
     Document,
     /// `results.json`, which is no DICOM object.
@@ -178,6 +180,9 @@ pub fn write_all(
     }
     if options.dose_reports {
         objects.extend(dose_reports::write(result, options)?);
+    }
+    if let Some(object) = deformable_registration::write(result, options)? {
+        objects.push((Kind::DeformableRegistration, "deformable-registration.dcm", object));
     }
     #[cfg(feature = "pdf")]
     let pages = Some(pdf::write(result, options)?);

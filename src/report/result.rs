@@ -375,14 +375,49 @@ pub struct RegisteredSpace {
     /// `None`: the images have none and are named instead.
     pub moving_frame: Option<Uid>,
     pub moving_images: Vec<Uid>,
-    /// x_registered = M · x_moving, row-major, mm; rigid.
+    /// x_registered = M · x_moving, row-major, mm; where a deformation follows, what it started from.
     pub moving_to_registered: [[f64; 4]; 4],
+    pub motion: RegisteredMotion,
     /// What was compared with what: `CT to CT`.
     pub images: &'static str,
     /// How, and with what score.
     pub metric: &'static str,
     pub score: f64,
     pub overlap: f64,
+}
+
+/// What the map of a registered space may do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RegisteredMotion {
+    Rigid,
+    Affine,
+    Deformable {
+        /// Registered points to moving points.
+        map: std::sync::Arc<crate::volume::transform::Deformation>,
+        /// Least and largest determinant of its Jacobian.
+        jacobian: [f64; 2],
+    },
+}
+
+impl RegisteredMotion {
+    /// For people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rigid => "rigid",
+            Self::Affine => "affine",
+            Self::Deformable { .. } => "deformable",
+        }
+    }
+
+    /// The range of the Jacobian for people, where there is one.
+    pub fn jacobian(&self) -> String {
+        match self {
+            Self::Deformable { jacobian: [least, most], .. } => {
+                format!(", Jacobian {least:.2} to {most:.2}")
+            }
+            Self::Rigid | Self::Affine => String::new(),
+        }
+    }
 }
 
 /// The RTSTRUCT behind the regions.

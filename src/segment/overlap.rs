@@ -66,15 +66,18 @@ fn crop(grid: &Grid, low: [usize; 3], high: [usize; 3]) -> Grid {
 fn image(part: &Grid, to: &Grid, to_from: &Transform) -> Option<([usize; 3], [usize; 3])> {
     let shape = to.shape();
     let whole = ([0; 3], shape.map(|s| s - 1));
-    // A deformation does not map boxes to boxes: take all of `to`.
-    let Some(affine) = to_from.as_affine() else { return Some(whole) };
-    let back = affine.inverse();
+    let back = to_from.inverse();
+    // Corners say where a box goes that stays one; of a box that bends, the whole surface does.
+    let steps = part.shape().map(|n| if to_from.as_affine().is_some() { 1 } else { n });
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
-    for corner in 0..8usize {
+    for [k, j, i] in surface(steps) {
+        let counts = [i, j, k];
         let at = std::array::from_fn(|a| {
-            if corner >> a & 1 == 1 { part.shape()[2 - a] as f64 - 0.5 } else { -0.5 }
+            counts[a] as f64 * part.shape()[2 - a] as f64 / steps[2 - a] as f64 - 0.5
         });
-        let voxel = to.lps_to_voxel(back.map(part.voxel_to_lps(at)));
+        // Where the field does not reach, nobody knows.
+        let Some(there) = back.map(part.voxel_to_lps(at)) else { return Some(whole) };
+        let voxel = to.lps_to_voxel(there);
         for a in 0..3 {
             low[a] = low[a].min(voxel[2 - a]);
             high[a] = high[a].max(voxel[2 - a]);
@@ -88,6 +91,17 @@ fn image(part: &Grid, to: &Grid, to_from: &Transform) -> Option<([usize; 3], [us
         std::array::from_fn(|a| (low[a] - 0.5).floor().clamp(0.0, last[a]) as usize),
         std::array::from_fn(|a| (high[a] + 0.5).ceil().clamp(0.0, last[a]) as usize),
     ))
+}
+
+/// Points `[k, j, i]` on the faces of a box of so many steps.
+fn surface(steps: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    let [slices, rows, columns] = steps;
+    (0..=slices).flat_map(move |k| {
+        (0..=rows).flat_map(move |j| {
+            let inside = k % slices != 0 && j % rows != 0;
+            (0..=columns).step_by(if inside { columns } else { 1 }).map(move |i| [k, j, i])
+        })
+    })
 }
 
 /// What of the grid no region fills: 1 − Σ f, not below 0.

@@ -5,6 +5,7 @@
 //! index and patient space is in `grid.rs`.
 
 mod grid;
+mod jacobian;
 pub mod resample;
 pub mod transform;
 

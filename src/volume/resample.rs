@@ -5,95 +5,18 @@
 //! dose) is looked up. Both take the map from the TARGET's frame to the SOURCE's frame (see
 //! [`super::transform`]) and give the same bits for any number of threads.
 
+mod index_map;
+
 use super::transform::Transform;
 use super::{Grid, Volume};
+use index_map::IndexMap;
 use ndarray::Array3;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Off-axis part of a direction below which axes count as parallel: 1e-3 mm over half a metre.
-const PARALLEL_TOLERANCE: f64 = 2e-6;
 /// Sample points per target voxel and axis on oblique grids.
 const SUBSAMPLES_MIN: usize = 2;
 const SUBSAMPLES_MAX: usize = 16;
-
-/// How a fractional target index `[i, j, k]` becomes a fractional source index.
-enum IndexMap<'a> {
-    Linear { matrix: [[f64; 3]; 3], shift: [f64; 3] },
-    Curved { source: &'a Grid, target: &'a Grid, map: &'a Transform },
-}
-
-impl<'a> IndexMap<'a> {
-    fn new(source: &'a Grid, target: &'a Grid, map: &'a Transform) -> Self {
-        let Some(affine) = map.as_affine() else {
-            return IndexMap::Curved { source, target, map };
-        };
-        let at = |ijk| source.lps_to_voxel(affine.map(target.voxel_to_lps(ijk)));
-        let shift = at([0.0; 3]);
-        let columns: [[f64; 3]; 3] = std::array::from_fn(|c| {
-            let mut unit = [0.0; 3];
-            unit[c] = 1.0;
-            at(unit)
-        });
-        let matrix = std::array::from_fn(|r| std::array::from_fn(|c| columns[c][r] - shift[r]));
-        IndexMap::Linear { matrix, shift }
-    }
-
-    fn source_index(&self, ijk: [f64; 3]) -> Option<[f64; 3]> {
-        match self {
-            IndexMap::Linear { matrix, shift } => Some(std::array::from_fn(|r| {
-                matrix[r][0] * ijk[0] + matrix[r][1] * ijk[1] + matrix[r][2] * ijk[2] + shift[r]
-            })),
-            IndexMap::Curved { source, target, map } => {
-                Some(source.lps_to_voxel(map.map(target.voxel_to_lps(ijk))?))
-            }
-        }
-    }
-
-    /// How many source voxels one target voxel at this index looks at (the Jacobian determinant).
-    fn source_voxels(&self, ijk: [f64; 3]) -> f64 {
-        let columns = match self {
-            IndexMap::Linear { matrix, .. } => *matrix,
-            IndexMap::Curved { .. } => {
-                let step = 0.25;
-                let mut columns = [[0.0; 3]; 3];
-                for axis in 0..3 {
-                    let mut ends = [ijk; 2];
-                    ends[0][axis] -= step;
-                    ends[1][axis] += step;
-                    let [Some(low), Some(high)] = ends.map(|e| self.source_index(e)) else {
-                        return 0.0;
-                    };
-                    columns[axis] = std::array::from_fn(|c| (high[c] - low[c]) / (2.0 * step));
-                }
-                columns
-            }
-        };
-        let [a, b, c] = columns;
-        let determinant = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
-            + a[2] * (b[0] * c[1] - b[1] * c[0]);
-        determinant.abs()
-    }
-
-    /// For each target axis the source axis that runs along it, with scale and shift of the index;
-    /// none where axes are oblique to each other.
-    fn separable(&self) -> Option<[(usize, f64, f64); 3]> {
-        let IndexMap::Linear { matrix, shift } = self else { return None };
-        let mut axes = [(0, 0.0, 0.0); 3];
-        let mut used = [false; 3];
-        for target_axis in 0..3 {
-            let column: [f64; 3] = std::array::from_fn(|r| matrix[r][target_axis]);
-            let main = (0..3).max_by(|&a, &b| column[a].abs().total_cmp(&column[b].abs()))?;
-            let stray = (0..3).filter(|&r| r != main).map(|r| column[r].abs()).fold(0.0, f64::max);
-            if used[main] || stray > PARALLEL_TOLERANCE * column[main].abs() {
-                return None;
-            }
-            used[main] = true;
-            axes[target_axis] = (main, column[main], shift[main]);
-        }
-        Some(axes)
-    }
-}
 
 /// Extent along axis i, j or k.
 fn extent(grid: &Grid, axis: usize) -> usize {
@@ -232,7 +155,7 @@ fn points_along(source: &Grid, target: &Grid, map: &IndexMap<'_>) -> Vec<[f64; 3
         IndexMap::Linear { matrix, .. } => {
             (0..3).map(|r| matrix[r][axis].abs()).fold(0.0, f64::max)
         }
-        IndexMap::Curved { .. } => {
+        IndexMap::Curved(_) => {
             let finest = source.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
             target.spacing_mm()[axis] / finest
         }

@@ -11,7 +11,7 @@
 //!   REGISTERED → SOURCE points: it is used as stored.
 
 use super::Grid;
-use ndarray::Array3;
+use std::sync::Arc;
 
 /// Largest deviation of MᵀM from the unit matrix in a matrix that says it is rigid.
 pub const RIGID_TOLERANCE: f64 = 1e-3;
@@ -58,7 +58,8 @@ pub struct Deformation {
     pre: Affine,
     post: Affine,
     nodes: Grid,
-    displacement_mm: Array3<[f32; 3]>,
+    /// i fastest.
+    displacement_mm: Vec<[f32; 3]>,
 }
 
 /// A point map FROM one patient space TO another; see the module for directions.
@@ -66,9 +67,11 @@ pub struct Deformation {
 pub enum Transform {
     Identity,
     Affine(Affine),
-    Deformable(Box<Deformation>),
+    Deformable(Arc<Deformation>),
     /// The inverse of a deformation, solved point by point.
-    InverseDeformable(Box<Deformation>),
+    InverseDeformable(Arc<Deformation>),
+    /// First the one, then the other.
+    Chain(Box<[Transform; 2]>),
 }
 
 impl Affine {
@@ -136,6 +139,13 @@ impl Affine {
             + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     }
 
+    /// Least and largest factor by which a length changes (the singular values).
+    pub fn stretch(&self) -> [f64; 2] {
+        let m = nalgebra::Matrix3::from_fn(|r, c| self.linear[r][c]);
+        let values = m.singular_values();
+        [values.min(), values.max()]
+    }
+
     pub fn map(&self, p: [f64; 3]) -> [f64; 3] {
         std::array::from_fn(|r| {
             self.linear[r][0] * p[0]
@@ -177,10 +187,25 @@ impl Deformation {
         nodes: Grid,
         displacement_mm: Vec<[f32; 3]>,
     ) -> Result<Self, TransformError> {
-        let found = displacement_mm.len();
-        let displacement_mm = Array3::from_shape_vec(nodes.dim(), displacement_mm)
-            .map_err(|_| TransformError::FieldSize { found, expected: nodes.len() })?;
+        let (found, expected) = (displacement_mm.len(), nodes.len());
+        if found != expected {
+            return Err(TransformError::FieldSize { found, expected });
+        }
         Ok(Self { pre, post, nodes, displacement_mm })
+    }
+
+    pub fn pre(&self) -> &Affine {
+        &self.pre
+    }
+    pub fn post(&self) -> &Affine {
+        &self.post
+    }
+    pub fn nodes(&self) -> &Grid {
+        &self.nodes
+    }
+    /// Vectors of the nodes in patient directions, i fastest.
+    pub fn displacement_mm(&self) -> &[[f32; 3]] {
+        &self.displacement_mm
     }
 
     fn map(&self, p: [f64; 3]) -> Option<[f64; 3]> {
@@ -212,7 +237,7 @@ impl Deformation {
                 weight *= if upper == 1 { cell[axis].1 } else { 1.0 - cell[axis].1 };
             }
             if weight > 0.0 {
-                let vector = self.displacement_mm[[index[2], index[1], index[0]]];
+                let vector = self.displacement_mm[self.nodes.linear(index[2], index[1], index[0])];
                 for c in 0..3 {
                     sum[c] += weight * f64::from(vector[c]);
                 }
@@ -221,19 +246,24 @@ impl Deformation {
         sum.iter().all(|v| v.is_finite()).then_some(sum)
     }
 
-    /// Fixed-point iteration from the affine part alone; none where it leaves the field or does
-    /// not settle (a folded field).
+    /// Fixed-point iteration from the affine part alone, in shorter steps where it swings; none where
+    /// it leaves the field or does not settle (a folded field).
     fn map_back(&self, q: [f64; 3]) -> Option<[f64; 3]> {
         let (pre, wanted) = (self.pre.inverse(), self.post.inverse().map(q));
         let last: [f64; 3] = std::array::from_fn(|a| (self.nodes.shape()[2 - a] - 1) as f64);
         let mut p = pre.map(wanted);
+        let (mut part, mut before) = (1.0, f64::INFINITY);
         for _ in 0..INVERSE_ITERATIONS_MAX {
             let voxel = self.nodes.lps_to_voxel(p);
             let inside = std::array::from_fn(|a| voxel[a].clamp(0.0, last[a]));
             let delta = self.displacement(self.nodes.voxel_to_lps(inside))?;
             let next = pre.map(std::array::from_fn(|c| wanted[c] - delta[c]));
             let step = (0..3).map(|c| (next[c] - p[c]).powi(2)).sum::<f64>().sqrt();
-            p = next;
+            if step > before {
+                part *= 0.5;
+            }
+            before = step;
+            p = std::array::from_fn(|c| p[c] + part * (next[c] - p[c]));
             if step < INVERSE_TOLERANCE_MM {
                 return self.displacement(p).map(|_| p);
             }
@@ -250,6 +280,7 @@ impl Transform {
             Transform::Affine(a) => Some(a.map(p)),
             Transform::Deformable(d) => d.map(p),
             Transform::InverseDeformable(d) => d.map_back(p),
+            Transform::Chain(ways) => ways[1].map(ways[0].map(p)?),
         }
     }
 
@@ -260,6 +291,18 @@ impl Transform {
             Transform::Affine(a) => Transform::Affine(a.inverse()),
             Transform::Deformable(d) => Transform::InverseDeformable(d.clone()),
             Transform::InverseDeformable(d) => Transform::Deformable(d.clone()),
+            Transform::Chain(ways) => {
+                Transform::Chain(Box::new([ways[1].inverse(), ways[0].inverse()]))
+            }
+        }
+    }
+
+    /// First `self`, then `next`; one matrix where both are.
+    pub fn then(self, next: Transform) -> Transform {
+        match (self, next) {
+            (Transform::Identity, way) | (way, Transform::Identity) => way,
+            (Transform::Affine(a), Transform::Affine(b)) => Transform::Affine(a.then(&b)),
+            (first, second) => Transform::Chain(Box::new([first, second])),
         }
     }
 
@@ -268,7 +311,9 @@ impl Transform {
         match self {
             Transform::Identity => Some(Affine::IDENTITY),
             Transform::Affine(a) => Some(*a),
-            Transform::Deformable(_) | Transform::InverseDeformable(_) => None,
+            Transform::Deformable(_) | Transform::InverseDeformable(_) | Transform::Chain(_) => {
+                None
+            }
         }
     }
 }
@@ -322,18 +367,18 @@ mod tests {
 
     #[test]
     fn a_deformation_adds_its_vector_after_the_pre_matrix() {
-        let q = Transform::Deformable(Box::new(bump())).map([0.0; 3]).unwrap();
+        let q = Transform::Deformable(Arc::new(bump())).map([0.0; 3]).unwrap();
         for (found, wanted) in q.iter().zip([5.0, -4.0, 4.0]) {
             assert!((found - wanted).abs() < 1e-6, "{q:?}");
         }
-        assert_eq!(Transform::Deformable(Box::new(bump())).map([99.0, 0.0, 0.0]), None);
+        assert_eq!(Transform::Deformable(Arc::new(bump())).map([99.0, 0.0, 0.0]), None);
     }
 
     #[test]
     fn an_undefined_vector_maps_nowhere() {
         let mut d = bump();
-        d.displacement_mm[[4, 4, 4]] = [f32::NAN; 3];
-        let t = Transform::Deformable(Box::new(d));
+        d.displacement_mm[d.nodes.linear(4, 4, 4)] = [f32::NAN; 3];
+        let t = Transform::Deformable(Arc::new(d));
         assert_eq!(t.map([1.0, 1.0, 1.0]), None);
         assert!(t.map([25.0, 25.0, 25.0]).is_some());
     }
@@ -357,7 +402,7 @@ mod tests {
 
         #[test]
         fn inverse_undoes_a_deformation(p in prop::array::uniform3(-25.0f64..25.0)) {
-            let t = Transform::Deformable(Box::new(bump()));
+            let t = Transform::Deformable(Arc::new(bump()));
             let back = t.inverse().map(t.map(p).unwrap()).unwrap();
             for axis in 0..3 {
                 prop_assert!((back[axis] - p[axis]).abs() < 1e-5);

@@ -18,6 +18,9 @@ HU = [-1000, -98, 14, 23, 101, 1600]
 ct = SimpleITK.DICOMOrient(SimpleITK.ReadImage(str(data / "images/totalseg_ct/example_ct.nii.gz")), "LPS")
 assert ct.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
 table = json.loads((data / "phantoms/icrp110_AM/AM.json").read_text())
+labels = SimpleITK.ReadImage(str(data / "images/totalseg_ct/example_seg_fast_force_split.nii.gz"))
+labels = SimpleITK.GetArrayFromImage(SimpleITK.DICOMOrient(labels, "LPS"))
+labels.astype("u1").tofile(out / "trunk.labels")
 # From the groin to the shoulders.
 ids = numpy.load(data / "phantoms/icrp110_AM/AM.npz")["vol"][110:180]
 density = numpy.full(256, 0.00121)

@@ -6,8 +6,10 @@
 #[allow(dead_code)] // its validator is for reports
 mod peer;
 
-mod effects;
 mod counts;
+mod deformed;
+mod effects;
+mod gates;
 mod made;
 mod measured;
 mod pairs;

@@ -15,6 +15,8 @@ pub const NOISE_HU: f64 = 20.0;
 pub struct Scan {
     pub name: String,
     pub hu: Volume<f32>,
+    /// Organ of each voxel (TotalSegmentator's numbers), of the real trunk.
+    pub labels: Option<Vec<u8>>,
 }
 
 /// The real trunk and the reference male's; none, with a line, where they are not at hand.
@@ -40,7 +42,8 @@ pub fn scans() -> Option<Vec<Scan>> {
         // As the pipeline has it: nothing below air, metal no brighter than bone.
         let values = values.map(|v| v.clamp(-1000.0, 1500.0)).collect();
         let values = Array3::from_shape_vec(grid.dim(), values).unwrap();
-        Scan { name, hu: Volume::new(grid, values) }
+        let labels = std::fs::read(folder.path().join(format!("{name}.labels"))).ok();
+        Scan { name, hu: Volume::new(grid, values), labels }
     };
     Some(described.as_array().unwrap().iter().map(scan).collect())
 }
@@ -88,6 +91,18 @@ pub fn rigid(degrees: [f64; 3], shift: [f64; 3], pivot: [f64; 3]) -> Affine {
     forth.then(&about(0)).then(&about(1)).then(&about(2)).then(&back)
 }
 
+/// The image as if the patient had lain elsewhere: the grid is moved, no value changes.
+pub fn moved(image: &Volume<f32>, by: &Affine) -> Volume<f32> {
+    let (grid, values) = image.clone().into_parts();
+    let origin = by.map(grid.origin_lps_mm());
+    let turned = |axis: usize| {
+        let m = by.matrix();
+        std::array::from_fn(|r| (0..3).map(|c| m[r][c] * grid.direction()[axis][c]).sum())
+    };
+    let there = Grid::new(grid.shape(), grid.spacing_mm(), origin, turned(0), turned(1)).unwrap();
+    Volume::new(there, values)
+}
+
 /// The scan as another scanner saw it whose points `fixed_to_moving` gives, with noise. Slices that the
 /// scan does not reach are left out: the body does not end there.
 pub fn seen(fixed: &Volume<f32>, fixed_to_moving: &Affine, noise: &mut Random) -> Volume<f32> {
@@ -121,6 +136,89 @@ pub fn case(fixed: &Volume<f32>, n: u64) -> (Affine, Volume<f32>) {
     let truth = rigid(degrees, shift, middle(fixed.grid()));
     let moving = seen(fixed, &truth, &mut random);
     (truth, moving)
+}
+
+/// Where a fixed image has what a moving image shows at a point, in closed form: smooth swellings.
+pub struct Bent(Vec<([f64; 3], f64, [f64; 3])>);
+
+impl Bent {
+    pub fn map(&self, moving: [f64; 3]) -> [f64; 3] {
+        let mut p = moving;
+        for (centre, width, shift) in &self.0 {
+            let r2: f64 = (0..3).map(|a| (moving[a] - centre[a]).powi(2)).sum();
+            let part = (-0.5 * r2 / (width * width)).exp();
+            (0..3).for_each(|a| p[a] += part * shift[a]);
+        }
+        p
+    }
+}
+
+/// Case `n`: six swellings of up to 12 mm along each axis, 33 to 57 mm wide, and the image that they make, with noise.
+pub fn bent(fixed: &Volume<f32>, n: u64) -> (Bent, Volume<f32>) {
+    let mut random = Random::new(n);
+    let grid = fixed.grid();
+    let [slices, rows, columns] = grid.shape();
+    let swellings = (0..6)
+        .map(|_| {
+            let part = [columns, rows, slices].map(|n| (0.5 + 0.3 * random.next()) * n as f64);
+            let width = 45.0 + 12.0 * random.next();
+            (grid.voxel_to_lps(part), width, std::array::from_fn(|_| 12.0 * random.next()))
+        })
+        .collect();
+    let bent = Bent(swellings);
+    let (values, last) = (fixed.values(), [columns, rows, slices].map(|n| n - 1));
+    // Beyond the border as at the border: the image's edge is no edge of the body.
+    let look = |place: [f64; 3]| {
+        let inside: [f64; 3] = std::array::from_fn(|a| place[a].clamp(0.0, last[a] as f64));
+        let low: [usize; 3] = std::array::from_fn(|a| (inside[a] as usize).min(last[a] - 1));
+        (0..8usize).fold(0.0, |sum, corner| {
+            let upper: [usize; 3] = std::array::from_fn(|a| corner >> a & 1);
+            let weight = (0..3).fold(1.0, |w, a| {
+                let part = inside[a] - low[a] as f64;
+                w * if upper[a] == 1 { part } else { 1.0 - part }
+            });
+            let at = [low[2] + upper[2], low[1] + upper[1], low[0] + upper[0]];
+            sum + weight * f64::from(values[at])
+        })
+    };
+    let mut seen = Array3::<f32>::zeros(grid.dim());
+    for ((k, j, i), value) in seen.indexed_iter_mut() {
+        let from = bent.map(grid.voxel_to_lps([i, j, k].map(|x| x as f64)));
+        *value = (look(grid.lps_to_voxel(from)) + NOISE_HU * random.normal()) as f32;
+    }
+    (bent, Volume::new(grid.clone(), seen))
+}
+
+/// Distances (mm) between where a map takes points of the body and where they are, ascending. Only points
+/// that both images hold.
+pub fn target_errors(
+    bent: &Bent,
+    fixed_to_moving: impl Fn([f64; 3]) -> Option<[f64; 3]>,
+    moving: &Volume<f32>,
+) -> Vec<f64> {
+    let grid = moving.grid();
+    let last = grid.shape().map(|n| (n - 1) as f64);
+    let mut found = Vec::new();
+    for ((k, j, i), &value) in moving.values().indexed_iter() {
+        if value < -300.0 || (k + j + i) % 3 > 0 {
+            continue;
+        }
+        let place = grid.voxel_to_lps([i, j, k].map(|x| x as f64));
+        let from = bent.map(place);
+        let at = grid.lps_to_voxel(from);
+        if (0..3).all(|a| (0.0..=last[2 - a]).contains(&at[a]))
+            && let Some(there) = fixed_to_moving(from)
+        {
+            found.push((0..3).map(|a| (there[a] - place[a]).powi(2)).sum::<f64>().sqrt());
+        }
+    }
+    found.sort_by(f64::total_cmp);
+    found
+}
+
+/// Mean and 95 % of ascending numbers.
+pub fn mean_and_95(values: &[f64]) -> [f64; 2] {
+    [values.iter().sum::<f64>() / values.len() as f64, values[values.len() * 95 / 100]]
 }
 
 /// Distance at the middle of the grid (mm) and angle (degrees) between two rigid maps.

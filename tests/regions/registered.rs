@@ -1,11 +1,10 @@
 //! Registration of real and reference CTs: its errors, and what its gate lets pass.
 
 use crate::measured::{data, files, stored};
-use crate::pairs::{self, Random, case, error, middle, rigid, scans, seen};
+use crate::pairs::{self, Random, case, error, middle, moved, rigid, scans, seen};
 use grayd::dicom::read;
 use grayd::register::{self, Metric, Motion, RegisterError, Settings, register};
-use grayd::volume::transform::Affine;
-use grayd::volume::{Grid, Volume};
+use grayd::volume::Volume;
 
 /// As the pipeline asks of two CTs.
 fn settings() -> Settings {
@@ -16,6 +15,7 @@ fn settings() -> Settings {
         levels_mm: of.levels_mm.value.clone(),
         score_min: of.correlation_min_ct.value,
         overlap_min: of.overlap_min.value,
+        stretch: of.stretch.value,
     }
 }
 
@@ -94,7 +94,8 @@ fn wrong_pairs_stay_below_the_gate_and_right_ones_pass_it() {
             }
             // The right map, 40 mm beside itself, is a wrong one.
             let beside = rigid([0.0; 3], [0.0, 0.0, 40.0], [0.0; 3]);
-            let off = register::correlation(&scan.hu, &moving, &truth.then(&beside), 4.0);
+            let beside = truth.then(&beside);
+            let off = register::score(&scan.hu, &moving, &beside, Metric::Correlation, 4.0);
             wrong.push((format!("{} 40 mm off", scan.name), off.map(|score| (score, 1.0))));
         }
         let empty = Volume::new(scan.hu.grid().clone(), scan.hu.values().mapv(|_| pairs::AIR));
@@ -113,18 +114,6 @@ fn of_two_modalities() -> Settings {
         score_min: of.mutual_information_min.value,
         ..settings()
     }
-}
-
-/// The image as if the patient had lain elsewhere: the grid is moved, no value changes.
-fn moved(image: &Volume<f32>, by: &Affine) -> Volume<f32> {
-    let (grid, values) = image.clone().into_parts();
-    let origin = by.map(grid.origin_lps_mm());
-    let turned = |axis: usize| {
-        let m = by.matrix();
-        std::array::from_fn(|r| (0..3).map(|c| m[r][c] * grid.direction()[axis][c]).sum())
-    };
-    let there = Grid::new(grid.shape(), grid.spacing_mm(), origin, turned(0), turned(1)).unwrap();
-    Volume::new(there, values)
 }
 
 #[test]
@@ -150,7 +139,7 @@ fn a_pet_is_found_on_its_ct() {
 }
 
 /// A real PET and its CT, which lie in one frame of reference.
-fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
+pub fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
     let case = data("acrin_petct_seg_rwv")?;
     let ct = read::ct(&files(&case.join("CT_CT_IMAGES_858561"))).unwrap().hu;
     let [low, high] = register::constants().ct_window_hu.value;

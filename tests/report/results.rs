@@ -14,8 +14,9 @@ use grayd::quantity::{
 use grayd::report::{
     Acquisition, AdministrationFacts, Bed, Completeness, CycleResult, DoseBits, DoseStatistics,
     Effect, EngineReport, EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult,
-    RegisteredSpace, ReportError, ReportOptions, SignedResult, Software, StructureSetReference,
-    StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written, write_all,
+    RegisteredMotion, RegisteredSpace, ReportError, ReportOptions, SignedResult, Software,
+    StructureSetReference, StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written,
+    write_all,
 };
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
@@ -235,6 +236,7 @@ pub fn result() -> CycleResult {
                 [0.0, 0.0, 1.0, 30.25],
                 [0.0, 0.0, 0.0, 1.0],
             ],
+            motion: RegisteredMotion::Rigid,
             images: "CT",
             metric: "correlation",
             score: 0.98,

@@ -2,7 +2,7 @@
 
 use super::{
     Biology, Check, Dose, Gates, Imaging, Kinetics, Limits, Prescription, Quantification, Regions,
-    Registration, Section, Uncertainty, VoxelKinetics,
+    Registration, RegistrationMethod, Section, Uncertainty, VoxelKinetics,
 };
 use crate::config::yaml::{Document, Fault};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,13 @@ impl Parameters {
             section.check(&mut Check::new(name, document, faults));
         }
         if self.kinetics.voxels == VoxelKinetics::VoxelFit {
+            if self.registration.method == RegistrationMethod::Deformable {
+                Check::new("registration", document, faults).fault(
+                    &["method".into()],
+                    "deformable carries regions to the time points and no activity from voxel to voxel; write \
+                     `voxels: region-curve` in `kinetics`, or `method: rigid`",
+                );
+            }
             for sample in self.regions.standing() {
                 Check::new("regions", document, faults).fault(
                     &["derived".into(), sample.into(), "spheres".into(), "stand_for_region".into()],

@@ -19,6 +19,10 @@ pub enum RegistrationMethod {
     None,
     /// Rigid, by their CTs where both have one, else by the emission images themselves.
     Rigid,
+    /// As `rigid`, with stretch and shear between CTs.
+    Affine,
+    /// Rigid, then CT onto CT as organs move and bend; every time point needs its CT.
+    Deformable,
 }
 
 impl Section for Registration {

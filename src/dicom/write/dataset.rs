@@ -89,6 +89,11 @@ impl DataSet {
         self.put(tag, VR::FD, PrimitiveValue::F64(values.iter().copied().collect()))
     }
 
+    /// 32 bit numbers of any count (OF).
+    pub fn floats(self, tag: Tag, values: Vec<f32>) -> Self {
+        self.put(tag, VR::OF, PrimitiveValue::F32(values.into()))
+    }
+
     /// Attribute tags (AT).
     pub fn pointers(self, tag: Tag, values: &[Tag]) -> Self {
         self.put(tag, VR::AT, PrimitiveValue::Tags(values.iter().copied().collect()))

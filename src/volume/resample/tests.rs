@@ -1,6 +1,7 @@
 use super::super::transform::Affine;
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 fn total(v: &Volume<f32>) -> f64 {
     v.as_slice().iter().map(|&x| f64::from(x)).sum::<f64>() * v.grid().voxel_volume().value()
@@ -113,7 +114,7 @@ fn a_deformation_keeps_the_integral() {
             .unwrap();
     let source = pattern(Grid::axial([8, 8, 8], [3.0; 3], [-10.5; 3]).unwrap());
     let target = Grid::axial([40, 40, 40], [1.9; 3], [-38.0; 3]).unwrap();
-    let out = conserve(&source, &target, &Transform::Deformable(Box::new(map)));
+    let out = conserve(&source, &target, &Transform::Deformable(Arc::new(map)));
     assert!((total(&out) / total(&source) - 1.0).abs() < 1e-6);
 }
 

@@ -43,8 +43,13 @@ pub(super) fn regions(context: &Context<'_>) -> Vec<Block> {
     let registered = result.registrations.iter().map(|space| {
         let frame = space.moving_frame.as_ref().map_or("images without one", |uid| uid.as_str());
         format!(
-            "{} images in frame of reference {frame}: registered rigidly here, {} {:.3}, overlap {:.2}",
-            space.images, space.metric, space.score, space.overlap
+            "{} images in frame of reference {frame}: {} registration made here, {} {:.3}, overlap {:.2}{}",
+            space.images,
+            space.motion.name(),
+            space.metric,
+            space.score,
+            space.overlap,
+            space.motion.jacobian()
         )
     });
     let items: Vec<String> = registered.collect();
