@@ -66,7 +66,8 @@ impl Destination {
         let named = |objects: &Vec<ResultObject>| {
             objects.iter().any(|object| object.sop_classes().contains(&sop_class.as_str()))
         };
-        let is_asked_for = FOR_REGISTRIES.iter().any(|kind| kind.sop_class() == sop_class.as_str());
+        let is_asked_for =
+            FOR_REGISTRIES.iter().any(|kind| kind.sop_classes().contains(&sop_class.as_str()));
         self.objects.as_ref().map_or(!is_asked_for, named)
     }
 }

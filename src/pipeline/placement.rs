@@ -263,7 +263,7 @@ fn place_one(
             return Err(PipelineError::Parked(format!(
                 "nothing says how region {name} lies in image series {}: their frames of reference \
                  (0020,0052) differ; send a Spatial Registration object, or the region drawn on that \
-                 series, or ask for `registration: {{ method: rigid }}` in the plan's settings",
+                 series, or ask for `registration: {{ method: rigid }}` (or `deformable`) in the plan's settings",
                 space.series.first().map_or("", Uid::as_str)
             )));
         };

@@ -116,6 +116,7 @@ fn the_annex_of_created_objects_is_what_the_writers_write() {
         ("registration", Kind::Registration),
         ("administration-report", Kind::AdministrationReport),
         ("patient-dose-report", Kind::PatientDoseReport),
+        ("deformable-registration", Kind::DeformableRegistration),
     ];
     let tables = tables.map(|(name, kind)| (name, annex(&objects(kind, folder.path()))));
     renew(&document("conformance-objects.md"), &tables);

@@ -18,6 +18,7 @@ use grayd::report::{
     StructureSetReference, StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written,
     write_all,
 };
+use grayd::volume::transform::{Affine, Deformation};
 use grayd::volume::{Grid, Occupancy, Volume};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -315,7 +316,17 @@ pub fn variants() -> Vec<CycleResult> {
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
     coronal.dose_gy = Volume::new(grid.unwrap(), values);
     bare.administration = AdministrationFacts::default();
-    vec![result(), provisional, bare, coronal, simulated(), with_maps(), received(), of_a_tracer()]
+    vec![
+        result(),
+        provisional,
+        bare,
+        coronal,
+        simulated(),
+        with_maps(),
+        received(),
+        of_a_tracer(),
+        deformed(),
+    ]
 }
 
 /// A tracer of a therapy with alphas, whose voxels have a BED and whose distributions are looked into.
@@ -363,6 +374,40 @@ fn the_bed_of_voxels_comes_back_as_an_rt_dose_of_type_effective() {
         let number = |voxel: &serde_json::Value| voxel[3].as_f64().unwrap();
         assert!((number(bed) - 1.1 * number(dose)).abs() < 1e-5, "{dose} {bed}");
     }
+}
+
+/// A result whose second space was deformed onto the first.
+fn deformed() -> CycleResult {
+    let mut deformed = result();
+    let nodes = Grid::axial([5, 4, 3], [16.0; 3], [-20.0, -30.0, 100.0]).unwrap();
+    let vectors = (0..nodes.len()).map(|n| [n as f32 * 0.01, -0.5, 0.25]).collect();
+    let start = Affine::new(deformed.registrations[0].moving_to_registered).unwrap().inverse();
+    let map = Deformation::new(Affine::IDENTITY, start, nodes, vectors).unwrap();
+    let jacobian = map.jacobian_range();
+    deformed.registrations[0].motion = RegisteredMotion::Deformable { map: map.into(), jacobian };
+    deformed
+}
+
+#[test]
+fn a_deformation_is_read_back_as_it_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let deformed = deformed();
+    let all = write_all(&deformed, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
+    assert!(all.iter().all(|written| written.kind != Kind::Registration));
+    let written = all.iter().find(|written| written.kind == Kind::DeformableRegistration).unwrap();
+    let read = grayd::dicom::read::registration(&written.path).unwrap();
+    let space = &deformed.registrations[0];
+    let RegisteredMotion::Deformable { map, .. } = &space.motion else { panic!("{space:?}") };
+    assert_eq!(read.registered_frame_of_reference, space.registered_frame);
+    let [found] = &read.deformations[..] else { panic!("{:?}", read.deformations) };
+    assert_eq!(found.source_frame_of_reference, space.moving_frame);
+    assert_eq!(found.source_images, space.moving_images);
+    assert_eq!(found.pre, Affine::IDENTITY.matrix());
+    assert_eq!(found.post, map.post().matrix());
+    let grid = found.grid.as_ref().unwrap();
+    assert_eq!(grid.dimensions, [3, 4, 5]);
+    assert_eq!((grid.resolution_mm, grid.origin_lps_mm), ([16.0; 3], [-20.0, -30.0, 100.0]));
+    assert_eq!(grid.offsets_mm, map.displacement_mm());
 }
 
 /// A result of Monte Carlo, with a standard error of 3 % in every voxel.

@@ -23,6 +23,7 @@ fn request(settings: &str) -> Request {
         inputs: Vec::new(),
         earlier: Vec::new(),
         notes: Vec::new(),
+        signed_results: Vec::new(),
         cameras: Vec::new(),
         zone: TimeZone::UTC,
         report: ReportOptions::default(),
