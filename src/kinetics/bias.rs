@@ -29,7 +29,11 @@ impl Bias {
 
     fn stated(t: f64, hours_per_activity: f64, range: [f64; 2]) -> Self {
         let (low, high) = Self::over(t, hours_per_activity, range);
-        let signed = |part: f64| format!("{:+.0} %", part * 100.0);
+        // A small one to a tenth: `-0 %` says no sign.
+        let signed = |part: f64| match part.abs() < 0.02 {
+            true => format!("{:+.1} %", part * 100.0),
+            false => format!("{:+.0} %", part * 100.0),
+        };
         let statement = format!(
             "for true effective half-lives from {:.0} h to {:.0} h the integral is off by {} to {}",
             range[0],

@@ -48,3 +48,37 @@ pub fn of_cycles(
     }
     Ok(signed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::LocalArchive;
+    use crate::config::NodeConfig;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn only_the_newest_result_of_a_cycle_is_signed_and_another_text_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut storage = NodeConfig::default().storage;
+        storage.directory = folder.path().to_owned();
+        let archive = LocalArchive::open(&storage, TimeZone::UTC).unwrap();
+        let at: Timestamp = "2026-02-10T08:30:00Z".parse().unwrap();
+        let sign = |cycle: u32, text: &str| {
+            let sha256 = sha256_hex(text.as_bytes());
+            let one = Signature { cycle, by: "physicist".into(), at, sha256 };
+            let note = serde_json::to_string(&one).unwrap();
+            archive.put_note(&note_name("c", cycle), &note).unwrap();
+        };
+        let of = |cycles: std::ops::Range<u32>| of_cycles(&archive, "c", cycles).unwrap();
+        archive.put_note(&results_note("c", 1), "first").unwrap();
+        archive.put_note(&results_note("c", 2), "second").unwrap();
+        sign(1, "first");
+        sign(2, "another");
+        let signed = SignedResult { cycle: 1, by: "physicist".into(), at };
+        assert_eq!(of(1..4), std::slice::from_ref(&signed));
+        // A revision is unsigned until somebody looks at it.
+        archive.put_note(&results_note("c", 1), "revised").unwrap();
+        assert_eq!(of(1..4), []);
+        assert!(of_text(&archive, "c", 1, "first").unwrap().is_some());
+    }
+}

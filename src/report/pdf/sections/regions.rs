@@ -194,13 +194,21 @@ fn terms(fit: &Fit) -> String {
 }
 
 /// Sign and size of what a method with an assumption may be off by.
-fn biases(context: &Context<'_>) -> Option<Block> {
+fn biases(context: &Context<'_>) -> Vec<Block> {
     let of = |(region, numbers): (&RegionResult, crate::report::regions::RegionNumbers<'_>)| {
         let bias = numbers.fit?.bias.as_ref()?;
         Some(format!("{}: {}", region.name, bias.statement))
     };
     let items: Vec<String> = context.regions().filter_map(of).collect();
-    (!items.is_empty()).then_some(Block::List { items })
+    match items.is_empty() {
+        true => Vec::new(),
+        false => vec![
+            text(
+                "What a half-life from elsewhere, or another assumption of the method, may do to the integral:",
+            ),
+            Block::List { items },
+        ],
+    }
 }
 
 /// Models that were tried, where there was a choice.
