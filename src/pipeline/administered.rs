@@ -10,7 +10,7 @@ use crate::dicom::write::Code;
 use crate::quantity::constant::{Constant, embedded};
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{Becquerel, Seconds, Warning};
-use crate::report::{AdministrationFacts, ReceivedReport};
+use crate::report::{AdministrationFacts, ReceivedReport, dose_reports};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -93,7 +93,7 @@ pub fn facts(inputs: &Inputs, request: &Request) -> Result<AdministrationFacts, 
         meter_checked_on: meter.and_then(|meter| meter.checked_on),
         route: route
             .or_else(|| reports.iter().find_map(|report| report.route.as_ref().map(written))),
-        by: details.by.clone().or_else(|| of_reports(|report| report.by.clone())),
+        by: details.by.clone().or_else(|| of_reports(named)),
         co_medication: details.co_medication.clone(),
         well_counter: request.plan.measured.well_counter.clone(),
         reports: reports
@@ -104,6 +104,11 @@ pub fn facts(inputs: &Inputs, request: &Request) -> Result<AdministrationFacts, 
             })
             .collect(),
     })
+}
+
+/// Who gave it, where a report of our own does not stand for nobody.
+fn named(report: &AdministrationReport) -> Option<String> {
+    report.by.clone().filter(|name| name != dose_reports::NOBODY)
 }
 
 /// A code as it was read, to be written.

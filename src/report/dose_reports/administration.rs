@@ -1,6 +1,7 @@
 //! Radiopharmaceutical Radiation Dose SR (PS3.3 A.35.14; TID 10021 and 10022, whose order is significant):
 //! one administration, as the plan states it.
 
+use super::NOBODY;
 use super::concepts as d;
 use crate::dicom::read::Assay;
 use crate::dicom::write::content::{Item, Relationship};
@@ -11,9 +12,6 @@ use crate::report::{
     CycleResult, Identity, Kind, RESEARCH_MARK, ReportError, ReportOptions, agents, modules,
 };
 use Relationship::{Contains, HasConceptMod, HasObsContext, HasProperties};
-
-/// In place of a name that nobody stated: the participant is mandatory.
-const NOBODY: &str = "Not^stated";
 
 pub(super) fn write(
     result: &CycleResult,

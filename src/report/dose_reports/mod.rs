@@ -15,6 +15,9 @@ use crate::dicom::Uid;
 use crate::dicom::write::content::{Item, Relationship};
 use crate::dicom::write::{DicomFile, InstanceReference};
 
+/// In place of a name that nobody stated: the participant is mandatory.
+pub const NOBODY: &str = "Not^stated";
+
 /// Objects with the names of their files.
 pub(super) type Named = (Kind, &'static str, DicomFile);
 
