@@ -161,6 +161,9 @@ fn warn_of_shared_frames(inputs: &Inputs, warnings: &mut Vec<Warning>) {
     }
 }
 
+/// Tomographic, in Bq/ml, regions drawn in its space, a CT in it, activity × time.
+type Rank = (bool, bool, usize, bool, f64);
+
 /// The time point whose grid carries the dose: one whose space the regions were drawn in (so that
 /// their structure set can be referenced), in Bq/ml before counts, with a CT before one without, and then the one where
 /// activity × time is largest: near the mean life, where a distribution stands for the whole
@@ -171,7 +174,7 @@ fn reference(
     spaces: &[Space],
     given: &[Given],
 ) -> Result<usize, PipelineError> {
-    let mut best: Option<(usize, (bool, bool, usize, bool, f64))> = None;
+    let mut best: Option<(usize, Rank)> = None;
     for (index, (image, space)) in images.iter().zip(spaces).enumerate() {
         let mut native = 0;
         for one in given {

@@ -210,7 +210,7 @@ mod tests {
     /// Rates of a decaying source, off by what the test says.
     fn series(camera: DeadTime, off: &[f64]) -> Vec<ObservedRate> {
         let rate = |(n, off): (usize, &f64)| {
-            let activity = Becquerel::from_mbq(4000.0 / 2f64.powi(n as i32));
+            let activity = Becquerel::from_mbq(12_000.0 / 2f64.powi(n as i32));
             let truth = PerSecond::new(activity.value() * 50e-6);
             let rate = camera.observed_rate(truth) * (1.0 + off);
             ObservedRate { activity, rate, relative_uncertainty: 0.002 }

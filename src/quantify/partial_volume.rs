@@ -99,10 +99,9 @@ impl Surroundings {
             voxels.map(|w| (4.0 * w / (8.0 * std::f64::consts::LN_2).sqrt()).ceil() as usize);
         let (mut low, mut high) = ([usize::MAX; 3], [0; 3]);
         for (n, _) in region.iter() {
-            let at = place(n);
-            for axis in 0..3 {
-                low[axis] = low[axis].min(at[axis]);
-                high[axis] = high[axis].max(at[axis]);
+            for (axis, at) in place(n).into_iter().enumerate() {
+                low[axis] = low[axis].min(at);
+                high[axis] = high[axis].max(at);
             }
         }
         if low[0] > high[0] {
@@ -123,15 +122,10 @@ impl Surroundings {
     }
 
     fn index(&self, at: [usize; 3]) -> Option<usize> {
-        let mut index = 0;
-        for axis in 0..3 {
-            let place = at[axis].checked_sub(self.first[axis])?;
-            if place >= self.shape[axis] {
-                return None;
-            }
-            index = index * self.shape[axis] + place;
-        }
-        Some(index)
+        at.iter().zip(self.first).zip(self.shape).try_fold(0, |index, ((at, first), size)| {
+            let place = at.checked_sub(first)?;
+            (place < size).then_some(index * size + place)
+        })
     }
 
     fn at(&self, grid: &Grid, voxel: usize) -> f64 {

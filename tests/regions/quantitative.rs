@@ -44,17 +44,14 @@ fn patient(seed: u64) -> PhantomOptions {
 }
 
 /// Deviation of each organ's integral and dose from the truth, and what is stated of both.
-fn deviations(seed: u64, camera: &CameraSettings, change: &str) -> Vec<[f64; 4]> {
+fn deviations(seed: u64, camera: &CameraSettings) -> Vec<[f64; 4]> {
     let folder = tempfile::tempdir().unwrap();
     let stated =
         "  uncertainty: { outline_voxel_mm: 2.4, outline_fwhm_mm: 1, emission_fwhm_mm: 14 }\n";
-    let settings = format!("{stated}  dose: {{ engine: local }}\n{change}");
+    let settings = format!("{stated}  dose: {{ engine: local }}\n");
     let (mut request, patient) =
         requested_in(folder.path(), "multi-time-point", &settings, &patient(seed));
     request.cameras = vec![camera.clone()];
-    if !change.is_empty() {
-        request.plan.parameters.quantification.partial_volume = Default::default();
-    }
     let result = run_in(folder.path(), &request).unwrap();
     let all = ["Lesion 1", "Lesion 2"].iter().chain(&ORGANS);
     all.map(|name| {
@@ -80,9 +77,10 @@ fn deviations(seed: u64, camera: &CameraSettings, change: &str) -> Vec<[f64; 4]>
 fn noise_blur_and_motion_together_leave_organs_within_three_per_cent() {
     let camera = camera();
     for seed in 1..=2 {
-        let found = deviations(seed, &camera, "");
+        let found = deviations(seed, &camera);
         for (organ, [tia, dose, u_tia, u_dose]) in ORGANS.iter().zip(&found[2..]) {
             assert!(tia.abs() < 0.03, "seed {seed} {organ}: TIA {tia}");
+            // Measured over ten seeds (docs/methods/uncertainty.md); these two are within one of k = 1.
             assert!(tia.abs() < *u_tia, "seed {seed} {organ}: TIA {tia}, stated {u_tia}");
             assert!(dose.abs() < *u_dose, "seed {seed} {organ}: dose {dose}, stated {u_dose}");
         }
@@ -110,16 +108,4 @@ fn shapes_ask_for_the_resolution_and_the_body_s_outline() {
     request.inputs.retain(|path| !path.to_str().unwrap().contains("/ct-"));
     let refused = run_in(folder.path(), &request).unwrap_err().to_string();
     assert!(refused.contains("needs a CT"), "{refused}");
-}
-
-#[test]
-fn measure_ten_seeds() {
-    let camera = camera();
-    for seed in 1..=10 {
-        deviations(seed, &camera, "");
-    }
-    for seed in 1..=3 {
-        println!("recovery curve");
-        deviations(seed, &camera, " ");
-    }
 }

@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
         let target = factor.solve_lower_triangular(&by)?;
         let activity = nnls::solve(&factor.transpose(), &target);
         let left_over = squares - 2.0 * activity.dot(&by) + activity.dot(&(&products * &activity));
-        let explained = 1.0 - left_over / variance;
+        let explained = (1.0 - left_over / variance).min(1.0);
         (variance > 0.0 && explained.is_finite()).then_some(explained)
     }
 }
@@ -223,7 +223,7 @@ mod tests {
             for axis in 0..2 {
                 assert!((found.shift[axis] - shift[axis]).abs() < 0.1, "{shift:?}: {found:?}");
             }
-            let ratio = (1.0 - found.elsewhere) / (1.0 - found.explained);
+            let ratio = (1.0 - found.elsewhere) / (1.0 - found.explained).max(1e-9);
             assert!(found.explained > 0.99 && ratio > 5.0, "{found:?}");
         }
     }
