@@ -156,8 +156,19 @@ impl Scene<'_> {
             .level()
             .ok_or_else(|| parked(format_args!("region {name}"), "it has no level; write one"))?;
         let at = |n: usize| {
-            let image = &self.distribution(n, name)?.map.bq_per_ml;
-            segment::threshold(image, &region.occupancy[n], level)
+            let image = self.distribution(n, name)?;
+            if image.is_relative && matches!(level, Level::Value(_)) {
+                return Err(parked(
+                    format_args!("region {name}"),
+                    format_args!(
+                        "image series {} is in counts without a calibration and holds no concentration; \
+                         write `of_maximum` or `above_background`, or send the registration to the image \
+                         in Bq/ml",
+                        self.inputs.emissions[n].series
+                    ),
+                ));
+            }
+            segment::threshold(&image.map.bq_per_ml, &region.occupancy[n], level)
                 .map_err(|error| PipelineError::of_segment(name, error))
         };
         let found = at(self.reference)?;

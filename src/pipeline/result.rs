@@ -345,8 +345,8 @@ fn unknown_sources(budget: &Budget) -> Vec<Warning> {
     if budget.unknown.contains(&"recovery") {
         warnings.push(Warning::new(
             "recovery-uncertainty-unknown",
-            "the stated uncertainty is without the recovery coefficient's: state cameras: recovery: \
-             relative_uncertainty in the configuration",
+            "the stated uncertainty is without the recovery coefficient's: state \
+             relative_uncertainty of cameras: recovery (or resolution) in the configuration",
         ));
     }
     if budget.unknown.contains(&"volume") {
