@@ -160,3 +160,19 @@ fn images_of_two_modalities_are_joined_by_mutual_information() {
     assert!(matches!(error, RegisterError::Poor { .. }), "{error}");
     assert!(error.to_string().contains("mutual information"), "{error}");
 }
+
+#[test]
+fn a_stretch_beyond_its_bounds_is_refused_with_the_figures() {
+    let step = [0.0, 0.0, 0.0, 12.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, -3.0];
+    let motion = Motion::Affine.about(&step, [0.0; 3]);
+    let (fixed, moving) = (seen(&Affine::IDENTITY, 0.0), seen(&motion.inverse(), 0.0));
+    let bounded = Settings { stretch: [0.95, 1.05], ..settings(Motion::Affine) };
+    let error = register(&fixed, &moving, &bounded).unwrap_err();
+    let RegisterError::Stretched { stretch, .. } = error else { panic!("{error}") };
+    assert!((stretch[0] - 0.98).abs() < 0.01 && (stretch[1] - 1.08).abs() < 0.01, "{stretch:?}");
+    assert!(error.to_string().contains("(0.95 to 1.05 is wanted)"), "{error}");
+    // A shear shows in the stretches too.
+    let shear = [0.0, 0.0, 0.0, 0.0, 18.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let [least, most] = Motion::Affine.about(&shear, [0.0; 3]).stretch();
+    assert!((least - 0.942).abs() < 1e-3 && (most - 1.062).abs() < 1e-3, "{least} {most}");
+}

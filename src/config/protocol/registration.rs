@@ -28,3 +28,19 @@ pub enum RegistrationMethod {
 impl Section for Registration {
     fn check(&self, _check: &mut Check<'_>) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::protocol::Protocol;
+
+    #[test]
+    fn a_deformation_and_curves_of_voxels_exclude_each_other() {
+        let text = include_str!("../../../config/protocols/multi-time-point.yaml");
+        let text = format!("{text}registration: {{ method: deformable }}\n");
+        assert!(Protocol::read("own.yaml", &text, false).is_ok());
+        let both = text.replacen("kinetics:\n", "kinetics:\n  voxels: voxel-fit\n", 1);
+        assert_ne!(both, text);
+        let faults = Protocol::read("own.yaml", &both, false).unwrap_err();
+        assert!(faults[0].to_string().contains("write `voxels: region-curve`"), "{faults:?}");
+    }
+}
