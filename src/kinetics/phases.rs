@@ -261,7 +261,7 @@ fn solve(data: &Data, shape: Shape) -> Option<Solution> {
     }
     if free.is_none() {
         warnings.push(Warning::new(
-            "integral-not-determined",
+            "phases-not-determined",
             "the points do not tell the parameters of two phases apart: no uncertainty is stated",
         ));
     }

@@ -11,8 +11,8 @@ const PROPOSAL_TOLERANCE: f64 = 0.06;
 /// that the points do not tell apart are both close to the one that there is.
 const UNSTATED: [(&str, f64); 3] = [
     ("half-life-uncertainty-unknown", 0.01),
+    ("phases-not-determined", 0.1),
     ("integral-not-determined", 0.1),
-    ("parameter-not-determined", 0.1),
 ];
 
 /// The worst of several deviations from the truth.
@@ -57,11 +57,11 @@ impl Worst {
 
     fn said(&self, what: &str) -> String {
         let [off, stated] = [self.off, self.stated].map(|part| 100.0 * part);
-        let unstated = match self.unstated {
-            0 => String::new(),
-            n => format!(", {n} without"),
-        };
-        format!("{} {what}, worst {off:.3} % (stated {stated:.1} %{unstated}); ", self.count)
+        let unstated = self.unstated;
+        format!(
+            "{} {what}, {unstated} without uncertainty, worst {off:.3} % (allowed {stated:.1} %); ",
+            self.count
+        )
     }
 }
 

@@ -167,3 +167,21 @@ fn a_single_image_without_a_cycle_before_is_refused_with_what_to_do() {
     let text = computed(&course, &protocols, &[]).unwrap_err();
     assert!(text.contains("compute an earlier cycle first"), "{text}");
 }
+
+#[test]
+fn the_truth_of_a_therapy_is_the_tracers_biology_with_the_therapys_decay() {
+    // ICRP 107: 67.313 h of 111In; 64.10 h and 538.20 g mGy/(MBq h) of 90Y, whose photons are nothing. Newer
+    // evaluations differ by 0.1 %.
+    let (indium_h, yttrium_h, delta) = (67.313, 64.10, 538.20);
+    let mut course = course("y90-zevalin-liver");
+    let given = Becquerel::from_mbq(185.0);
+    for region in course.give(given).unwrap().truth() {
+        let rate = |half_life_h: f64| std::f64::consts::LN_2 / half_life_h;
+        let biological = rate(region.effective_half_life.hours()) - rate(indium_h);
+        let fraction = region.initial_activity / given;
+        let residence_h = fraction / (biological + rate(yttrium_h));
+        let wanted = residence_h * delta / region.mass.value();
+        let found = region.therapy.gy_per_gbq();
+        assert!((found / wanted - 1.0).abs() < 2e-3, "{}: {found}, not {wanted}", region.name);
+    }
+}
