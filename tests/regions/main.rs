@@ -9,7 +9,6 @@ mod peer;
 mod counts;
 mod deformed;
 mod effects;
-mod gates;
 mod made;
 mod measured;
 mod pairs;

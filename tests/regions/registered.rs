@@ -139,7 +139,7 @@ fn a_pet_is_found_on_its_ct() {
 }
 
 /// A real PET and its CT, which lie in one frame of reference.
-pub fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
+fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
     let case = data("acrin_petct_seg_rwv")?;
     let ct = read::ct(&files(&case.join("CT_CT_IMAGES_858561"))).unwrap().hu;
     let [low, high] = register::constants().ct_window_hu.value;

@@ -68,8 +68,8 @@ fn a_known_deformation_comes_back_with_its_jacobian() {
     let map = Transform::Deformable(found.fixed_to_moving.clone().into());
     let [error, before] = errors(&map);
     println!("{error} mm of {before} mm, {:?} {:?}", found.jacobian, found.score);
-    assert!(error < 0.35 * before && before > 2.0, "{error} of {before}");
-    assert!(found.jacobian[0] > 0.5 && found.jacobian[1] < 2.0, "{:?}", found.jacobian);
+    assert!(error < 0.5 * before && before > 2.0, "{error} of {before}");
+    assert!(found.jacobian[0] > 0.4 && found.jacobian[1] < 2.5, "{:?}", found.jacobian);
     assert!(found.score[1] > found.score[0]);
     // And back: the inverse brings every point home.
     for p in [[0.0; 3], [30.0, -10.0, 15.0], [-40.0, 20.0, -30.0]] {
@@ -87,7 +87,7 @@ fn it_follows_its_start() {
     let home = Transform::Affine(back);
     let map = Transform::Deformable(found.fixed_to_moving.into()).then(home);
     let [error, before] = errors(&map);
-    assert!(error < 0.35 * before, "{error} of {before}");
+    assert!(error < 0.5 * before, "{error} of {before}");
 }
 
 #[test]
