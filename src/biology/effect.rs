@@ -72,7 +72,9 @@ pub fn volume_receiving(voxels: &[(Gray, f64)], dose: Gray) -> Result<f64, Biolo
     if !(volume.is_finite() && volume > 0.0) {
         return Err(BiologyError::EmptyRegion);
     }
-    Ok(voxels.iter().filter(|v| v.0 >= dose).map(|v| v.1).sum::<f64>() / volume)
+    let above: f64 = voxels.iter().filter(|v| v.0 >= dose).map(|v| v.1).sum();
+    // An empty sum is -0.
+    Ok(above / volume + 0.0)
 }
 
 /// Dose of a mixed field by what deposited it.

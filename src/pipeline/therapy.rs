@@ -28,12 +28,15 @@ pub fn project(request: &Request, result: &mut CycleResult) -> Result<(), Pipeli
     let administered = result.administered;
     for region in &mut result.regions {
         let estimate = match same {
-            true => itself(region, administered),
+            true => itself(region, administered).map(|estimate| (estimate, Vec::new())),
             false => converted(region, administered, own, therapy),
         };
         let drug = tracer.stands_for.radiopharmaceutical.clone();
         match estimate {
-            Ok(estimate) => {
+            Ok((estimate, warnings)) => {
+                let of_drug =
+                    |w: Warning| Warning::new("of-the-therapy", format!("{drug}: {}", w.text));
+                region.warnings.extend(warnings.into_iter().map(of_drug));
                 region.therapy = Some(TherapyEstimate { radiopharmaceutical: drug, ..estimate });
             }
             Err(why) => region.warnings.push(Warning::new(
@@ -70,12 +73,13 @@ fn itself(region: &RegionResult, administered: Becquerel) -> Result<TherapyEstim
     })
 }
 
+/// With what is to be known of the therapy's curve and not of the tracer's.
 fn converted(
     region: &RegionResult,
     administered: Becquerel,
     tracer: &DecayData,
     therapy: &DecayData,
-) -> Result<TherapyEstimate, String> {
+) -> Result<(TherapyEstimate, Vec<Warning>), String> {
     let fit = region.fit.as_ref().ok_or("it has no curve")?;
     let mass = region.mass.ok_or("its mass is not known")?;
     let [from, to] = [tracer, therapy].map(|decay| decay.half_life.half_life_to_rate());
@@ -90,7 +94,9 @@ fn converted(
         let rate = (term.rate.value() - to.value()).max(0.0);
         (term.amplitude / administered, PerSecond::new(rate))
     };
-    Ok(TherapyEstimate {
+    let warnings = curve.warnings.iter().filter(|warning| !fit.warnings.contains(warning));
+    let warnings = warnings.cloned().collect();
+    let estimate = TherapyEstimate {
         radiopharmaceutical: String::new(),
         dose_per_gbq,
         alpha: MixedDose::of_local(dose_per_gbq, &therapy.chain_energies),
@@ -98,7 +104,8 @@ fn converted(
         residence: Seconds::new(residence),
         biological: curve.terms.iter().map(biological).collect(),
         method: "biology of the tracer, decay of the therapy, its energy spent in the region",
-    })
+    };
+    Ok((estimate, warnings))
 }
 
 /// The tracer's, with the part of its fit as the therapy's decay weighs it: a therapy that lives longer
@@ -156,7 +163,8 @@ mod tests {
         });
         let curve = TimeActivityCurve { points: points.to_vec(), physical };
         let fitted = fit(&curve, Method::MonoExponential).unwrap();
-        let found = converted(&region(Some(fitted)), given, indium, yttrium).unwrap();
+        let (found, warnings) = converted(&region(Some(fitted)), given, indium, yttrium).unwrap();
+        assert!(warnings.iter().any(|w| w.text.contains("measured with a surrogate")));
         assert!((found.residence.hours() / 11.662 - 1.0).abs() < 1e-3, "{found:?}");
         let (fraction, rate) = found.biological[0];
         assert!((fraction / 0.18 - 1.0).abs() < 1e-6);

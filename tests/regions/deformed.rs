@@ -8,6 +8,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
+/// Of the deformations that the bench has more of.
+const CASES: u64 = 1;
+
 /// Overlap of an organ carried over with where it is: 2 |A ∩ B| / (|A| + |B|).
 fn dice(
     labels: &[u8],
@@ -28,12 +31,13 @@ fn dice(
         let ijk = [n % columns, n / columns % rows, n / columns / rows].map(|x| x as f64);
         let point = grid.voxel_to_lps(ijk);
         let is = holds(truth(point));
-        // Nothing is far from where it is.
-        if !is && !holds(point) && n % 2 == 1 {
+        // Away from the organ a part of the voxels tells enough.
+        let near = is || holds(point);
+        if !near && n % 16 != 0 {
             continue;
         }
         let said = moving_to_fixed.map(point).is_some_and(holds);
-        let weight = if is || holds(point) { 1.0 } else { 2.0 };
+        let weight = if near { 1.0 } else { 16.0 };
         counts[0] += f64::from(u8::from(is)) * weight;
         counts[1] += f64::from(u8::from(said)) * weight;
         counts[2] += f64::from(u8::from(is && said)) * weight;
@@ -55,7 +59,7 @@ fn known_deformations_of_a_real_ct_come_back_and_organs_follow() {
         overlap_min: of.overlap_min.value,
         stretch: of.stretch.value,
     };
-    for n in 1..=2 {
+    for n in 1..=CASES {
         let (truth, moving) = bent(&scan.hu, n);
         let start = register::register(&scan.hu, &moving, &rigid).unwrap();
         let gate = of.correlation_min_ct.value;

@@ -76,8 +76,8 @@ fn wrong_pairs_stay_below_the_gate_and_right_ones_pass_it() {
             let flipped = seen(&scan.hu, &flip, &mut Random::new(9));
             wrong.push((format!("{} {what}", scan.name), scored(&scan.hu, &flipped)));
         }
-        // Shifts far off any start, and the noisy twin.
-        for shift in [[40.0, 0.0, 0.0], [0.0, -40.0, 0.0], [0.0, 0.0, 40.0], [0.0; 3]] {
+        // Shifts far off any start.
+        for shift in [[40.0, 0.0, 0.0], [0.0, 0.0, 40.0]] {
             let truth = rigid([2.0, -1.0, 3.0], shift, middle(scan.hu.grid()));
             let moving = seen(&scan.hu, &truth, &mut Random::new(7));
             let what = format!("{} {shift:?}", scan.name);

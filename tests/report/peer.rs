@@ -56,6 +56,7 @@ pub fn dciodvfy_faults(dciodvfy: &Path, object: &Path, normal: &[(&str, &str)]) 
         "Comprehensive3DSR",
         "RTStructureSet",
         "SpatialRegistration",
+        "DeformableSpatialRegistration",
         "ParametricMap",
         "NMImage",
         "CTImage",

@@ -224,7 +224,8 @@ mod tests {
                 assert!((found.shift[axis] - shift[axis]).abs() < 0.1, "{shift:?}: {found:?}");
             }
             let ratio = (1.0 - found.elsewhere) / (1.0 - found.explained).max(1e-9);
-            assert!(found.explained > 0.99 && ratio > 5.0, "{found:?}");
+            // Half a pixel off, the sharpest patch is no longer quite its template.
+            assert!(found.explained > 0.98 && ratio > 5.0, "{found:?}");
         }
     }
 
