@@ -36,6 +36,9 @@ pub(super) fn identity(context: &Context<'_>) -> Vec<Block> {
         false => format!("{} (issued by {})", patient.id, patient.issuer),
     };
     let (study, given) = (&result.study, &result.administration);
+    let therapy = result.regions.iter().find_map(|region| region.therapy.as_ref());
+    let stands_for =
+        therapy.map_or(String::new(), |t| format!("; a tracer for {}", t.radiopharmaceutical));
     vec![facts([
         ("Patient", stated(Some(&person(&patient.name)))),
         ("Patient ID", stated(Some(&id))),
@@ -51,7 +54,7 @@ pub(super) fn identity(context: &Context<'_>) -> Vec<Block> {
         ("Cycle", format!("{}, {}", result.cycle, completeness(result.completeness))),
         (
             "Radiopharmaceutical",
-            format!("{}, nuclide {}", result.radiopharmaceutical, result.nuclide),
+            format!("{}, nuclide {}{stands_for}", result.radiopharmaceutical, result.nuclide),
         ),
         (
             "Administered",
