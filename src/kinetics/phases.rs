@@ -336,6 +336,20 @@ fn closer(one: &Solution, other: &Solution, data: &Data) -> bool {
     one.chi_square(data) < other.chi_square(data) * (1.0 - 1e-6) - EXACT
 }
 
+/// Do the points leave its integral open, so that no uncertainty could be stated?
+fn is_undetermined(solution: &Solution) -> bool {
+    let gradient = solution.ln_integral_gradient(0.0);
+    let known = solution.covariance.as_ref().and_then(|covariance| covariance.propagate(&gradient));
+    let limit = CONSTANTS.propagated_uncertainty_max.value;
+    known.is_none_or(|u| !u.is_finite() || u > limit)
+}
+
+/// Is it nowhere far from the points: all misfits together within one standard deviation?
+fn fits(solution: &Solution, data: &Data) -> bool {
+    solution.chi_square(data) < 1.0
+}
+
+/// Two phases that the points leave open say no more than one that goes through them, and less surely.
 fn closest_or_one_phase(
     data: &Data,
     candidates: [Option<Solution>; 2],
@@ -347,12 +361,17 @@ fn closest_or_one_phase(
     let mono = line::mono_exponential(data);
     match (several, mono) {
         (Some(several), Err(KineticsError::Rising { .. })) => Ok(several),
-        (Some(several), Ok(mono)) if closer(&several, &mono, data) => Ok(several),
+        (Some(several), Ok(mono))
+            if closer(&several, &mono, data)
+                && !(is_undetermined(&several) && fits(&mono, data)) =>
+        {
+            Ok(several)
+        }
         (_, mono) => {
             let mut solution = mono?;
             solution.warnings.push(Warning::new(
                 "second-phase-not-seen",
-                "two phases were asked for, the points show one: mono-exponential taken",
+                "two phases were asked for, the points show one, or leave open which: mono-exponential taken",
             ));
             Ok(solution)
         }

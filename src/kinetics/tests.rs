@@ -284,6 +284,24 @@ fn one_phase_under_a_two_phase_fit_stays_one_phase() {
     assert_near(half_life(&fit), 70.0, 1e-9);
 }
 
+/// One phase, each point off by up to a hundred-thousandth as stored values are.
+#[test]
+fn phases_that_the_points_leave_open_are_one_with_an_uncertainty() {
+    let mut state = 7u64;
+    for _ in 0..40 {
+        let mut points = sampled(&[(30.0, 45.0)], &[1.0, 4.0, 24.0, 72.0, 144.0]);
+        for (_, value) in &mut points {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *value *= 1.0 + 2e-5 * ((state >> 33) as f64 / (1u64 << 31) as f64 - 0.5);
+        }
+        for method in [Method::BiExponential, Method::TwoClearances] {
+            let fit = fit(&curve(&points, LU_177), method).unwrap();
+            assert!(fit.relative_uncertainty.is_some(), "{fit:?}");
+            assert_near(tia(&fit), 30.0 * 45.0 / LN_2, 1e-2);
+        }
+    }
+}
+
 #[test]
 fn no_phase_outlives_the_nuclide() {
     let hours = [1.0, 4.0, 24.0, 96.0, 168.0, 240.0, 336.0];

@@ -7,42 +7,24 @@ use serde_json::Value;
 /// uncertainty of the doses that it rests on.
 const PROPOSAL_TOLERANCE: f64 = 0.06;
 
-/// Why no uncertainty is stated, and what may then be off: a half-life from elsewhere is exact here, and two phases
-/// that the points do not tell apart are both close to the one that there is.
-const UNSTATED: [(&str, f64); 3] = [
-    ("half-life-uncertainty-unknown", 0.01),
-    ("phases-not-determined", 0.1),
-    ("integral-not-determined", 0.1),
-];
-
 /// The worst of several deviations from the truth.
 #[derive(Default)]
 struct Worst {
     count: usize,
-    unstated: usize,
     off: f64,
     stated: f64,
 }
 
 impl Worst {
-    /// A value of a region within its stated uncertainty (k = 1), or a word of why none is stated.
+    /// A value of a region within its stated uncertainty (k = 1); one without is a fault.
     fn add(
         &mut self,
         what: &str,
         [found, truth]: [f64; 2],
         stated: Option<f64>,
-        region: &Value,
     ) -> Result<(), String> {
         let off = (found / truth - 1.0).abs();
-        let stated = match stated {
-            Some(stated) => stated,
-            None => {
-                let warned = region["warnings"].to_string();
-                let said = UNSTATED.iter().find(|(code, _)| warned.contains(code));
-                self.unstated += 1;
-                said.ok_or(format!("{what}: no uncertainty, and no word of why: {warned}"))?.1
-            }
-        };
+        let stated = stated.ok_or(format!("{what}: no uncertainty"))?;
         if off.is_nan() || off >= stated {
             return Err(format!(
                 "{what}: {found}, in truth {truth}: {off:.4} off, stated {stated:.4}"
@@ -57,11 +39,7 @@ impl Worst {
 
     fn said(&self, what: &str) -> String {
         let [off, stated] = [self.off, self.stated].map(|part| 100.0 * part);
-        let unstated = self.unstated;
-        format!(
-            "{} {what}, {unstated} without uncertainty, worst {off:.3} % (allowed {stated:.1} %); ",
-            self.count
-        )
+        format!("{} {what}, worst {off:.3} % (stated {stated:.1} %); ", self.count)
     }
 }
 
@@ -86,7 +64,7 @@ pub fn doses_agree(course: &SimulatedCourse, results: &[Value]) -> Result<String
         let dose = region["absorbed_dose_gy"]["mean"].as_f64();
         let dose = dose.ok_or(format!("{what}: no dose"))?;
         let stated = region["uncertainty"].as_f64();
-        worst.add(&what, [dose, truth.mean_dose.value()], stated, region)?;
+        worst.add(&what, [dose, truth.mean_dose.value()], stated)?;
     }
     assert!(worst.count > 0);
     Ok(worst.said("doses"))
@@ -99,7 +77,7 @@ pub fn therapies_agree(course: &SimulatedCourse, results: &[Value]) -> Result<St
         let therapy = &region["therapy"];
         let Some(per_gbq) = therapy["gy_per_gbq"].as_f64() else { continue };
         let stated = therapy["uncertainty"].as_f64();
-        worst.add(&what, [per_gbq, truth.therapy.gy_per_gbq()], stated, region)?;
+        worst.add(&what, [per_gbq, truth.therapy.gy_per_gbq()], stated)?;
     }
     Ok(if worst.count > 0 { worst.said("doses per activity") } else { String::new() })
 }

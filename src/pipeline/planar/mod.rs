@@ -184,8 +184,9 @@ fn counts_warning(plan: &Plan) -> Option<Warning> {
     (by_counts && plan.measured.whole_body_counts.is_empty()).then(|| {
         Warning::new(
             "whole-body-from-views",
-            "whole-body counts are those of the planar views, and no room background was subtracted \
-             from them; state `measured: whole_body_counts` with backgrounds where it counts",
+            "whole-body counts are those of the planar views, freed of attenuation (a label's formula takes \
+             them as they are), and no room background was subtracted from them; state `measured: \
+             whole_body_counts` with backgrounds where it counts",
         )
     })
 }
