@@ -18,6 +18,7 @@ pub struct Constants {
     pub parameter_uncertainty_max: Constant,
     pub parameter_correlation_max: Constant,
     pub unknown_half_life_spread: Constant,
+    pub first_body_count_h_most: Constant,
     pub carried_early_h: Constant,
     pub carried_late_h: Constant,
     pub prior_half_life_uncertainty_early: Constant,

@@ -1,11 +1,11 @@
 //! What the images give the rules that plan one therapy: the plan's `measured`, completed where the plan
 //! states nothing. What the plan states counts, and no note is made of it.
 
-use super::{CycleDoses, RegionDose, SeenTherapy};
-use crate::config::plan::{BiologicalTerm, Coefficient, LiverMeasured, Measured, WholeBodyCount};
-use crate::config::protocol::is_lesion;
+use super::{CycleDoses, RegionDose, SeenTherapy, body};
+use crate::config::plan::{BiologicalTerm, Coefficient, LiverMeasured, Measured};
+use crate::config::protocol::{holds_word, is_lesion};
 use crate::config::{Plan, Rule};
-use crate::prescribe::{geometric_mean, residence_time};
+use crate::prescribe::residence_time;
 use crate::quantity::{Becquerel, Gray, Seconds};
 
 /// Hour at which the rule of 48 h asks for the body's retention.
@@ -56,7 +56,16 @@ fn retention(measured: &mut Measured, computed: &[CycleDoses], notes: &mut Vec<S
     }
     let mut counts = computed.iter().filter(|cycle| cycle.whole_body_counts.len() > 1);
     let Some(cycle) = counts.next() else { return };
-    let Some(points) = retained(&cycle.whole_body_counts) else { return };
+    let points = match body::retained(&cycle.whole_body_counts) {
+        Ok(points) => points,
+        Err(why) => {
+            notes.push(format!(
+                "cycle {}: no residence in the body by its views: {why}",
+                cycle.cycle
+            ));
+            return;
+        }
+    };
     let Ok(tau) = residence_time(&points) else { return };
     measured.whole_body_residence_h = Some(tau.hours());
     notes.push(format!(
@@ -69,15 +78,6 @@ fn retention(measured: &mut Measured, computed: &[CycleDoses], notes: &mut Vec<S
     measured.retention_48_h = at_48_h;
     notes
         .extend(at_48_h.map(|r| format!("retention at {RULE_H} h {:.2} % by the same", 100.0 * r)));
-}
-
-/// Time since the first scan and part of its counts, of every later one.
-fn retained(counts: &[WholeBodyCount]) -> Option<Vec<(Seconds, f64)>> {
-    let mean = |count: &WholeBodyCount| geometric_mean(count.anterior, count.posterior).ok();
-    let first = counts.first()?;
-    let whole = mean(first)?;
-    let later = counts[1..].iter();
-    later.map(|c| Some((Seconds::from_hours(c.hours - first.hours), mean(c)? / whole))).collect()
 }
 
 /// Between its neighbours as an exponential; none beyond the last point.
@@ -116,14 +116,13 @@ fn coefficients(
         if is_stated(drug, &region.region) || measured.coefficients.iter().any(same) {
             continue;
         }
-        let name = region.region.to_lowercase();
         measured.coefficients.push(Coefficient {
             region: region.region.clone(),
             radiopharmaceutical: Some(drug.to_owned()),
             gy_per_gbq: per_gbq.value(),
             lesion: is_lesion(&region.region),
             mass_g: region.seen.mass.map(|mass| mass.value()),
-            bone: name.split(|c: char| !c.is_alphabetic()).any(|word| word == "bone"),
+            bone: holds_word(&region.region, &["bone"]),
         });
         let known = u.map_or(String::new(), |u| format!(" (u {:.0} %)", 100.0 * u));
         notes.push(format!(
@@ -186,10 +185,7 @@ fn biology(measured: &mut Measured, computed: &[CycleDoses], organ: &str, notes:
 /// The tumour is the one region named as a lesion; normal liver the one whose name holds `liver` and
 /// `normal` or `perfused`; a region of the `liver` that is `unperfused` is the reserve.
 fn liver(measured: &mut Measured, computed: &[CycleDoses], notes: &mut Vec<String>) {
-    let word = |region: &RegionDose, words: &[&str]| {
-        let name = region.region.to_lowercase();
-        name.split(|c: char| !c.is_alphabetic()).any(|own| words.contains(&own))
-    };
+    let word = |region: &RegionDose, words: &[&str]| holds_word(&region.region, words);
     for cycle in computed {
         let of = |is: &dyn Fn(&RegionDose) -> bool| {
             let found: Vec<&RegionDose> = cycle.regions.iter().filter(|r| is(r)).collect();
@@ -224,8 +220,20 @@ fn liver(measured: &mut Measured, computed: &[CycleDoses], notes: &mut Vec<Strin
             filled.push("shares of tumour and normal liver");
         }
         let lungs = of(&|r| !is_lesion(&r.region) && word(r, &["lung", "lungs"]));
-        let (shunt, how) = shunt(&lungs, &[tumour, normal]);
-        filled.extend(fill(how, &mut all.lung_shunt, shunt));
+        let liver = [*tumour, *normal];
+        let by_views = shunt(&lungs, &liver, |region| region.seen.planar);
+        filled.extend(fill("lung shunt by planar views", &mut all.lung_shunt, by_views));
+        // The regimes prescribe by planar views, and a SPECT seldom holds the lungs whole.
+        if let (None, Some(part)) =
+            (all.lung_shunt, shunt(&lungs, &liver, |region| region.seen.tomographic))
+        {
+            notes.push(format!(
+                "cycle {}: lung shunt {:.2} % by what the SPECT holds of the lungs; not used, the rule is of planar \
+                 views",
+                cycle.cycle,
+                100.0 * part
+            ));
+        }
         let unperfused = of(&|r| word(r, &["liver"]) && word(r, &["unperfused"]));
         if let [unperfused] = unperfused[..] {
             let ml = |region: &RegionDose| region.seen.volume.map(|volume| volume.value());
@@ -247,20 +255,17 @@ fn fill(what: &'static str, slot: &mut Option<f64>, value: Option<f64>) -> Optio
     (empty && slot.is_some()).then_some(what)
 }
 
-/// Lungs over lungs and liver: by planar views, which the regime prescribes by, else by a reconstructed
-/// volume.
-fn shunt(lungs: &[&RegionDose], liver: &[&RegionDose]) -> (Option<f64>, &'static str) {
-    let of = |pick: fn(&RegionDose) -> Option<Becquerel>| {
-        let sum = |regions: &[&RegionDose]| -> Option<f64> {
-            regions.iter().map(|region| Some(pick(region)?.mbq())).sum()
-        };
-        let (lungs, liver) = (sum(lungs).filter(|_| !lungs.is_empty())?, sum(liver)?);
-        (lungs + liver > 0.0).then(|| lungs / (lungs + liver))
+/// Lungs over lungs and liver, as one kind of image shows them.
+fn shunt(
+    lungs: &[&RegionDose],
+    liver: &[&RegionDose],
+    pick: fn(&RegionDose) -> Option<Becquerel>,
+) -> Option<f64> {
+    let sum = |regions: &[&RegionDose]| -> Option<f64> {
+        regions.iter().map(|region| Some(pick(region)?.mbq())).sum()
     };
-    match of(|region| region.seen.planar) {
-        Some(shunt) => (Some(shunt), "lung shunt by planar views"),
-        None => (of(|region| region.seen.tomographic), "lung shunt by SPECT (no planar views)"),
-    }
+    let (lungs, liver) = (sum(lungs).filter(|_| !lungs.is_empty())?, sum(liver)?);
+    (lungs + liver > 0.0).then(|| lungs / (lungs + liver))
 }
 
 #[cfg(test)]
@@ -268,6 +273,7 @@ mod tests {
     use super::super::{Course, Seen, evaluate, from_results};
     use super::*;
     use crate::config::Protocols;
+    use crate::config::plan::WholeBodyCount;
     use crate::quantity::Gram;
 
     fn plan(text: &str) -> Plan {
@@ -390,7 +396,8 @@ mod tests {
         // Shunt 5 / 100 by the views; the tomographic 2 / 102 is not used.
         proposed(&evaluate(&plan, &computed(true, &["Tumour"])).unwrap(), 3.7974, 5e-5);
         let spect = evaluate(&plan, &computed(false, &["Tumour"])).unwrap();
-        assert!(spect.notes.iter().any(|n| n.contains("no planar views")), "{:?}", spect.notes);
+        assert_eq!(spect.holds[0].code, "input-missing", "no shunt is prescribed by");
+        assert!(spect.notes.iter().any(|n| n.contains("lung shunt 1.96 %")), "{:?}", spect.notes);
         let two = evaluate(&plan, &computed(true, &["Tumour 1", "Tumour 2"])).unwrap();
         assert_eq!(two.holds[0].code, "input-missing");
         assert!(two.notes.iter().any(|n| n.contains("shows 2 tumours")));
@@ -444,6 +451,9 @@ mod tests {
         assert!(notes[0].contains("21.93 h by 3 scans"), "{notes:?}");
         let (short, _) = super::complete(&plan, &[scans(&[2.0, 24.0])]);
         assert_eq!(short.measured.retention_48_h, None, "48 h lie beyond the last scan");
+        let (late, notes) = super::complete(&plan, &[scans(&[24.0, 48.0, 72.0])]);
+        assert_eq!(late.measured.whole_body_residence_h, None);
+        assert!(notes[0].contains("the first whole-body count is at 24 h"), "{notes:?}");
         let one = evaluate(&plan, &[scans(&[2.0])]).unwrap();
         assert_eq!(one.holds[0].code, "input-missing");
     }

@@ -4,13 +4,13 @@
 //! reference adult (`biology::marrow`). Where the marrow was seen in images too the larger dose counts, as
 //! the value to be safe by.
 
-use super::{CycleDoses, RegionDose, Seen, blood};
+use super::single::adult;
+use super::{CycleDoses, RegionDose, Seen, blood, body};
 use crate::biology::marrow::{MarrowSources, marrow_dose, marrow_to_blood_ratio};
-use crate::biology::organ::{Adult, RADAR};
-use crate::config::plan::Sex;
+use crate::biology::organ::RADAR;
 use crate::config::protocol::{Limit, Marrow};
 use crate::config::{Cycle, Plan};
-use crate::prescribe::{geometric_mean, residence_time};
+use crate::prescribe::residence_time;
 use crate::quantity::{BecquerelSecond, Gram, Seconds};
 
 const MARROW: &str = "red marrow";
@@ -106,11 +106,7 @@ fn by_blood(
     blood: Seconds,
 ) -> Result<(RegionDose, String), String> {
     let facts = &plan.patient_facts;
-    let adult = match facts.sex {
-        Some(Sex::M) => Adult::Male,
-        Some(Sex::F) => Adult::Female,
-        _ => return Err("add patient_facts.sex (F or M)".into()),
-    };
+    let adult = adult(plan).map_err(|error| error.to_string())?;
     let kg = facts.weight_kg.ok_or("add patient_facts.weight_kg")?;
     let ratio = match (&settings.marrow_to_blood, &settings.extracellular_fraction) {
         (Some(ratio), _) => ratio.value,
@@ -123,7 +119,7 @@ fn by_blood(
         }
     };
     let administered = cycle.administered.activity;
-    let body = residence_in_body(plan, doses)?;
+    let residence = residence_in_body(plan, doses)?;
     let organs: Vec<(&str, BecquerelSecond)> =
         ORGANS.iter().filter_map(|(organ, words)| Some((*organ, decays(doses?, words)?))).collect();
     let sources = MarrowSources {
@@ -132,7 +128,7 @@ fn by_blood(
         body_mass: Gram::new(kg * 1000.0),
         blood_per_g: administered.value() * blood.value() / settings.blood_g_per_ml.value,
         marrow_to_blood: ratio,
-        whole_body: BecquerelSecond::new(administered.value() * body.value()),
+        whole_body: BecquerelSecond::new(administered.value() * residence.value()),
         organs: &organs,
     };
     let parts = marrow_dose(&sources, &RADAR).map_err(|error| error.to_string())?;
@@ -146,7 +142,7 @@ fn by_blood(
         if names.is_empty() { "no organ".into() } else { names.join(" and ") },
         parts.from_organs.value(),
         parts.from_remainder.value(),
-        body.hours()
+        residence.hours()
     );
     let dose = RegionDose {
         cycle: cycle.number,
@@ -169,23 +165,10 @@ fn residence_in_body(plan: &Plan, doses: Option<&CycleDoses>) -> Result<Seconds,
     }
     let imaged = doses.map(|doses| &doses.whole_body_counts).filter(|counts| !counts.is_empty());
     let counts = imaged.unwrap_or(&plan.measured.whole_body_counts);
-    let [first, later @ ..] = &counts[..] else {
+    if counts.is_empty() {
         return Err("add measured.whole_body_residence_h or measured.whole_body_counts".into());
-    };
-    let mean = |count: &crate::config::plan::WholeBodyCount| {
-        let net = |counts: f64, background: f64| counts - background;
-        geometric_mean(
-            net(count.anterior, count.anterior_background),
-            net(count.posterior, count.posterior_background),
-        )
-    };
-    let whole = mean(first).map_err(|error| error.to_string())?;
-    let points: Result<Vec<(Seconds, f64)>, _> = later
-        .iter()
-        .map(|c| Ok((Seconds::from_hours(c.hours - first.hours), mean(c)? / whole)))
-        .collect();
-    let points = points.map_err(|error: crate::prescribe::PrescribeError| error.to_string())?;
-    residence_time(&points).map_err(|error| error.to_string())
+    }
+    residence_time(&body::retained(counts)?).map_err(|error| error.to_string())
 }
 
 /// Decays in all regions of an organ; none where it was not dosed.

@@ -5,6 +5,7 @@
 
 mod imaged;
 mod blood;
+mod body;
 mod json;
 mod marrow;
 mod multi_cycle;

@@ -1,6 +1,6 @@
 //! Rules that plan one therapy from a tracer or a surrogate.
 
-use super::{Outcome, blood};
+use super::{Outcome, blood, body};
 use crate::biology::organ::{Adult, RADAR};
 use crate::config::Plan;
 use crate::config::plan::{Coefficient, LiverMeasured, Sex};
@@ -35,7 +35,7 @@ fn of_sex<'a, T>(pair: &'a SexPair<T>, plan: &Plan) -> Result<&'a T, PrescribeEr
     })
 }
 
-fn adult(plan: &Plan) -> Result<Adult, PrescribeError> {
+pub(super) fn adult(plan: &Plan) -> Result<Adult, PrescribeError> {
     match plan.patient_facts.sex {
         Some(Sex::M) => Ok(Adult::Male),
         Some(Sex::F) => Ok(Adult::Female),
@@ -232,14 +232,10 @@ pub fn whole_body(rule: &WholeBody, plan: &Plan) -> Result<Outcome, PrescribeErr
     let [first, later @ ..] = &counts[..] else {
         return Err(missing("the whole-body counts", "add measured.whole_body_counts"));
     };
-    let mean = |count: &crate::config::plan::WholeBodyCount| {
-        let (a, p) = (count.anterior_background, count.posterior_background);
-        prescribe::geometric_mean(count.anterior - a, count.posterior - p)
-    };
-    let before_voiding = mean(first)?;
+    let before_voiding = body::net(first)?;
     let mut points = Vec::new();
     for count in later {
-        points.push((Seconds::from_hours(count.hours), mean(count)? / before_voiding));
+        points.push((Seconds::from_hours(count.hours), body::net(count)? / before_voiding));
     }
     let tau = prescribe::residence_time(&points)?;
     let mass = &rule.effective_mass;
@@ -341,13 +337,10 @@ pub fn surface_seeker(rule: &SurfaceSeeker, plan: &Plan) -> Result<Outcome, Pres
     let [early, late] = &counts[..] else {
         return Err(missing("exactly two whole-body counts", "add measured.whole_body_counts"));
     };
-    let mean = |count: &crate::config::plan::WholeBodyCount| {
-        let (a, p) = (count.anterior_background, count.posterior_background);
-        prescribe::geometric_mean(count.anterior - a, count.posterior - p)
-    };
     let half_life = Seconds::from_hours(rule.half_life_h.value);
     let apart = Seconds::from_hours(late.hours - early.hours);
-    let retention = prescribe::skeletal_retention(mean(early)?, mean(late)?, apart, half_life)?;
+    let retention =
+        prescribe::skeletal_retention(body::net(early)?, body::net(late)?, apart, half_life)?;
     let seeker = prescribe::SurfaceSeeker {
         half_life,
         electrons: KiloElectronvolt::new(rule.electron_kev.value),
