@@ -15,7 +15,7 @@ mod pairs;
 #[allow(dead_code)]
 mod peer;
 
-use grayd::register::{self, Metric, Motion, Settings};
+use grayd::register::{self, Metric, Motion};
 use grayd::volume::Volume;
 use grayd::volume::transform::{Affine, Deformation, Transform};
 use std::path::{Path, PathBuf};
@@ -110,14 +110,7 @@ fn main() {
     let pairs: u64 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(50);
     let Some(scans) = pairs::scans() else { return };
     let of = register::constants();
-    let settings = Settings {
-        motion: Motion::Rigid,
-        metric: Metric::Correlation,
-        levels_mm: of.levels_mm.value.clone(),
-        score_min: of.correlation_min_ct.value,
-        overlap_min: of.overlap_min.value,
-        stretch: of.stretch.value,
-    };
+    let settings = of.settings(Motion::Rigid, Metric::Correlation, of.correlation_min_ct.value);
     let folder = tempfile::tempdir().unwrap();
     let (mut ours, mut described, mut truths) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..pairs {

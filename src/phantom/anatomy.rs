@@ -115,10 +115,9 @@ pub(super) const FIRST_REGION: u8 = 2;
 
 /// The label of every voxel of the SPECT grid: the first shape that holds the voxel's centre.
 pub(super) fn labels(description: &Description, grid: &Grid) -> Vec<u8> {
-    let [_, rows, columns] = grid.shape();
     let middle = centre(grid);
     let label = |voxel: usize| {
-        let ijk = [voxel % columns, voxel / columns % rows, voxel / columns / rows];
+        let ijk = grid.place(voxel);
         let from_centre: [f64; 3] =
             std::array::from_fn(|a| (ijk[a] as f64 - middle[a]) * grid.spacing_mm()[a]);
         label_at(description, from_centre)

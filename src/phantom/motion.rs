@@ -68,18 +68,15 @@ impl<'a> Lying<'a> {
 
     /// Label of every voxel of a grid of the session by its centre.
     pub fn labels(&self, grid: &Grid) -> Vec<u8> {
-        let [_, rows, columns] = grid.shape();
-        let place = |n: usize| [n % columns, n / columns % rows, n / columns / rows];
-        (0..grid.len()).map(|n| self.label(grid, place(n).map(|i| i as f64))).collect()
+        (0..grid.len()).map(|n| self.label(grid, grid.place(n).map(|i| i as f64))).collect()
     }
 
     /// Mean over every voxel of a grid of what each label holds.
     pub fn means(&self, grid: &Grid, by_label: &[f64; 256]) -> Vec<f64> {
-        let [_, rows, columns] = grid.shape();
         let places = if self.motion.is_some() { PLACES } else { 1 };
         let within = |n: usize| (n as f64 + 0.5) / places as f64 - 0.5;
         let mean = |voxel: usize| {
-            let at = [voxel % columns, voxel / columns % rows, voxel / columns / rows];
+            let at = grid.place(voxel);
             let mut sum = 0.0;
             for n in 0..places.pow(3) {
                 let inside = [n % places, n / places % places, n / places / places];

@@ -5,7 +5,7 @@ use super::{PipelineError, Request};
 use crate::config::{CameraSettings, Cycle, UncalibratedUse};
 use crate::dicom::read::{Device, Emission};
 use crate::quantify::{
-    self, ActivityMap, Administration, QuantifyParameters, RecoveryCurve, Resolution,
+    self, ActivityMap, Administration, CONSTANTS, QuantifyParameters, RecoveryCurve, Resolution,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{PerSecond, Seconds};
@@ -69,10 +69,13 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
                 Some(_) => None,
                 None => rates.next().copied().map(PerSecond::new),
             },
-            plausible_fraction: match images.is_empty() {
-                true => quantify::PLAUSIBLE_FRACTION,
-                false => quantify::PLAUSIBLE_FRACTION_LATER,
-            },
+            plausible_fraction: [
+                match images.is_empty() {
+                    true => CONSTANTS.plausible_part_least.value,
+                    false => CONSTANTS.plausible_part_least_later.value,
+                },
+                CONSTANTS.plausible_part_most.value,
+            ],
             ..QuantifyParameters::new(request.nuclide().decay()?.half_life)
         };
         let mut map = quantify::activity_map(&emission.image, &parameters)

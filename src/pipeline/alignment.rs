@@ -8,8 +8,7 @@ use super::{PipelineError, Request};
 use crate::config::RegistrationMethod;
 use crate::dicom::Uid;
 use crate::quantity::Warning;
-use crate::quantity::constant::Constant;
-use crate::register::{self, Constants, Metric, Registered, Settings};
+use crate::register::{self, Constants, Metric, Registered};
 use crate::report::RegisteredMotion;
 use crate::volume::transform::{Affine, Transform};
 use crate::volume::{Grid, Volume};
@@ -32,8 +31,6 @@ pub struct Alignment {
     pub metric: &'static str,
     pub score: f64,
     pub overlap: f64,
-    /// Least score that was asked for.
-    pub gate: &'static Constant,
 }
 
 impl Alignment {
@@ -47,17 +44,10 @@ impl Alignment {
 
     pub fn warning(&self) -> Warning {
         let series = self.moving.series.first().map_or("", Uid::as_str);
-        let doubt = match self.gate.is_confirmed() {
-            true => String::new(),
-            false => format!(
-                " (the bound of {} has not been confirmed on wrong pairs: look at the images)",
-                self.gate.value
-            ),
-        };
         Warning::new(
             "registered-by-images",
             format!(
-                "image series {series} was placed by {} registration of {}: {} {:.3}{doubt}, overlap \
+                "image series {series} was placed by {} registration of {}: {} {:.3}, overlap \
                  {:.2}{}; see the Spatial Registration object{}",
                 self.motion.name(),
                 self.images,
@@ -106,7 +96,6 @@ pub fn align(inputs: &Inputs, request: &Request) -> Result<Vec<Alignment>, Pipel
             metric: pair.metric.name(),
             score: registered.score,
             overlap: registered.overlap,
-            gate: pair.gate,
         });
     }
     Ok(found)
@@ -119,7 +108,7 @@ struct Pair<'a> {
     moving: Cow<'a, Volume<f32>>,
     images: &'static str,
     metric: Metric,
-    gate: &'static Constant,
+    score_min: f64,
 }
 
 impl<'a> Pair<'a> {
@@ -137,22 +126,22 @@ impl<'a> Pair<'a> {
             emission_in(inputs, moving)?.map(Cow::Borrowed),
         );
         let (one, two) = (Metric::Correlation, Metric::MutualInformation);
-        let (fixed, moving, images, metric, gate) = match (cts, emissions) {
+        let (fixed, moving, images, metric, score_min) = match (cts, emissions) {
             ((Some(fixed), Some(moving)), _) => {
-                (fixed, moving, CT_TO_CT, one, &of.correlation_min_ct)
+                (fixed, moving, CT_TO_CT, one, of.correlation_min_ct.value)
             }
             (_, (Some(fixed), Some(moving))) => {
-                (fixed, moving, "emission to emission", one, &of.correlation_min_emission)
+                (fixed, moving, "emission to emission", one, of.correlation_min_emission.value)
             }
             ((Some(fixed), _), (_, Some(moving))) => {
-                (fixed, moving, "emission to CT", two, &of.mutual_information_min)
+                (fixed, moving, "emission to CT", two, of.mutual_information_min.value)
             }
             ((_, Some(moving)), (Some(fixed), _)) => {
-                (fixed, moving, "CT to emission", two, &of.mutual_information_min)
+                (fixed, moving, "CT to emission", two, of.mutual_information_min.value)
             }
             _ => return Ok(None),
         };
-        Ok(Some(Self { series, fixed, moving, images, metric, gate }))
+        Ok(Some(Self { series, fixed, moving, images, metric, score_min }))
     }
 
     /// Rigid first, or affine between CTs; a deformation follows where it is asked for.
@@ -169,25 +158,15 @@ impl<'a> Pair<'a> {
             return Err(parked(what, reason));
         }
         let affine = method == RegistrationMethod::Affine && both_ct;
-        let levels = match self.metric {
-            Metric::Correlation => &of.levels_mm,
-            Metric::MutualInformation => &of.levels_of_two_modalities_mm,
-        };
-        let settings = Settings {
-            motion: if affine { register::Motion::Affine } else { register::Motion::Rigid },
-            metric: self.metric,
-            levels_mm: levels.value.clone(),
-            score_min: self.gate.value,
-            overlap_min: of.overlap_min.value,
-            stretch: of.stretch.value,
-        };
+        let motion = if affine { register::Motion::Affine } else { register::Motion::Rigid };
+        let settings = of.settings(motion, self.metric, self.score_min);
         let mut registered = register::register(&self.fixed, &self.moving, &settings)
             .map_err(|error| parked(&what, error))?;
         if method != RegistrationMethod::Deformable {
             let motion = if affine { RegisteredMotion::Affine } else { RegisteredMotion::Rigid };
             return Ok((registered, motion));
         }
-        let settings = of.deformable(self.gate.value);
+        let settings = of.deformable(self.score_min);
         let start = &registered.fixed_to_moving;
         let done = register::deform(&self.fixed, &self.moving, start, &settings)
             .map_err(|error| parked(&what, error))?;

@@ -52,7 +52,7 @@ fn voxels(gy: &Volume<f32>, region: &RegionResult) -> Vec<(Gray, f64)> {
 }
 
 fn add_voxel_bed(result: &mut CycleResult) {
-    let own = result.maps.iter().find(|map| map.kind == Kind::EffectiveHalfLifeMap).cloned();
+    let own = result.maps.iter().find(|map| map.kind == Kind::EffectiveHalfLifeMap);
     let doses = result.dose_gy.as_slice();
     let mut gy = result.dose_gy.values().mapv(|_| 0.0f32);
     let out = gy.as_slice_mut().expect("a mapped array is in standard layout");
@@ -64,7 +64,7 @@ fn add_voxel_bed(result: &mut CycleResult) {
         if part_of_another {
             continue;
         }
-        let shapes = match Shapes::of(&fit.terms, own.as_ref(), bed) {
+        let shapes = match Shapes::of(&fit.terms, own, bed) {
             Ok(shapes) => shapes,
             Err(error) => {
                 region.warnings.push(Warning::new("no-voxel-bed", error.to_string()));
@@ -140,6 +140,6 @@ impl<'a> Shapes<'a> {
                 g_factor(&curve, self.bed.repair_half_time)?
             }
         };
-        Ok(voxel_bed(&[gy], g / self.bed.alpha_beta.value())?[0])
+        voxel_bed(gy, g / self.bed.alpha_beta.value())
     }
 }

@@ -25,19 +25,18 @@ pub fn project(request: &Request, result: &mut CycleResult) -> Result<(), Pipeli
     let Some(tracer) = request.plan.tracer_of(request.cycle) else { return Ok(()) };
     let therapy = tracer.stands_for.nuclide.decay()?;
     let same = tracer.nuclide == tracer.stands_for.nuclide;
-    let administered = result.administered;
+    let (administered, drug) = (result.administered, &tracer.stands_for.radiopharmaceutical);
     for region in &mut result.regions {
         let estimate = match same {
-            true => itself(region, administered).map(|estimate| (estimate, Vec::new())),
-            false => converted(region, administered, own, therapy),
+            true => itself(region, administered, drug).map(|estimate| (estimate, Vec::new())),
+            false => converted(region, administered, [own, therapy], drug),
         };
-        let drug = tracer.stands_for.radiopharmaceutical.clone();
         match estimate {
             Ok((estimate, warnings)) => {
                 let of_drug =
                     |w: Warning| Warning::new("of-the-therapy", format!("{drug}: {}", w.text));
                 region.warnings.extend(warnings.into_iter().map(of_drug));
-                region.therapy = Some(TherapyEstimate { radiopharmaceutical: drug, ..estimate });
+                region.therapy = Some(estimate);
             }
             Err(why) => region.warnings.push(Warning::new(
                 "therapy-not-estimated",
@@ -59,11 +58,15 @@ pub fn project(request: &Request, result: &mut CycleResult) -> Result<(), Pipeli
 }
 
 /// The engine's own dose over the administered activity.
-fn itself(region: &RegionResult, administered: Becquerel) -> Result<TherapyEstimate, String> {
+fn itself(
+    region: &RegionResult,
+    administered: Becquerel,
+    drug: &str,
+) -> Result<TherapyEstimate, String> {
     let dose = region.dose.as_ref().ok_or("it has no dose")?;
     let fit = region.fit.as_ref().ok_or("it has no curve")?;
     Ok(TherapyEstimate {
-        radiopharmaceutical: String::new(),
+        radiopharmaceutical: drug.to_owned(),
         dose_per_gbq: dose.mean / administered.gbq(),
         alpha: None,
         relative_uncertainty: region.uncertainty,
@@ -77,8 +80,8 @@ fn itself(region: &RegionResult, administered: Becquerel) -> Result<TherapyEstim
 fn converted(
     region: &RegionResult,
     administered: Becquerel,
-    tracer: &DecayData,
-    therapy: &DecayData,
+    [tracer, therapy]: [&DecayData; 2],
+    drug: &str,
 ) -> Result<(TherapyEstimate, Vec<Warning>), String> {
     let fit = region.fit.as_ref().ok_or("it has no curve")?;
     let mass = region.mass.ok_or("its mass is not known")?;
@@ -97,7 +100,7 @@ fn converted(
     let warnings = curve.warnings.iter().filter(|warning| !fit.warnings.contains(warning));
     let warnings = warnings.cloned().collect();
     let estimate = TherapyEstimate {
-        radiopharmaceutical: String::new(),
+        radiopharmaceutical: drug.to_owned(),
         dose_per_gbq,
         alpha: MixedDose::of_local(dose_per_gbq, &therapy.chain_energies),
         relative_uncertainty: relative_uncertainty(region.uncertainty, fit, &curve),
@@ -163,7 +166,8 @@ mod tests {
         });
         let curve = TimeActivityCurve { points: points.to_vec(), physical };
         let fitted = fit(&curve, Method::MonoExponential).unwrap();
-        let (found, warnings) = converted(&region(Some(fitted)), given, indium, yttrium).unwrap();
+        let (found, warnings) =
+            converted(&region(Some(fitted)), given, [indium, yttrium], "90Y").unwrap();
         assert!(warnings.iter().any(|w| w.text.contains("measured with a surrogate")));
         assert!((found.residence.hours() / 11.662 - 1.0).abs() < 1e-3, "{found:?}");
         let (fraction, rate) = found.biological[0];
@@ -179,8 +183,9 @@ mod tests {
     fn a_region_without_a_curve_or_a_formula_gives_nothing() {
         let decay = |name: &str| Nuclide::parse(name).unwrap().decay().unwrap();
         let (indium, yttrium) = (decay("In-111"), decay("Y-90"));
-        let refused =
-            |fit| converted(&region(fit), Becquerel::new(1.0), indium, yttrium).unwrap_err();
+        let refused = |fit| {
+            converted(&region(fit), Becquerel::new(1.0), [indium, yttrium], "90Y").unwrap_err()
+        };
         assert!(refused(None).contains("no curve"));
         assert!(
             refused(Some(Fit::default())).contains("formula"),

@@ -8,6 +8,9 @@ use std::sync::LazyLock;
 #[serde(deny_unknown_fields)]
 pub struct Constants {
     pub least_recovery: Constant,
+    pub plausible_part_least: Constant,
+    pub plausible_part_least_later: Constant,
+    pub plausible_part_most: Constant,
     pub least_spheres: Constant<usize>,
     pub least_dead_time_rates: Constant<usize>,
     pub detectors_apart_warn: Constant,

@@ -131,7 +131,7 @@ pub struct QuantifyParameters {
     /// Rate of the whole spectrum during the scan, which a reconstructed image does not know.
     pub wide_window: Option<PerSecond>,
     /// Bounds of the field of view's part of the activity that is left.
-    pub plausible_fraction: (f64, f64),
+    pub plausible_fraction: [f64; 2],
 }
 
 impl QuantifyParameters {
@@ -145,7 +145,10 @@ impl QuantifyParameters {
             decay_reference: None,
             dead_time: None,
             wide_window: None,
-            plausible_fraction: super::PLAUSIBLE_FRACTION,
+            plausible_fraction: [
+                super::CONSTANTS.plausible_part_least.value,
+                super::CONSTANTS.plausible_part_most.value,
+            ],
         }
     }
 }

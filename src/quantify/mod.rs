@@ -51,14 +51,6 @@ pub struct ActivityMap {
     pub warnings: Vec<Warning>,
 }
 
-/// Smallest and largest activity in the field of view, as a part of what was administered and has
-/// not decayed, that is taken for real: below lies a wrong unit, above what cannot be.
-pub const PLAUSIBLE_FRACTION: (f64, f64) = (0.05, 1.20);
-
-/// The same of images after the first one: a body may have got rid of almost all by then (131I-iodide without a
-/// thyroid), and a wrong unit shows in the first.
-pub const PLAUSIBLE_FRACTION_LATER: (f64, f64) = (0.001, 1.20);
-
 /// Largest relative difference between the half-life in the object and ours.
 const HALF_LIFE_TOLERANCE: f64 = 0.005;
 
@@ -242,7 +234,7 @@ fn check_field_of_view(
     let left = administration.activity
         * (-parameters.half_life.half_life_to_rate().value() * elapsed).exp();
     let fraction = found / left;
-    let (low, high) = parameters.plausible_fraction;
+    let [low, high] = parameters.plausible_fraction;
     if is_relative || (low..=high).contains(&fraction) {
         Ok(())
     } else {

@@ -91,7 +91,10 @@ struct Surroundings {
 impl Surroundings {
     fn of(grid: &Grid, region: &Occupancy, fwhm: Millimetre) -> Option<Self> {
         let [slices, rows, columns] = grid.shape();
-        let place = |n: usize| [n / columns / rows, n / columns % rows, n % columns];
+        let place = |n: usize| {
+            let [i, j, k] = grid.place(n);
+            [k, j, i]
+        };
         let spacing = grid.spacing_mm();
         let voxels: [f64; 3] = std::array::from_fn(|axis| fwhm.value() / spacing[2 - axis]);
         // As far as the kernel: four standard deviations.
@@ -129,9 +132,8 @@ impl Surroundings {
     }
 
     fn at(&self, grid: &Grid, voxel: usize) -> f64 {
-        let [_, rows, columns] = grid.shape();
-        let at = [voxel / columns / rows, voxel / columns % rows, voxel % columns];
-        self.index(at).map_or(0.0, |index| self.values[index])
+        let [i, j, k] = grid.place(voxel);
+        self.index([k, j, i]).map_or(0.0, |index| self.values[index])
     }
 }
 

@@ -14,13 +14,6 @@ pub struct Constant<T = f64> {
     pub source: String,
 }
 
-impl<T> Constant<T> {
-    /// Read or derived, not recalled.
-    pub fn is_confirmed(&self) -> bool {
-        self.provenance != "M"
-    }
-}
-
 /// A file of `config/` that is part of the program.
 ///
 /// # Panics

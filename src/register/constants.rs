@@ -1,6 +1,6 @@
 //! The constants of `config/registration.yaml`.
 
-use super::DeformableSettings;
+use super::{DeformableSettings, Metric, Motion, Settings};
 use crate::quantity::constant::{Constant, embedded};
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -26,6 +26,22 @@ pub struct Constants {
 }
 
 impl Constants {
+    /// What the pipeline asks of a rigid or affine registration.
+    pub fn settings(&self, motion: Motion, metric: Metric, score_min: f64) -> Settings {
+        let levels_mm = match metric {
+            Metric::Correlation => &self.levels_mm,
+            Metric::MutualInformation => &self.levels_of_two_modalities_mm,
+        };
+        Settings {
+            motion,
+            metric,
+            levels_mm: levels_mm.value.clone(),
+            score_min,
+            overlap_min: self.overlap_min.value,
+            stretch: self.stretch.value,
+        }
+    }
+
     /// What the pipeline asks of a deformable registration.
     pub fn deformable(&self, score_min: f64) -> DeformableSettings {
         DeformableSettings {

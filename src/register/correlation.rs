@@ -96,7 +96,6 @@ pub(super) fn normal_equations(
 ) -> Option<Normal> {
     let pivot = fixed_to_moving.map(super::pyramid::middle(fixed));
     let count = 2 + motion.parameters();
-    let [_, rows, columns] = fixed.grid().shape();
     let (direction, spacing) = (moving.grid().direction(), moving.grid().spacing_mm());
     let parts: Vec<Sums> = fixed
         .as_slice()
@@ -106,7 +105,7 @@ pub(super) fn normal_equations(
             let mut sums = Sums::none();
             for (m, &value) in values.iter().enumerate() {
                 let n = chunk * CHUNK + m;
-                let ijk = [n % columns, n / columns % rows, n / columns / rows].map(|x| x as f64);
+                let ijk = fixed.grid().place(n).map(|x| x as f64);
                 let point = fixed_to_moving.map(fixed.grid().voxel_to_lps(ijk));
                 let at = moving.grid().lps_to_voxel(point);
                 let Some((there, slope)) = value_and_gradient(moving, at) else { continue };

@@ -7,6 +7,7 @@
 pub mod agents;
 mod anatomy;
 mod axial;
+mod codes;
 pub mod deformable_registration;
 pub mod dose_reports;
 pub mod encapsulated;

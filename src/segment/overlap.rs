@@ -25,7 +25,6 @@ pub fn transfer(occupancy: &Occupancy, from: &Grid, to: &Grid, to_from: &Transfo
     let Some((first, last)) = image(&part, to, to_from) else { return Occupancy::default() };
     let window = crop(to, first, last);
     let moved = conserve(&Volume::new(part, values), &window, to_from);
-    let [_, rows, columns] = window.shape();
     Occupancy::new(
         moved
             .as_slice()
@@ -33,7 +32,7 @@ pub fn transfer(occupancy: &Occupancy, from: &Grid, to: &Grid, to_from: &Transfo
             .enumerate()
             .filter(|(_, f)| **f > 0.0)
             .map(|(n, &f)| {
-                let (k, j, i) = (n / columns / rows, n / columns % rows, n % columns);
+                let [i, j, k] = window.place(n);
                 (to.linear(k + first[0], j + first[1], i + first[2]) as u32, f)
             })
             .collect(),
@@ -42,8 +41,8 @@ pub fn transfer(occupancy: &Occupancy, from: &Grid, to: &Grid, to_from: &Transfo
 
 /// `[k, j, i]` of a linear index.
 fn index(grid: &Grid, n: usize) -> [usize; 3] {
-    let [_, rows, columns] = grid.shape();
-    [n / columns / rows, n / columns % rows, n % columns]
+    let [i, j, k] = grid.place(n);
+    [k, j, i]
 }
 
 /// First and last `[k, j, i]` that a region occupies.

@@ -86,7 +86,7 @@ pub fn hottest_spheres(
     let [slices, rows, columns] = grid.shape();
     let mut candidates: Vec<(f64, usize)> = Vec::new();
     for (n, _) in within.iter() {
-        let at = [n % columns, n / columns % rows, n / columns / rows].map(|x| x as i64);
+        let at = grid.place(n).map(|x| x as i64);
         let (mut held, mut sum) = (0.0, 0.0);
         for (offset, f) in &kernel {
             let [i, j, k] = std::array::from_fn(|a| at[a] + offset[a]);
@@ -102,9 +102,7 @@ pub fn hottest_spheres(
         }
     }
     candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let position = |n: usize| {
-        grid.voxel_to_lps([n % columns, n / columns % rows, n / columns / rows].map(|x| x as f64))
-    };
+    let position = |n: usize| grid.voxel_to_lps(grid.place(n).map(|x| x as f64));
     let mut centres: Vec<[f64; 3]> = Vec::new();
     for (_, n) in candidates {
         if centres.len() == count {

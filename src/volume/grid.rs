@@ -138,6 +138,12 @@ impl Grid {
         (k * self.shape[1] + j) * self.shape[2] + i
     }
 
+    /// Index `[i, j, k]` of what stands at a position of such an array.
+    pub fn place(&self, n: usize) -> [usize; 3] {
+        let [_, rows, columns] = self.shape;
+        [n % columns, n / columns % rows, n / columns / rows]
+    }
+
     /// Same shape, and every corner at the same place to `tolerance_mm`.
     pub fn coincides(&self, other: &Grid, tolerance_mm: f64) -> bool {
         let last: [f64; 3] = std::array::from_fn(|axis| (self.shape[2 - axis] - 1) as f64);

@@ -268,9 +268,8 @@ fn conserve_oblique(
     value: &(dyn Fn(usize) -> f64 + Sync),
 ) -> (Array3<f64>, Array3<f64>) {
     let points = subsamples(source, target, target_to_source);
-    let [_, rows, columns] = target.shape();
     let visit = |n: usize, point: &[f64; 3]| {
-        let (i, j, k) = (n % columns, n / columns % rows, n / columns / rows);
+        let [i, j, k] = target.place(n);
         let at = [i as f64 + point[0], j as f64 + point[1], k as f64 + point[2]];
         map.source_index(at).and_then(|x| holder(source, x))
     };
@@ -330,8 +329,7 @@ fn conserve_oblique(
 }
 
 fn index_of(grid: &Grid, n: usize) -> [f64; 3] {
-    let [_, rows, columns] = grid.shape();
-    [(n % columns) as f64, (n / columns % rows) as f64, (n / columns / rows) as f64]
+    grid.place(n).map(|x| x as f64)
 }
 
 /// Fraction of a source voxel that lies inside the target: 1 where all corners do, by points for

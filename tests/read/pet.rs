@@ -275,7 +275,7 @@ fn uptake_values_go_back_to_activity_and_other_units_do_not() {
 fn a_plan_that_differs_is_warned_of() {
     let read = read_series(&series("START", 0.0)).unwrap();
     let mut with_plan = parameters();
-    with_plan.plausible_fraction = (0.0, 1.2);
+    with_plan.plausible_fraction = [0.0, 1.2];
     let at = "2026-03-02T09:00:00Z".parse().unwrap();
     with_plan.administered = Some(Administration { activity: Becquerel::from_mbq(300.0), at });
     let map = activity_map(&read.image, &with_plan).unwrap();

@@ -108,7 +108,7 @@ fn acrin_pet_gives_the_suv_factor_of_its_own_real_world_value_map() {
     // Decay handling moves values to the beginning of the first bed, where START put them: each
     // bed to 1e-4, although the beds' own decay factors differ by 6.6 %.
     let mut parameters = QuantifyParameters::new(Seconds::new(6588.0));
-    parameters.plausible_fraction = (0.0, 2.0);
+    parameters.plausible_fraction = [0.0, 2.0];
     let map = activity_map(&series.image, &parameters).unwrap();
     assert_eq!(map.warnings, []);
     for (stored, ours) in series.image.values.as_slice().iter().zip(map.bq_per_ml.as_slice()) {

@@ -2,7 +2,7 @@
 
 use crate::pairs::{bent, mean_and_95, scans, target_errors};
 use crate::peer::{python_with, said, script};
-use grayd::register::{self, Metric, Motion, Settings};
+use grayd::register::{self, Metric, Motion};
 use grayd::volume::{Transform, Volume};
 use serde_json::Value;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn dice(
     };
     let mut counts = [0.0; 3];
     for n in 0..grid.len() {
-        let ijk = [n % columns, n / columns % rows, n / columns / rows].map(|x| x as f64);
+        let ijk = grid.place(n).map(|x| x as f64);
         let point = grid.voxel_to_lps(ijk);
         let is = holds(truth(point));
         // Away from the organ a part of the voxels tells enough.
@@ -51,14 +51,7 @@ fn known_deformations_of_a_real_ct_come_back_and_organs_follow() {
     let scan = &scans[0];
     let labels = scan.labels.as_ref().unwrap();
     let of = register::constants();
-    let rigid = Settings {
-        motion: Motion::Rigid,
-        metric: Metric::Correlation,
-        levels_mm: of.levels_mm.value.clone(),
-        score_min: of.correlation_min_ct.value,
-        overlap_min: of.overlap_min.value,
-        stretch: of.stretch.value,
-    };
+    let rigid = of.settings(Motion::Rigid, Metric::Correlation, of.correlation_min_ct.value);
     for n in 1..=CASES {
         let (truth, moving) = bent(&scan.hu, n);
         let start = register::register(&scan.hu, &moving, &rigid).unwrap();

@@ -9,14 +9,7 @@ use grayd::volume::Volume;
 /// As the pipeline asks of two CTs.
 fn settings() -> Settings {
     let of = register::constants();
-    Settings {
-        motion: Motion::Rigid,
-        metric: Metric::Correlation,
-        levels_mm: of.levels_mm.value.clone(),
-        score_min: of.correlation_min_ct.value,
-        overlap_min: of.overlap_min.value,
-        stretch: of.stretch.value,
-    }
+    of.settings(Motion::Rigid, Metric::Correlation, of.correlation_min_ct.value)
 }
 
 #[test]
@@ -108,12 +101,7 @@ fn wrong_pairs_stay_below_the_gate_and_right_ones_pass_it() {
 /// As the pipeline asks of an emission image and a CT.
 fn of_two_modalities() -> Settings {
     let of = register::constants();
-    Settings {
-        metric: Metric::MutualInformation,
-        levels_mm: of.levels_of_two_modalities_mm.value.clone(),
-        score_min: of.mutual_information_min.value,
-        ..settings()
-    }
+    of.settings(Motion::Rigid, Metric::MutualInformation, of.mutual_information_min.value)
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::protocol::{DoseGrid, Engine, Provenance};
+use crate::config::protocol::{DoseGrid, Engine, Protocol, Provenance};
 
 /// The example of the interface, to the letter but for the protocol's name.
 const EXAMPLE: &str = r#"patient: { id: "P-0001", issuer: "HOSPITAL" }     # issuer optional

@@ -35,10 +35,15 @@ impl Limit {
 /// Words that make a region a lesion wherever it lies.
 const LESIONS: [&str; 5] = ["lesion", "tumour", "tumor", "metastasis", "metastases"];
 
+/// Does a region's name hold one of these words in lower case?
+pub fn holds_word(region: &str, words: &[&str]) -> bool {
+    let lower = region.to_lowercase();
+    lower.split(|c: char| !c.is_alphabetic()).any(|word| words.contains(&word))
+}
+
 /// Is a region of this name a lesion, which is to get much, rather than an organ?
 pub fn is_lesion(region: &str) -> bool {
-    let lower = region.to_lowercase();
-    lower.split(|c: char| !c.is_alphabetic()).any(|word| LESIONS.contains(&word))
+    holds_word(region, &LESIONS)
 }
 
 /// Does a region's name hold one of the words? `Kidney lesion` is no kidney.

@@ -23,7 +23,7 @@ pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
 pub use gates::{Gate, Gates};
 pub use imaging::{Imaging, PlanarUse, UncalibratedUse};
 pub use kinetics::{DEFAULT_REGION, HalfLife, Kinetics, KineticsMethod, Trapezoid, VoxelKinetics};
-pub use limits::{Combine, Limit, Limits, covers, is_lesion};
+pub use limits::{Combine, Limit, Limits, covers, holds_word, is_lesion};
 pub use parameters::Parameters;
 pub use prescription::{Prescription, Rule};
 pub use quantification::PartialVolume;

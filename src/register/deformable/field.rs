@@ -20,7 +20,9 @@ impl Field {
     pub fn on(&self, grid: &Grid) -> Self {
         let mm = (0..grid.len())
             .into_par_iter()
-            .map(|n| self.at(self.grid.lps_to_voxel(grid.voxel_to_lps(index(grid, n)))))
+            .map(|n| {
+                self.at(self.grid.lps_to_voxel(grid.voxel_to_lps(grid.place(n).map(|x| x as f64))))
+            })
             .collect();
         Self { grid: grid.clone(), mm }
     }
@@ -59,7 +61,7 @@ impl Field {
             .par_iter()
             .enumerate()
             .map(|(n, u)| {
-                let from = index(&self.grid, n);
+                let from = self.grid.place(n).map(|x| x as f64);
                 let there = std::array::from_fn(|a| from[a] + f64::from(u[a]) / spacing[a]);
                 let d = self.at(there);
                 std::array::from_fn(|a| u[a] + d[a])
@@ -85,10 +87,4 @@ impl Field {
         let sum: f64 = self.mm.iter().zip(&other.mm).map(|(a, b)| square(a, b)).sum();
         (sum / self.mm.len() as f64).sqrt()
     }
-}
-
-/// Fractional index `[i, j, k]` of the n-th voxel.
-pub(super) fn index(grid: &Grid, n: usize) -> [f64; 3] {
-    let [_, rows, columns] = grid.shape();
-    [n % columns, n / columns % rows, n / columns / rows].map(|x| x as f64)
 }

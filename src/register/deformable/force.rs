@@ -6,7 +6,7 @@
 //! every direction the step is the right one at once; where it holds noise, d² damps it; no step is longer than
 //! about K.
 
-use super::field::{Field, index};
+use super::field::Field;
 use super::smooth::{Beyond, smooth};
 use crate::register::correlation::value;
 use crate::volume::transform::Affine;
@@ -46,7 +46,7 @@ impl<'a> Pair<'a> {
         let grid = self.fixed.grid();
         let spacing = grid.spacing_mm();
         let look = |(n, d): (usize, &[f32; 3])| {
-            let from = index(grid, n);
+            let from = grid.place(n).map(|x| x as f64);
             let p: [f64; 3] = std::array::from_fn(|a| from[a] + f64::from(d[a]) / spacing[a]);
             let place = std::array::from_fn(|r| {
                 let row = &self.matrix[r];
@@ -115,7 +115,7 @@ fn gradient(values: &[f32], grid: &Grid) -> Vec<[f32; 3]> {
     let (counts, strides) = ([columns, rows, slices], [1, columns, columns * rows]);
     let edges = grid.spacing_mm();
     let of = |n: usize| {
-        let at = [n % columns, n / columns % rows, n / columns / rows];
+        let at = grid.place(n);
         std::array::from_fn(|a| {
             let low = if at[a] > 0 { n - strides[a] } else { n };
             let high = if at[a] + 1 < counts[a] { n + strides[a] } else { n };

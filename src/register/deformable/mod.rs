@@ -140,7 +140,7 @@ fn deformation(field: &Field, start: &Affine) -> Deformation {
     let axes = grid.direction();
     let vectors = (0..nodes.len())
         .map(|n| {
-            let at = field::index(&nodes, n).map(|x| x - MARGIN[0] as f64);
+            let at = nodes.place(n).map(|x| x as f64 - MARGIN[0] as f64);
             let along = field.at(at);
             std::array::from_fn(|c| {
                 (0..3).map(|a| axes[a][c] * f64::from(along[a])).sum::<f64>() as f32

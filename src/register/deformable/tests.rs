@@ -34,7 +34,8 @@ fn seen(to_scene: impl Fn([f64; 3]) -> [f64; 3], noise: f64) -> Volume<f32> {
         .map(|n| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let uniform = (state >> 33) as f64 / (1u64 << 31) as f64 - 0.5;
-            (scene(to_scene(grid.voxel_to_lps(field::index(&grid, n)))) + noise * uniform) as f32
+            (scene(to_scene(grid.voxel_to_lps(grid.place(n).map(|x| x as f64)))) + noise * uniform)
+                as f32
         })
         .collect();
     Volume::new(grid.clone(), Array3::from_shape_vec(grid.dim(), values).unwrap())

@@ -1,12 +1,6 @@
 //! Concept names and values of the two reports (PS3.16 TID 10021 to 10023, 10030 to 10034).
 
-use crate::dicom::write::Code;
-
-macro_rules! codes {
-    ($($name:ident = $value:literal, $scheme:literal, $meaning:literal;)*) => {
-        $(pub(super) static $name: Code = Code::new($value, $scheme, $meaning);)*
-    };
-}
+use crate::report::codes::codes;
 
 codes! {
     ADMINISTRATION_REPORT = "113500", "DCM", "Radiopharmaceutical Radiation Dose Report";

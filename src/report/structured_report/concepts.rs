@@ -1,13 +1,7 @@
 //! Concept names and units of the report (PS3.16). What no scheme has a code for stands in the
 //! private scheme `99RPT`, which the document declares.
 
-use crate::dicom::write::Code;
-
-macro_rules! codes {
-    ($($name:ident = $value:literal, $scheme:literal, $meaning:literal;)*) => {
-        $(pub(in crate::report) static $name: Code = Code::new($value, $scheme, $meaning);)*
-    };
-}
+use crate::report::codes::codes;
 
 codes! {
     REPORT = "126000", "DCM", "Imaging Measurement Report";
