@@ -68,6 +68,15 @@ pub struct PlanarFrame {
     pub counts: Array2<f32>,
 }
 
+/// A region as it was outlined on the views of one scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewOutline {
+    pub name: String,
+    /// On the scan's raster, `[row, column]`, in the order of [`View::BOTH`]; the same twice where it was
+    /// outlined on one view.
+    pub masks: [Array2<bool>; 2],
+}
+
 /// How the detectors stood over the patient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Exposure {
