@@ -7,7 +7,7 @@
 
 use super::BiologyError;
 use crate::quantity::{Gray, Millilitre};
-use crate::report::DoseStatistics;
+use crate::report::{DoseSpread, DoseStatistics};
 use crate::volume::{Occupancy, Volume};
 
 /// Most bins of a histogram: 2 numbers a bin must fit one DICOM element (DVH Data, 64 kB).
@@ -53,8 +53,7 @@ pub fn statistics(
     let by_volume = voxels.iter().map(|(d, v)| d * v).sum::<f64>() / volume;
     let variance = voxels.iter().map(|(d, v)| v * (d - by_volume).powi(2)).sum::<f64>() / volume;
     let at = |percent: f64| Gray::new(quantile(&voxels, percent / 100.0 * volume));
-    Ok(DoseStatistics {
-        mean: Gray::new(energy / mass),
+    let spread = DoseSpread {
         min: Gray::new(voxels[voxels.len() - 1].0),
         max: Gray::new(voxels[0].0),
         median: at(50.0),
@@ -65,7 +64,8 @@ pub fn statistics(
         d50: at(50.0),
         d2: at(2.0),
         dvh: histogram(&voxels),
-    })
+    };
+    Ok(DoseStatistics { mean: Gray::new(energy / mass), spread: Some(spread) })
 }
 
 /// Largest dose that at least `wanted_ml` of the volume receives; half-way between two voxels
@@ -128,6 +128,11 @@ mod tests {
         Volume::new(grid, Array3::from_shape_vec((1, 1, n), values.to_vec()).unwrap())
     }
 
+    fn both(dose: &Volume<f32>, mass: &Volume<f32>, region: &Occupancy) -> (Gray, DoseSpread) {
+        let all = statistics(dose, mass, region).unwrap();
+        (all.mean, all.spread.unwrap())
+    }
+
     fn whole(n: usize) -> Occupancy {
         Occupancy::new((0..n as u32).map(|v| (v, 1.0)).collect())
     }
@@ -136,8 +141,8 @@ mod tests {
     fn mean_is_by_mass_and_the_rest_by_volume() {
         let dose = row(&[1.0, 3.0, 5.0, 7.0]);
         let mass = row(&[3.0, 1.0, 1.0, 1.0]);
-        let s = statistics(&dose, &mass, &whole(4)).unwrap();
-        assert!((s.mean.value() - 3.0).abs() < 1e-12);
+        let (mean, s) = both(&dose, &mass, &whole(4));
+        assert!((mean.value() - 3.0).abs() < 1e-12);
         assert_eq!((s.min.value(), s.max.value(), s.median.value()), (1.0, 7.0, 4.0));
         assert!((s.sd.value() - 5f64.sqrt()).abs() < 1e-12);
         assert_eq!((s.d98.value(), s.d2.value()), (1.0, 7.0));
@@ -148,8 +153,8 @@ mod tests {
         let dose = row(&[10.0, 20.0, 30.0]);
         let mass = row(&[1.0; 3]);
         let part = Occupancy::new(vec![(0, 0.25), (1, 0.25), (2, 0.5)]);
-        let s = statistics(&dose, &mass, &part).unwrap();
-        assert!((s.mean.value() - 22.5).abs() < 1e-12);
+        let (mean, s) = both(&dose, &mass, &part);
+        assert!((mean.value() - 22.5).abs() < 1e-12);
         assert_eq!(s.d50.value(), 25.0);
         assert_eq!(s.d95.value(), 10.0);
         assert_eq!(s.dvh[0].1.value(), 1.0);
@@ -159,7 +164,7 @@ mod tests {
     fn quantiles_of_a_ramp_are_exact() {
         let n = 1000;
         let dose = row(&(0..n).map(|v| v as f32 + 0.5).collect::<Vec<_>>());
-        let s = statistics(&dose, &row(&vec![1.0; n]), &whole(n)).unwrap();
+        let (_, s) = both(&dose, &row(&vec![1.0; n]), &whole(n));
         for (found, wanted) in [(s.d98, 20.0), (s.d95, 50.0), (s.d50, 500.0), (s.d2, 980.0)] {
             assert!((found.value() - wanted).abs() < 1e-9, "{found} {wanted}");
         }
@@ -181,7 +186,7 @@ mod tests {
         let region = Occupancy::new(
             (0..grid.len()).filter(|&n| inside(n)).map(|n| (n as u32, 1.0)).collect(),
         );
-        let s = statistics(&dose, &mass, &region).unwrap();
+        let (mean, s) = both(&dose, &mass, &region);
         // Cap volume fraction 2 % lies above h = 21.5147 for r = 25 (solved from the cap formula).
         let cap = |h: f64| (radius - h).powi(2) * (2.0 * radius + h) / (4.0 * radius.powi(3));
         let (mut low, mut high) = (0.0, radius);
@@ -189,7 +194,7 @@ mod tests {
             let middle = 0.5 * (low + high);
             if cap(middle) > 0.02 { low = middle } else { high = middle }
         }
-        assert!((s.mean.value() - 100.0).abs() < 1e-6);
+        assert!((mean.value() - 100.0).abs() < 1e-6);
         assert!((s.d2.value() - (100.0 + low)).abs() < 0.6, "{} {low}", s.d2);
         assert!((s.d98.value() - (100.0 - low)).abs() < 0.6);
         assert!((s.sd.value() / (radius / 5f64.sqrt()) - 1.0).abs() < 5e-3);
@@ -209,8 +214,8 @@ mod tests {
 
     #[test]
     fn no_dose_at_all_is_a_result() {
-        let s = statistics(&row(&[0.0; 3]), &row(&[1.0; 3]), &whole(3)).unwrap();
-        assert_eq!((s.mean.value(), s.d2.value(), s.dvh.len()), (0.0, 0.0, 1));
+        let (mean, s) = both(&row(&[0.0; 3]), &row(&[1.0; 3]), &whole(3));
+        assert_eq!((mean.value(), s.d2.value(), s.dvh.len()), (0.0, 0.0, 1));
     }
 
     proptest! {
@@ -223,10 +228,10 @@ mod tests {
             let mass = row(&voxels.iter().map(|v| v.1).collect::<Vec<_>>());
             let part =
                 Occupancy::new((0..n).map(|m| (m as u32, voxels[m].2)).collect());
-            let s = statistics(&dose, &mass, &part).unwrap();
+            let (mean, s) = both(&dose, &mass, &part);
             let order = [s.min, s.d98, s.d95, s.d50, s.d2, s.max].map(Gray::value);
             prop_assert!(order.windows(2).all(|p| p[0] <= p[1]), "{:?}", order);
-            prop_assert!(s.mean.value() >= s.min.value() * (1.0 - 1e-12) && s.mean.value() <= s.max.value() * (1.0 + 1e-12));
+            prop_assert!(mean.value() >= s.min.value() * (1.0 - 1e-12) && mean.value() <= s.max.value() * (1.0 + 1e-12));
             prop_assert!(s.dvh.len() <= 1001);
             prop_assert!(s.dvh.windows(2).all(|p| p[0].1 >= p[1].1));
             let volume = part.volume(dose.grid()).value();

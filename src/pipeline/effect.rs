@@ -24,7 +24,8 @@ pub fn add(request: &Request, result: &mut CycleResult) {
         if region.dose.is_none() {
             continue;
         }
-        let voxels = voxels(&result.dose_gy, region);
+        let Some(map) = &result.voxels else { continue };
+        let voxels = voxels(&map.gy, region);
         let alpha = biology.eud_alpha_per_gy.get(&region.name);
         if let Some(alpha) = alpha.or_else(|| biology.eud_alpha_per_gy.get(DEFAULT_REGION)) {
             match equivalent_uniform_dose(&voxels, alpha.value) {
@@ -52,9 +53,10 @@ fn voxels(gy: &Volume<f32>, region: &RegionResult) -> Vec<(Gray, f64)> {
 }
 
 fn add_voxel_bed(result: &mut CycleResult) {
-    let own = result.maps.iter().find(|map| map.kind == Kind::EffectiveHalfLifeMap);
-    let doses = result.dose_gy.as_slice();
-    let mut gy = result.dose_gy.values().mapv(|_| 0.0f32);
+    let Some(map) = &mut result.voxels else { return };
+    let own = map.maps.iter().find(|map| map.kind == Kind::EffectiveHalfLifeMap);
+    let doses = map.gy.as_slice();
+    let mut gy = map.gy.values().mapv(|_| 0.0f32);
     let out = gy.as_slice_mut().expect("a mapped array is in standard layout");
     let mut taken = vec![false; doses.len()];
     let mut assumed = Vec::new();
@@ -108,8 +110,8 @@ fn add_voxel_bed(result: &mut CycleResult) {
         ));
         return;
     }
-    let gy = Volume::new(result.dose_gy.grid().clone(), gy);
-    result.voxel_bed = Some(VoxelBed { gy, assumed });
+    let gy = Volume::new(map.gy.grid().clone(), gy);
+    map.bed = Some(VoxelBed { gy, assumed });
 }
 
 /// How the dose rate of a region's voxels falls.

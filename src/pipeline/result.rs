@@ -20,6 +20,7 @@ use crate::report::planes;
 use crate::report::{
     Acquisition, Bed, CtUse, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor,
     RegionResult, RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
+    VoxelResult,
 };
 use crate::uncertainty::{Budget, Chain, Outline, Recovery, budget};
 use crate::volume::Occupancy;
@@ -65,6 +66,20 @@ pub fn assemble(
     let behind = ct.map(|(ct, to_ct)| (&ct.hu, to_ct));
     let planes = planes::cut(&voxels.dose.gy, behind, &regions);
     let Voxels { masses, dose, tia } = voxels;
+    let map = VoxelResult {
+        frame_of_reference,
+        structure_set: structure_set(inputs, placed),
+        gy: dose.gy,
+        error_gy: dose.standard_error_gy,
+        bed: None,
+        maps: maps(tia),
+        ct: ct.map(|(ct, _)| CtUse {
+            series: ct.series.clone(),
+            station_name: ct.station_name.clone(),
+            kvp: ct.kvp,
+        }),
+        planes,
+    };
     Ok(CycleResult {
         software: software(request),
         protocol: request.plan.protocol.clone(),
@@ -82,15 +97,14 @@ pub fn assemble(
         inputs: inputs.instances(),
         time_points: time_points(inputs, images),
         whole_body_counts: super::planar::whole_body_counts(inputs, images),
-        frame_of_reference,
         reference_series: reference_series.clone(),
-        structure_set: structure_set(inputs, placed),
+        voxels: Some(map),
         registrations: registrations(inputs),
         engine: EngineReport {
             name: dose.name,
             chosen_because: dose.because,
             mass_source: masses.source,
-            energy_per_decay_kev: dose.energy_per_decay_kev,
+            energy_per_decay_kev: Some(dose.energy_per_decay_kev),
             histories: dose.histories,
             relative_uncertainty: dose
                 .relative_uncertainty
@@ -99,16 +113,6 @@ pub fn assemble(
                 .copied()
                 .reduce(f64::max),
         },
-        dose_gy: dose.gy,
-        dose_error_gy: dose.standard_error_gy,
-        voxel_bed: None,
-        maps: maps(tia),
-        ct: ct.map(|(ct, _)| CtUse {
-            series: ct.series.clone(),
-            station_name: ct.station_name.clone(),
-            kvp: ct.kvp,
-        }),
-        planes,
         regions,
         warnings,
         prescription: None,
@@ -264,7 +268,7 @@ fn region_result(
         number: index as u16 + 1,
         anatomy: region.anatomy.as_ref().map(|code| code.meaning.clone()),
         made: region.made.clone(),
-        volume,
+        volume: Some(volume),
         mass: has_mass.then(|| mass(&occupancy, &voxels.masses)),
         activity: curve.activity.iter().map(|a| curve.is_quantifiable.then_some(*a)).collect(),
         recovery: curve.recovery,

@@ -134,7 +134,7 @@ mod tests {
             anatomy: None,
             made: None,
             occupancy: Occupancy::new(Vec::new()),
-            volume: Millilitre::new(1650.0),
+            volume: Some(Millilitre::new(1650.0)),
             mass: Some(Gram::new(1700.0)),
             activity: Vec::new(),
             recovery: None,

@@ -2,14 +2,16 @@
 //! not be had is null with a warning that says why.
 
 use super::regions::RegionNumbers;
-use super::{CycleResult, RegionResult, TherapyEstimate, TimePoint};
+use super::{CycleResult, DoseSpread, RegionResult, TherapyEstimate, TimePoint};
 use crate::biology::effect::MixedDose;
 use crate::kinetics::{Covariance, Fit};
+use crate::quantity::Gray;
 use serde_json::{Value, json};
 
 /// The whole result as one object.
 pub fn write(result: &CycleResult) -> Value {
-    let (grid, given) = (result.dose_gy.grid(), &result.administration);
+    let given = &result.administration;
+    let grid = result.voxels.as_ref().map(|voxels| voxels.gy.grid());
     let inputs: Vec<Value> = result
         .inputs
         .iter()
@@ -46,13 +48,13 @@ pub fn write(result: &CycleResult) -> Value {
         "inputs": inputs,
         "time_points": result.time_points.iter().map(time_point).collect::<Vec<_>>(),
         "whole_body_counts": result.whole_body_counts,
-        "grid": {
+        "grid": grid.map(|grid| json!({
             "shape": grid.shape(),
             "spacing_mm": grid.spacing_mm(),
             "origin_lps_mm": grid.origin_lps_mm(),
             "direction": grid.direction(),
-        },
-        "frame_of_reference_uid": result.frame_of_reference,
+        })),
+        "frame_of_reference_uid": result.voxels.as_ref().map(|voxels| &voxels.frame_of_reference),
         "engine": result.engine,
         "regions": result.regions.iter().map(|r| region(r, result)).collect::<Vec<_>>(),
         "prescription": result.prescription.clone().unwrap_or(Value::Null),
@@ -100,13 +102,16 @@ fn region(region: &RegionResult, result: &CycleResult) -> Value {
         })
         .collect();
     let fit = numbers.fit;
-    let dose = numbers.dose.map(|d| {
+    let spread = numbers.dose.and_then(|dose| dose.spread.as_ref());
+    let of = |pick: fn(&DoseSpread) -> Gray| spread.map(pick);
+    let dose = numbers.dose.map(|dose| {
         json!({
-            "mean": d.mean, "min": d.min, "max": d.max, "median": d.median, "sd": d.sd,
-            "d98": d.d98, "d95": d.d95, "d90": d.d90, "d50": d.d50, "d2": d.d2,
+            "mean": dose.mean, "min": of(|d| d.min), "max": of(|d| d.max), "median": of(|d| d.median),
+            "sd": of(|d| d.sd), "d98": of(|d| d.d98), "d95": of(|d| d.d95), "d90": of(|d| d.d90),
+            "d50": of(|d| d.d50), "d2": of(|d| d.d2),
         })
     });
-    let dvh = numbers.dose.map(|d| {
+    let dvh = spread.map(|d| {
         let pairs = d.dvh.iter().map(|(gray, ml)| [rounded(gray.value()), rounded(ml.value())]);
         pairs.collect::<Vec<_>>()
     });

@@ -34,8 +34,8 @@ pub use identity::Identity;
 pub use result::*;
 
 use crate::dicom::Uid;
-use crate::dicom::write::WriteError;
 use crate::dicom::write::segmentation::SegmentationError;
+use crate::dicom::write::{DicomFile, WriteError};
 use dicom_dictionary_std::tags;
 use std::path::{Path, PathBuf};
 
@@ -142,6 +142,40 @@ pub enum ReportError {
     File { path: PathBuf, source: std::io::Error },
 }
 
+type Object = (Kind, &'static str, DicomFile);
+
+/// What lies on the dose grid.
+fn of_voxels(
+    result: &CycleResult,
+    voxels: &VoxelResult,
+    options: &ReportOptions,
+) -> Result<Vec<Object>, ReportError> {
+    let mut objects = vec![
+        (Kind::RtDose, "rt-dose.dcm", rt_dose::write(result, voxels, options)?),
+        (Kind::Segmentation, "seg.dcm", seg::write(result, voxels, options)?),
+    ];
+    if let Some(error_gy) = &voxels.error_gy {
+        let object = rt_dose::write_error(result, voxels, error_gy, options)?;
+        objects.push((Kind::RtDoseError, "rt-dose-error.dcm", object));
+    }
+    if let Some(bed) = &voxels.bed {
+        let object = rt_dose::write_effective(result, voxels, bed, options)?;
+        objects.push((Kind::RtDoseEffective, "rt-dose-bed.dcm", object));
+    }
+    if options.structure_set {
+        let object = structure_set::write(result, voxels, options)?;
+        objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
+    }
+    for map in &voxels.maps {
+        let name = match map.kind {
+            Kind::EffectiveHalfLifeMap => "effective-half-life.dcm",
+            _ => "time-integrated-activity.dcm",
+        };
+        objects.push((map.kind, name, parametric_map::write(result, voxels, map, options)?));
+    }
+    Ok(objects)
+}
+
 /// Writes every form of the result below `directory`, which must exist: Part 10 files named by
 /// kind, `results.json`, and `report.pdf` where the program can set pages.
 pub fn write_all(
@@ -152,30 +186,11 @@ pub fn write_all(
     if !(result.administered.is_finite() && result.administered.value() > 0.0) {
         return Err(ReportError::Administered);
     }
-    let mut objects = vec![
-        (Kind::RtDose, "rt-dose.dcm", rt_dose::write(result, options)?),
-        (Kind::Segmentation, "seg.dcm", seg::write(result, options)?),
-        (Kind::StructuredReport, "sr.dcm", structured_report::write(result, options)?),
-    ];
-    if let Some(error_gy) = &result.dose_error_gy {
-        let object = rt_dose::write_error(result, error_gy, options)?;
-        objects.push((Kind::RtDoseError, "rt-dose-error.dcm", object));
-    }
-    if let Some(bed) = &result.voxel_bed {
-        let object = rt_dose::write_effective(result, bed, options)?;
-        objects.push((Kind::RtDoseEffective, "rt-dose-bed.dcm", object));
-    }
-    if options.structure_set {
-        let object = structure_set::write(result, options)?;
-        objects.push((Kind::StructureSet, "rt-structure-set.dcm", object));
-    }
-    for map in &result.maps {
-        let name = match map.kind {
-            Kind::EffectiveHalfLifeMap => "effective-half-life.dcm",
-            _ => "time-integrated-activity.dcm",
-        };
-        objects.push((map.kind, name, parametric_map::write(result, map, options)?));
-    }
+    let mut objects = match &result.voxels {
+        Some(voxels) => of_voxels(result, voxels, options)?,
+        None => Vec::new(),
+    };
+    objects.push((Kind::StructuredReport, "sr.dcm", structured_report::write(result, options)?));
     if let Some(object) = registration::write(result, options)? {
         objects.push((Kind::Registration, "registration.dcm", object));
     }

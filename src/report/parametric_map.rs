@@ -6,7 +6,7 @@
 
 use super::modules;
 use super::structured_report::private_scheme;
-use super::{CycleResult, Identity, Kind, ReportError, ReportOptions, VoxelMap};
+use super::{CycleResult, Identity, Kind, ReportError, ReportOptions, VoxelMap, VoxelResult};
 use crate::dicom::write::{Code, DataSet, DicomFile, geometry};
 use crate::volume::Grid;
 use dicom_core::VR;
@@ -40,6 +40,7 @@ fn quantity(kind: Kind) -> Quantity {
 /// The Parametric Map object of one map of a result.
 pub fn write(
     result: &CycleResult,
+    voxels: &VoxelResult,
     map: &VoxelMap,
     options: &ReportOptions,
 ) -> Result<DicomFile, ReportError> {
@@ -55,7 +56,7 @@ pub fn write(
     let set = modules::shared(result, options, &identity, map.kind)
         .with(modules::input_references(result, &identity, &[]))
         .with(private_scheme())
-        .with(image(result, grid, &what)?)
+        .with(image(voxels, grid, &what)?)
         .with(dimensions(&identity))
         .sequence(
             tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
@@ -68,13 +69,13 @@ pub fn write(
 }
 
 /// Frame of Reference, Parametric Map Series and Image, Floating Point Image Pixel.
-fn image(result: &CycleResult, grid: &Grid, what: &Quantity) -> Result<DataSet, ReportError> {
+fn image(voxels: &VoxelResult, grid: &Grid, what: &Quantity) -> Result<DataSet, ReportError> {
     let size = geometry::rows_and_columns(grid).ok_or(ReportError::TooLarge(grid.shape()))?;
     Ok(DataSet::new()
         .with(size)
         .text(tags::MODALITY, VR::CS, "OT")
         .texts(tags::IMAGE_TYPE, VR::CS, &["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"])
-        .uid(tags::FRAME_OF_REFERENCE_UID, &result.frame_of_reference)
+        .uid(tags::FRAME_OF_REFERENCE_UID, &voxels.frame_of_reference)
         .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
         // The body is no paired part; General Series asks for the attribute all the same (2C).
         .empty(tags::LATERALITY, VR::CS)

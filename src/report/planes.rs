@@ -166,31 +166,18 @@ mod tests {
     use crate::volume::Occupancy;
 
     fn region(name: &str, voxels: Vec<u32>, mean: f64) -> RegionResult {
-        let gray = Gray::new;
         RegionResult {
             name: name.into(),
             number: 1,
             anatomy: None,
             occupancy: Occupancy::new(voxels.into_iter().map(|n| (n, 1.0)).collect()),
-            volume: Millilitre::new(1.0),
+            volume: Some(Millilitre::new(1.0)),
             mass: None,
             activity: Vec::new(),
             made: None,
             recovery: None,
             fit: None,
-            dose: Some(DoseStatistics {
-                mean: gray(mean),
-                min: gray(0.0),
-                max: gray(mean),
-                median: gray(mean),
-                sd: gray(0.0),
-                d98: gray(0.0),
-                d95: gray(0.0),
-                d90: gray(0.0),
-                d50: gray(mean),
-                d2: gray(mean),
-                dvh: Vec::new(),
-            }),
+            dose: Some(DoseStatistics { mean: Gray::new(mean), spread: None }),
             alpha: None,
             therapy: None,
             bed: None,

@@ -37,7 +37,7 @@ impl<'a> RegionNumbers<'a> {
         };
         let mut number =
             |quantity: &str, value: Option<f64>| value.filter(|&value| finite(quantity, &[value]));
-        let volume_ml = number("volume", Some(region.volume.value()));
+        let volume_ml = number("volume", region.volume.map(|v| v.value()));
         let mass_g = number("mass", region.mass.map(|m| m.value()));
         let uncertainty = number("uncertainty", region.uncertainty);
         let activity_mbq = region
@@ -82,20 +82,12 @@ impl<'a> RegionNumbers<'a> {
 }
 
 fn dose_values(dose: &DoseStatistics) -> Vec<f64> {
-    let scalars = [
-        dose.mean,
-        dose.min,
-        dose.max,
-        dose.median,
-        dose.sd,
-        dose.d98,
-        dose.d95,
-        dose.d90,
-        dose.d50,
-        dose.d2,
-    ];
-    let curve = dose.dvh.iter().flat_map(|(gray, ml)| [gray.value(), ml.value()]);
-    scalars.iter().map(|gray| gray.value()).chain(curve).collect()
+    let spread = dose.spread.iter().flat_map(|d| {
+        let scalars = [d.min, d.max, d.median, d.sd, d.d98, d.d95, d.d90, d.d50, d.d2];
+        let curve = d.dvh.iter().flat_map(|(gray, ml)| [gray.value(), ml.value()]);
+        scalars.map(|gray| gray.value()).into_iter().chain(curve)
+    });
+    std::iter::once(dose.mean.value()).chain(spread).collect()
 }
 
 fn fit_values(fit: &Fit) -> Vec<f64> {

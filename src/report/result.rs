@@ -159,14 +159,14 @@ pub struct CtUse {
 /// The engine that made the dose.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct EngineReport {
-    /// `local`, `kernel`, `monte-carlo`.
+    /// `local`, `kernel`, `monte-carlo`, `organ-s-values`.
     pub name: &'static str,
     /// Why this one: stated in the plan, or the rule that chose it.
     pub chosen_because: String,
     /// Where the mass of a voxel came from: `CT density` or `stated density 1.04 g/mL`.
     pub mass_source: String,
-    /// Energy deposited per decay, as used, keV.
-    pub energy_per_decay_kev: f64,
+    /// Energy deposited per decay, as used, keV; `None` where S values hold it.
+    pub energy_per_decay_kev: Option<f64>,
     pub histories: Option<u64>,
     /// Largest relative standard uncertainty (k = 1) that the engine itself adds to a region's mean dose.
     pub relative_uncertainty: Option<f64>,
@@ -183,9 +183,9 @@ pub struct RegionResult {
     pub anatomy: Option<String>,
     /// Where it was made here rather than drawn.
     pub made: Option<Made>,
-    /// On the dose grid.
+    /// On the dose grid; empty where there is none.
     pub occupancy: Occupancy,
-    pub volume: Millilitre,
+    pub volume: Option<Millilitre>,
     pub mass: Option<Gram>,
     /// Activity at each time point, at the beginning of that acquisition; same order as `time_points`.
     pub activity: Vec<Option<Measured<Becquerel>>>,
@@ -238,10 +238,17 @@ pub struct Made {
     pub within: Option<String>,
 }
 
-/// Statistics of a region's dose: mean by mass (energy over mass), the rest by volume.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+/// A region's dose: energy over mass.
+#[derive(Debug, Clone, PartialEq)]
 pub struct DoseStatistics {
     pub mean: Gray,
+    /// How it varies within the region, by volume; absent where doses are of organs and not of voxels.
+    pub spread: Option<DoseSpread>,
+}
+
+/// How a dose varies within a region, by volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DoseSpread {
     pub min: Gray,
     pub max: Gray,
     pub median: Gray,
@@ -252,7 +259,6 @@ pub struct DoseStatistics {
     pub d50: Gray,
     pub d2: Gray,
     /// Cumulative DVH: (dose at the bin's lower edge, volume that receives at least that).
-    #[serde(skip)]
     pub dvh: Vec<(Gray, Millilitre)>,
 }
 
@@ -330,25 +336,12 @@ pub struct CycleResult {
     pub time_points: Vec<TimePoint>,
     /// Of the views of the whole body, where there are any.
     pub whole_body_counts: Vec<WholeBodyCount>,
-    /// Frame of reference that the dose grid lies in.
-    pub frame_of_reference: Uid,
-    /// Series whose grid the dose is on.
+    /// Series whose grid the dose is on; the first one where the doses are of organs.
     pub reference_series: Uid,
-    /// RTSTRUCT whose ROIs the regions are, with each region's ROI number, where there is one.
-    pub structure_set: Option<StructureSetReference>,
+    /// Doses of voxels; `None` where all images are views without a CT, and doses are of organs.
+    pub voxels: Option<VoxelResult>,
     /// Spaces that were registered for this result; what was received is among the inputs.
     pub registrations: Vec<RegisteredSpace>,
-    /// Gy, on the dose grid.
-    pub dose_gy: Volume<f32>,
-    /// Statistical standard error (k = 1) of `dose_gy` where Monte Carlo ran, Gy, same grid.
-    pub dose_error_gy: Option<Volume<f32>>,
-    /// BED of the voxels, same grid, where it was asked for.
-    pub voxel_bed: Option<VoxelBed>,
-    /// Further quantities on the dose grid.
-    pub maps: Vec<VoxelMap>,
-    pub ct: Option<CtUse>,
-    /// Dose over CT through the hottest region, to be looked at.
-    pub planes: Vec<super::planes::Plane>,
     pub engine: EngineReport,
     pub regions: Vec<RegionResult>,
     pub warnings: Vec<Warning>,
@@ -358,6 +351,26 @@ pub struct CycleResult {
     pub signed_results: Vec<SignedResult>,
     /// When the computation was made: the only number here that a rerun changes.
     pub computed_at: Timestamp,
+}
+
+/// The dose map, what lies on its grid, and where it lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoxelResult {
+    /// Frame of reference that the dose grid lies in.
+    pub frame_of_reference: Uid,
+    /// RTSTRUCT whose ROIs the regions are, with each region's ROI number, where there is one.
+    pub structure_set: Option<StructureSetReference>,
+    /// Gy, on the dose grid.
+    pub gy: Volume<f32>,
+    /// Statistical standard error (k = 1) of `gy` where Monte Carlo ran, Gy, same grid.
+    pub error_gy: Option<Volume<f32>>,
+    /// BED of the voxels, same grid, where it was asked for.
+    pub bed: Option<VoxelBed>,
+    /// Further quantities on the dose grid.
+    pub maps: Vec<VoxelMap>,
+    pub ct: Option<CtUse>,
+    /// Dose over CT through the hottest region, to be looked at.
+    pub planes: Vec<super::planes::Plane>,
 }
 
 /// One quantity a voxel beside the dose: time-integrated activity (MBq·h/ml) or effective half-life

@@ -10,7 +10,7 @@ use super::axial::axial;
 use super::modules;
 use super::{
     CycleResult, DoseBits, Identity, Kind, RegionResult, ReportError, ReportOptions,
-    StructureSetReference, VoxelBed,
+    StructureSetReference, VoxelBed, VoxelResult,
 };
 use crate::dicom::Uid;
 use crate::dicom::write::DicomFile;
@@ -49,18 +49,22 @@ impl DoseType {
 }
 
 /// The RT Dose object of a result.
-pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile, ReportError> {
+pub fn write(
+    result: &CycleResult,
+    voxels: &VoxelResult,
+    options: &ReportOptions,
+) -> Result<DicomFile, ReportError> {
     let identity = Identity::of(result, options);
-    let dose = axial(&result.dose_gy)?;
-    let structures = result.structure_set.as_ref().map(structure_set_reference);
+    let dose = axial(&voxels.gy)?;
+    let structures = voxels.structure_set.as_ref().map(structure_set_reference);
     let more: Vec<InstanceReference> = structures.iter().cloned().collect();
     let set = modules::shared(result, options, &identity, Kind::RtDose)
         .with(modules::input_references(result, &identity, &more))
-        .with(image_plane(dose.grid(), &result.frame_of_reference)?)
+        .with(image_plane(dose.grid(), &voxels.frame_of_reference)?)
         .with(pixels(&dose, options.dose_bits, DoseType::Physical)?)
         .with(description(result, DoseType::Physical))
         .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, structures.as_ref())]);
-    let set = match (&result.structure_set, &structures) {
+    let set = match (&voxels.structure_set, &structures) {
         (Some(link), Some(reference)) => set.with(dvh_module(&result.regions, link, reference)),
         _ => set,
     };
@@ -70,6 +74,7 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
 /// The standard error (k = 1) of the result's dose, as an RT Dose of type ERROR.
 pub fn write_error(
     result: &CycleResult,
+    voxels: &VoxelResult,
     error_gy: &Volume<f32>,
     options: &ReportOptions,
 ) -> Result<DicomFile, ReportError> {
@@ -78,7 +83,7 @@ pub fn write_error(
     let more = [identity.reference(Kind::RtDose)];
     let set = modules::shared(result, options, &identity, Kind::RtDoseError)
         .with(modules::input_references(result, &identity, &more))
-        .with(image_plane(error.grid(), &result.frame_of_reference)?)
+        .with(image_plane(error.grid(), &voxels.frame_of_reference)?)
         .with(pixels(&error, options.dose_bits, DoseType::Error)?)
         .with(description(result, DoseType::Error))
         .sequence(tags::PLAN_OVERVIEW_SEQUENCE, vec![plan_overview(result, None)]);
@@ -88,6 +93,7 @@ pub fn write_error(
 /// BED of the result's voxels, as an RT Dose of type EFFECTIVE.
 pub fn write_effective(
     result: &CycleResult,
+    voxels: &VoxelResult,
     bed: &VoxelBed,
     options: &ReportOptions,
 ) -> Result<DicomFile, ReportError> {
@@ -104,7 +110,7 @@ pub fn write_effective(
     );
     let set = modules::shared(result, options, &identity, Kind::RtDoseEffective)
         .with(modules::input_references(result, &identity, std::slice::from_ref(&physical)))
-        .with(image_plane(gy.grid(), &result.frame_of_reference)?)
+        .with(image_plane(gy.grid(), &voxels.frame_of_reference)?)
         .with(pixels(&gy, options.dose_bits, DoseType::Effective)?)
         .with(description(result, DoseType::Effective))
         .text(tags::IMAGE_COMMENTS, VR::LT, &comments)
@@ -251,8 +257,9 @@ fn dvh_module(
 fn dvh_item(region: &RegionResult, roi: i32) -> Option<DataSet> {
     let numbers = super::regions::RegionNumbers::of(region);
     let dose = numbers.dose?;
+    let spread = dose.spread.as_ref()?;
     let curve: Vec<(f64, f64)> =
-        dose.dvh.iter().map(|(gray, ml)| (gray.value(), ml.value())).collect();
+        spread.dvh.iter().map(|(gray, ml)| (gray.value(), ml.value())).collect();
     let data = dvh_data(&curve)?;
     let roi_item = DataSet::new().integer(tags::REFERENCED_ROI_NUMBER, roi.into()).text(
         tags::DVHROI_CONTRIBUTION_TYPE,
@@ -269,8 +276,8 @@ fn dvh_item(region: &RegionResult, roi: i32) -> Option<DataSet> {
             .text(tags::DVH_VOLUME_UNITS, VR::CS, "CM3")
             .integer(tags::DVH_NUMBER_OF_BINS, data.len() as i64 / 2)
             .decimal_texts(tags::DVH_DATA, data)
-            .decimals(tags::DVH_MINIMUM_DOSE, &[dose.min.value()])
-            .decimals(tags::DVH_MAXIMUM_DOSE, &[dose.max.value()])
+            .decimals(tags::DVH_MINIMUM_DOSE, &[spread.min.value()])
+            .decimals(tags::DVH_MAXIMUM_DOSE, &[spread.max.value()])
             .decimals(tags::DVH_MEAN_DOSE, &[dose.mean.value()]),
     )
 }

@@ -6,7 +6,7 @@
 
 use super::anatomy::codes_of;
 use super::modules;
-use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions};
+use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions, VoxelResult};
 use crate::dicom::Uid;
 use crate::dicom::write::DicomFile;
 use crate::dicom::write::segmentation::{Segment, Segmentation};
@@ -18,7 +18,11 @@ use dicom_dictionary_std::tags;
 const HALF: f32 = 0.5;
 
 /// The SEG object of a result.
-pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile, ReportError> {
+pub fn write(
+    result: &CycleResult,
+    voxels: &VoxelResult,
+    options: &ReportOptions,
+) -> Result<DicomFile, ReportError> {
     let identity = Identity::of(result, options);
     let mut segments = Vec::with_capacity(result.regions.len());
     for (place, region) in result.regions.iter().enumerate() {
@@ -26,11 +30,11 @@ pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile,
             let (name, number) = (region.name.clone(), region.number);
             return Err(ReportError::RegionNumbers { name, number, place: place + 1 });
         }
-        segments.push(segment(result, region));
+        segments.push(segment(result, voxels, region));
     }
     let segmentation = Segmentation {
-        grid: result.dose_gy.grid(),
-        frame_of_reference: &result.frame_of_reference,
+        grid: voxels.gy.grid(),
+        frame_of_reference: &voxels.frame_of_reference,
         segments: &segments,
         sources: &modules::reference_images(result),
         dimension_organization: identity.part("dimensions"),
@@ -55,9 +59,9 @@ pub(super) fn algorithm_type(region: &RegionResult) -> &'static str {
     if region.made.is_some() { "AUTOMATIC" } else { "SEMIAUTOMATIC" }
 }
 
-fn segment(result: &CycleResult, region: &RegionResult) -> Segment {
+fn segment(result: &CycleResult, voxels: &VoxelResult, region: &RegionResult) -> Segment {
     let codes = codes_of(&region.name, region.anatomy.as_deref());
-    let (voxels, note) = members(region, result.dose_gy.grid());
+    let (voxels, note) = members(region, voxels.gy.grid());
     let warnings = region.warnings.iter().map(|w| w.text.clone());
     let made = region.made.as_ref().map(|made| format!("Made here: {}.", made.description));
     let description: Vec<String> = made.into_iter().chain(note).chain(warnings).collect();
@@ -111,7 +115,7 @@ mod tests {
             anatomy: None,
             made: None,
             occupancy: Occupancy::new(voxels),
-            volume: Millilitre::new(1.0),
+            volume: Some(Millilitre::new(1.0)),
             mass: None,
             activity: vec![],
             recovery: None,

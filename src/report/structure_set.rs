@@ -2,7 +2,7 @@
 //! voxels on the dose grid's slices, so that the contoured volume is the segment's.
 
 use super::anatomy::codes_of;
-use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions};
+use super::{CycleResult, Identity, Kind, RegionResult, ReportError, ReportOptions, VoxelResult};
 use super::{modules, seg};
 use crate::dicom::write::DicomFile;
 use crate::dicom::write::structure_set::{Contour, Roi, StructureSet};
@@ -15,15 +15,19 @@ use dicom_dictionary_std::tags;
 const HALF: f32 = 0.5;
 
 /// The RTSTRUCT object of a result; ROI numbers are the regions' numbers.
-pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<DicomFile, ReportError> {
+pub fn write(
+    result: &CycleResult,
+    voxels: &VoxelResult,
+    options: &ReportOptions,
+) -> Result<DicomFile, ReportError> {
     let identity = Identity::of(result, options);
     let rois: Vec<Roi> =
-        result.regions.iter().map(|region| roi(region, result.dose_gy.grid())).collect();
+        result.regions.iter().map(|region| roi(region, voxels.gy.grid())).collect();
     let label = format!("{} C{}", result.nuclide, result.cycle);
     let structures = StructureSet {
         label: &label,
         at: &modules::local(result.computed_at, options),
-        frame_of_reference: &result.frame_of_reference,
+        frame_of_reference: &voxels.frame_of_reference,
         images: &modules::reference_images(result),
         rois: &rois,
     };
@@ -46,7 +50,7 @@ fn roi(region: &RegionResult, grid: &Grid) -> Roi {
         description: region.made.as_ref().map(|made| made.description.clone()),
         colour: [part(0.0), part(2.1), part(4.2)],
         identification: Some(codes.property),
-        volume_ml: region.volume.value(),
+        volume_ml: region.occupancy.volume(grid).value(),
         contours: contours(region, grid),
     }
 }

@@ -32,8 +32,9 @@ fn uniform_regions_have_the_bed_of_their_mean_in_every_voxel() {
         assert_eq!(at[0].1, 1.0, "{}", region.name);
     }
     assert!(with_bed >= 4, "{with_bed}");
-    let map = result.voxel_bed.as_ref().unwrap();
-    for (gy, bed) in result.dose_gy.as_slice().iter().zip(map.gy.as_slice()) {
+    let voxels = result.voxels.as_ref().unwrap();
+    let map = voxels.bed.as_ref().unwrap();
+    for (gy, bed) in voxels.gy.as_slice().iter().zip(map.gy.as_slice()) {
         assert!(*bed == 0.0 || *bed >= *gy, "a BED of {bed} below its dose {gy}");
     }
     let object = dicom_object::open_file(folder.path().join("results/rt-dose-bed.dcm")).unwrap();

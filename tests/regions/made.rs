@@ -137,7 +137,7 @@ fn uppsala_doses_the_kidneys_by_spheres_in_them() {
         let truth = patient.truth().iter().find(|truth| truth.name == side).unwrap();
         let (kidney, sample) = (region(&result, side), region(&result, &format!("{side} sample")));
         // Three spheres of 2 cm in a uniform kidney: its concentration, so its integral and dose.
-        let ml = sample.volume.value();
+        let ml = sample.volume.unwrap().value();
         assert!((ml / (3.0 * 4.18879) - 1.0).abs() < 5e-3, "{side}: {ml} ml");
         let made = sample.made.as_ref().unwrap();
         assert_eq!((made.method, made.within.as_deref()), ("spheres", Some(side)));
@@ -170,17 +170,18 @@ fn thresholds_and_tissues_of_the_ct_have_numbers_and_own_no_voxel_they_should_no
     // Uniform lesions: everything from half the maximum on is the lesion.
     for lesion in ["Lesion 1", "Lesion 2"] {
         let core = region(&result, &format!("{lesion} core"));
-        let (ml, wanted) = (core.volume.value(), truth(lesion).volume.value());
+        let (ml, wanted) = (core.volume.unwrap().value(), truth(lesion).volume.value());
         assert!((ml / wanted - 1.0).abs() < 1e-4, "{lesion}: {ml} ml of {wanted}");
     }
     // Lungs and spine are drawn, so the CT finds what was drawn, voxel by voxel.
     let lungs = truth("Lung Left").volume.value() + truth("Lung Right").volume.value();
-    let found = region(&result, "lungs").volume.value();
+    let found = region(&result, "lungs").volume.unwrap().value();
     assert!((found / lungs - 1.0).abs() < 1e-4, "{found} ml of {lungs}");
-    let (spine, found) = (truth("Spine").volume.value(), region(&result, "bone").volume.value());
+    let (spine, found) =
+        (truth("Spine").volume.value(), region(&result, "bone").volume.unwrap().value());
     assert!((found / spine - 1.0).abs() < 1e-4, "{found} ml of {spine}");
     let whole: f64 = patient.truth().iter().map(|truth| truth.volume.value()).sum();
-    let found = region(&result, "body").volume.value();
+    let found = region(&result, "body").volume.unwrap().value();
     assert!((found / whole - 1.0).abs() < 1e-4, "{found} ml of {whole}");
     // Everything that was drawn keeps its dose, and the rest is still outside of what was drawn.
     for known in patient.truth() {
@@ -218,7 +219,11 @@ fn a_plan_may_ask_for_other_spheres_and_answers_for_them() {
         "  regions: { derived: { sample: { spheres: { diameter_mm: 24, count: 1 } } } }\n";
     let (result, _) = computed("lu177-uppsala", settings, &options());
     let sample = region(&result, "Kidney Left sample");
-    assert!((sample.volume.value() / 7.238 - 1.0).abs() < 5e-3, "{}", sample.volume.value());
+    assert!(
+        (sample.volume.unwrap().value() / 7.238 - 1.0).abs() < 5e-3,
+        "{}",
+        sample.volume.unwrap().value()
+    );
     let protocols = Protocols::load(None).unwrap();
     let own = &protocols.find("lu177-uppsala").unwrap().parameters.regions.derived["sample"];
     let stated: &Sourced<f64> = &own.spheres.as_ref().unwrap().diameter_mm;

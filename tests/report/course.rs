@@ -1,7 +1,7 @@
 //! A result with everything that a report can hold, and its course as foreign readers find it in the SR.
 
 use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
-use crate::results::{NORMAL_LINES, grid, options, result};
+use crate::results::{NORMAL_LINES, grid, options, result, voxels};
 use grayd::config::{Plan, Protocols};
 use grayd::pipeline::course;
 use grayd::report::{CycleResult, DoseBits, Kind, planes, write_all};
@@ -14,8 +14,9 @@ use std::process::Command;
 pub fn whole() -> CycleResult {
     let mut result = result();
     let hu = Volume::new(grid(), box_of_tissue(&result));
-    result.planes =
-        planes::cut(&result.dose_gy, Some((&hu, &Transform::Identity)), &result.regions);
+    let gy = &result.voxels.as_ref().unwrap().gy;
+    let cut = planes::cut(gy, Some((&hu, &Transform::Identity)), &result.regions);
+    voxels(&mut result).planes = cut;
     for region in &mut result.regions {
         let part = |source, absorbed_dose: f64| Contribution {
             source,
@@ -35,7 +36,7 @@ pub fn whole() -> CycleResult {
 
 /// Tissue in a box, air around.
 fn box_of_tissue(result: &CycleResult) -> ndarray::Array3<f32> {
-    let (slices, rows, columns) = result.dose_gy.grid().dim();
+    let (slices, rows, columns) = result.voxels.as_ref().unwrap().gy.grid().dim();
     ndarray::Array3::from_shape_fn((slices, rows, columns), |(_, j, i)| {
         let inside = (3..rows - 3).contains(&j) && (2..columns - 2).contains(&i);
         if inside { 40.0 } else { -1000.0 }

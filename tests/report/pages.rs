@@ -2,7 +2,7 @@
 
 use crate::course::{MARROW, whole, with_course};
 use crate::peer::{dciodvfy_faults, peer, python_with, said, script};
-use crate::results::{grid, options, region};
+use crate::results::{grid, options, region, voxels};
 use grayd::report::planes;
 use grayd::report::{CycleResult, DoseBits, Kind, ReportOptions, pdf, write_all};
 use std::path::Path;
@@ -159,7 +159,7 @@ fn the_same_result_is_the_same_bytes_and_another_is_not() {
     let first = document(&whole());
     assert!(first == document(&whole()));
     let mut other = whole();
-    other.regions[0].volume = other.regions[1].volume * 2.0;
+    other.regions[0].volume = other.regions[1].volume.map(|volume| volume * 2.0);
     assert!(first != document(&other));
 }
 
@@ -252,7 +252,9 @@ fn forty_regions_with_hostile_names_stay_data_and_within_the_page() {
     result.patient.name = format!("{}^#include^\"x\"", "X".repeat(64));
     result.patient.id = "9".repeat(64);
     result.radiopharmaceutical = "*177Lu*-#text(size: 90pt)[x]".repeat(4);
-    result.planes = planes::cut(&result.dose_gy, None, &result.regions);
+    let gy = &result.voxels.as_ref().unwrap().gy;
+    let cut = planes::cut(gy, None, &result.regions);
+    voxels(&mut result).planes = cut;
     let bytes = document(&result);
     nothing_is_cut(&bytes);
     let Some(pages) = text(&bytes) else { return };

@@ -12,11 +12,11 @@ use grayd::quantity::{
     Becquerel, BecquerelSecond, Gram, Gray, Measured, PerSecond, Seconds, Warning,
 };
 use grayd::report::{
-    Acquisition, AdministrationFacts, Bed, Completeness, CycleResult, DoseBits, DoseStatistics,
-    Effect, EngineReport, EquivalentUniformDose, InputInstance, Kind, Predecessor, RegionResult,
-    RegisteredMotion, RegisteredSpace, ReportError, ReportOptions, SignedResult, Software,
-    StructureSetReference, StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap, Written,
-    write_all,
+    Acquisition, AdministrationFacts, Bed, Completeness, CycleResult, DoseBits, DoseSpread,
+    DoseStatistics, Effect, EngineReport, EquivalentUniformDose, InputInstance, Kind, Predecessor,
+    RegionResult, RegisteredMotion, RegisteredSpace, ReportError, ReportOptions, SignedResult,
+    Software, StructureSetReference, StudyIdentity, TherapyEstimate, TimePoint, VoxelBed, VoxelMap,
+    VoxelResult, Written, write_all,
 };
 use grayd::volume::transform::{Affine, Deformation};
 use grayd::volume::{Grid, Occupancy, Volume};
@@ -88,7 +88,7 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
         anatomy: None,
         made: None,
         occupancy,
-        volume,
+        volume: Some(volume),
         mass: Some(Gram::new(volume.value() * 1.05)),
         activity: [60.1, 44.4, 21.7, 11.2].map(measured).to_vec(),
         recovery: None,
@@ -107,16 +107,18 @@ pub fn region(number: u16, name: &str, grid: &Grid, centre: [f64; 3], radius: f6
         }),
         dose: Some(DoseStatistics {
             mean: Gray::new(7.654321098765),
-            min: Gray::new(1.25),
-            max: Gray::new(12.5),
-            median: Gray::new(7.1),
-            sd: Gray::new(2.2),
-            d98: Gray::new(1.5),
-            d95: Gray::new(1.9),
-            d90: Gray::new(2.4),
-            d50: Gray::new(7.1),
-            d2: Gray::new(12.1),
-            dvh,
+            spread: Some(DoseSpread {
+                min: Gray::new(1.25),
+                max: Gray::new(12.5),
+                median: Gray::new(7.1),
+                sd: Gray::new(2.2),
+                d98: Gray::new(1.5),
+                d95: Gray::new(1.9),
+                d90: Gray::new(2.4),
+                d50: Gray::new(7.1),
+                d2: Gray::new(12.1),
+                dvh,
+            }),
         }),
         alpha: None,
         therapy: None,
@@ -167,6 +169,11 @@ fn administration(at: jiff::Timestamp) -> AdministrationFacts {
         well_counter: Some("Wizard 2480".into()),
         reports: Vec::new(),
     }
+}
+
+/// What lies on the dose grid of a result that has one.
+pub fn voxels(result: &mut CycleResult) -> &mut VoxelResult {
+    result.voxels.as_mut().unwrap()
 }
 
 pub fn result() -> CycleResult {
@@ -225,7 +232,6 @@ pub fn result() -> CycleResult {
         inputs: inputs(),
         time_points: time_points.collect(),
         whole_body_counts: Vec::new(),
-        frame_of_reference: uid("1.2.826.0.1.77"),
         reference_series: uid("1.2.826.0.1.1.11"),
         registrations: vec![RegisteredSpace {
             registered_frame: uid("1.2.826.0.1.77"),
@@ -243,23 +249,26 @@ pub fn result() -> CycleResult {
             score: 0.98,
             overlap: 0.93,
         }],
-        structure_set: Some(StructureSetReference {
-            sop_instance: uid("1.2.826.0.1.1.30.1"),
-            series: uid("1.2.826.0.1.1.30"),
-            study: uid("1.2.826.0.1.1"),
-            roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
+        voxels: Some(VoxelResult {
+            frame_of_reference: uid("1.2.826.0.1.77"),
+            structure_set: Some(StructureSetReference {
+                sop_instance: uid("1.2.826.0.1.1.30.1"),
+                series: uid("1.2.826.0.1.1.30"),
+                study: uid("1.2.826.0.1.1"),
+                roi_numbers: vec![(1, 4), (2, 5), (3, 9)],
+            }),
+            gy: dose_map(&grid),
+            error_gy: None,
+            bed: None,
+            maps: Vec::new(),
+            ct: None,
+            planes: Vec::new(),
         }),
-        dose_gy: dose_map(&grid),
-        dose_error_gy: None,
-        voxel_bed: None,
-        maps: Vec::new(),
-        ct: None,
-        planes: Vec::new(),
         engine: EngineReport {
             name: "local",
             chosen_because: "stated in the plan".into(),
             mass_source: "CT density".into(),
-            energy_per_decay_kev: 147.9,
+            energy_per_decay_kev: Some(147.9),
             histories: None,
             relative_uncertainty: None,
         },
@@ -305,16 +314,16 @@ pub fn variants() -> Vec<CycleResult> {
     provisional.predecessor =
         Some(Predecessor { study: uid("1.2.826.0.1.1"), sop_instance: uid("1.2.826.0.1.99") });
     let mut bare = result();
-    bare.structure_set = None;
+    voxels(&mut bare).structure_set = None;
     bare.study = StudyIdentity::default();
     bare.engine.mass_source = "stated density 1.04 g/mL".into();
     bare.warnings.clear();
     let mut coronal = result();
-    let (grid, values) = coronal.dose_gy.into_parts();
+    let (grid, values) = voxels(&mut coronal).gy.clone().into_parts();
     let shape = grid.shape();
     let grid =
         Grid::new(shape, grid.spacing_mm(), [1.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]);
-    coronal.dose_gy = Volume::new(grid.unwrap(), values);
+    voxels(&mut coronal).gy = Volume::new(grid.unwrap(), values);
     bare.administration = AdministrationFacts::default();
     vec![
         result(),
@@ -354,7 +363,7 @@ fn of_a_tracer() -> CycleResult {
     }
     let gy = Volume::new(grid(), dose_map(&grid()).values().mapv(|gy| 1.1 * gy));
     let assumed = vec!["Kidney Left: α/β 2.6 Gy, T_rep 2.8 h (S)".into()];
-    tracer.voxel_bed = Some(VoxelBed { gy, assumed });
+    voxels(&mut tracer).bed = Some(VoxelBed { gy, assumed });
     tracer
 }
 
@@ -416,7 +425,7 @@ fn simulated() -> CycleResult {
     let mut simulated = result();
     simulated.engine.name = "monte-carlo";
     simulated.engine.histories = Some(1_000_000);
-    simulated.dose_error_gy = Some(Volume::new(grid(), dose.values().mapv(|gy| 0.03 * gy)));
+    voxels(&mut simulated).error_gy = Some(Volume::new(grid(), dose.values().mapv(|gy| 0.03 * gy)));
     simulated
 }
 
@@ -450,11 +459,12 @@ fn the_standard_error_of_a_simulated_dose_comes_back_as_an_rt_dose_of_type_error
 fn with_maps() -> CycleResult {
     let mut result = result();
     let map = |kind, factor: f32| {
-        let (grid, values) = (result.dose_gy.grid().clone(), result.dose_gy.values());
+        let gy = &result.voxels.as_ref().unwrap().gy;
+        let (grid, values) = (gy.grid().clone(), gy.values());
         VoxelMap { kind, values: Volume::new(grid, values.mapv(|gy| gy * factor)) }
     };
-    result.maps =
-        vec![map(Kind::TimeIntegratedActivityMap, 12.5), map(Kind::EffectiveHalfLifeMap, 4.0)];
+    let maps = [map(Kind::TimeIntegratedActivityMap, 12.5), map(Kind::EffectiveHalfLifeMap, 4.0)];
+    voxels(&mut result).maps = maps.into();
     result
 }
 
@@ -462,9 +472,9 @@ fn with_maps() -> CycleResult {
 fn highdicom_reads_the_parametric_maps_value_by_value() {
     let Some(python) = python_with("highdicom") else { return };
     let directory = tempfile::tempdir().unwrap();
-    let result = with_maps();
+    let mut result = with_maps();
     let all = write_all(&result, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap();
-    for (map, [quantity, unit]) in result
+    for (map, [quantity, unit]) in voxels(&mut result)
         .maps
         .iter()
         .zip([["Time-integrated activity", "MBq.h/mL"], ["Effective half-life", "h"]])
@@ -487,7 +497,7 @@ fn highdicom_reads_the_parametric_maps_value_by_value() {
 #[test]
 fn a_map_that_is_no_number_somewhere_is_refused() {
     let mut broken = with_maps();
-    broken.maps[1].values.values_mut()[[1, 2, 3]] = f32::NAN;
+    voxels(&mut broken).maps[1].values.values_mut()[[1, 2, 3]] = f32::NAN;
     let directory = tempfile::tempdir().unwrap();
     let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo)).unwrap_err();
     assert!(matches!(refused, ReportError::DoseNotFinite(_)), "{refused}");
@@ -589,8 +599,8 @@ fn pydicom_gets_the_histograms_back_from_bin_widths() {
         let dose = region.dose.as_ref().unwrap();
         assert_eq!(histogram["mean"].as_f64(), Some(dose.mean.value()));
         let curve = histogram["curve"].as_array().unwrap();
-        assert_eq!(curve.len(), dose.dvh.len());
-        for (theirs, (gray, volume)) in curve.iter().zip(&dose.dvh) {
+        assert_eq!(curve.len(), dose.spread.as_ref().unwrap().dvh.len());
+        for (theirs, (gray, volume)) in curve.iter().zip(&dose.spread.as_ref().unwrap().dvh) {
             assert!((theirs[0].as_f64().unwrap() - gray.value()).abs() < 1e-8);
             assert!((theirs[1].as_f64().unwrap() - volume.value()).abs() < 1e-5);
         }
@@ -643,7 +653,7 @@ fn highdicom_finds_every_number_of_a_region_in_its_measurement_groups() {
         ("Absorbed Dose/Standard Deviation [Gy]", 2.2),
         ("Minimum dose to hottest 98% of volume [Gy]", 1.5),
         ("Minimum dose to hottest 2% of volume [Gy]", 12.1),
-        ("Volume [cm3]", region.volume.value()),
+        ("Volume [cm3]", region.volume.unwrap().value()),
         ("Mass [g]", region.mass.unwrap().value()),
         ("Time-integrated activity [MBq.h]", 4861.1),
         ("Time-integrated activity coefficient [h]", 4861.1 / 7400.0),
@@ -691,7 +701,7 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     broken.regions[1].dose.as_mut().unwrap().mean = Gray::new(f64::NAN);
     broken.regions[1].mass = None;
     broken.time_points[2].field_of_view = Some(Becquerel::new(f64::NAN));
-    broken.engine.energy_per_decay_kev = f64::NAN;
+    broken.engine.energy_per_decay_kev = Some(f64::NAN);
     let json = grayd::report::json::write(&broken);
     let text = json.to_string();
     assert!(!text.contains("NaN") && !text.contains("inf"));
@@ -703,7 +713,7 @@ fn results_json_holds_no_nan_and_says_what_is_missing() {
     assert_eq!(json["regions"][0]["activity_mbq"][3]["hours"], 168.0);
     // Cumulative: (Gy, ml that receives at least that), from the whole volume on.
     let dvh: Vec<(f64, f64)> = serde_json::from_value(json["regions"][0]["dvh"].clone()).unwrap();
-    let given = &broken.regions[0].dose.as_ref().unwrap().dvh;
+    let given = &broken.regions[0].dose.as_ref().unwrap().spread.as_ref().unwrap().dvh;
     assert_eq!(dvh.len(), given.len());
     for ((gy, ml), (gray, millilitre)) in dvh.iter().zip(given) {
         assert!((gy - gray.value()).abs() <= 1e-6 * gray.value(), "{gy}");
@@ -755,7 +765,7 @@ fn what_cannot_be_said_is_refused() {
     let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
     assert!(refused.unwrap_err().to_string().contains("administered activity"));
     broken = result();
-    broken.dose_gy.values_mut()[[1, 2, 3]] = f32::INFINITY;
+    voxels(&mut broken).gy.values_mut()[[1, 2, 3]] = f32::INFINITY;
     let refused = write_all(&broken, directory.path(), &options(DoseBits::ThirtyTwo));
     assert!(refused.unwrap_err().to_string().contains("not finite"));
 }

@@ -100,7 +100,7 @@ impl RegionDose {
             single_time_point: result.time_points.len() < 2,
             seen: Seen {
                 mass: region.mass,
-                volume: Some(region.volume),
+                volume: region.volume,
                 decays: region.fit.as_ref().map(|fit| fit.time_integrated_activity),
                 planar: first(true),
                 tomographic: first(false),

@@ -12,7 +12,7 @@ use crate::report::{
 };
 use Relationship::{Contains, HasConceptMod, HasProperties};
 
-/// None where no region has a dose.
+/// None where no region has a dose, or where doses are of organs: what the report says is the model of voxels'.
 pub(super) fn write(
     result: &CycleResult,
     options: &ReportOptions,
@@ -24,7 +24,7 @@ pub(super) fn write(
         .filter(|region| region.name != REMAINDER)
         .filter_map(|region| estimate(result, identity, region))
         .collect();
-    if estimates.is_empty() {
+    if estimates.is_empty() || result.voxels.is_none() {
         return Ok(None);
     }
     let mut evidence = super::administrations(result, identity);
@@ -51,18 +51,20 @@ fn estimate(result: &CycleResult, identity: &Identity, region: &RegionResult) ->
     let gray = |concept: &Code, value: f64| Item::number(concept, Some(value), &c::GRAY);
     let mean = gray(&d::MEAN_DOSE, dose.mean.value())?;
     let mean = uncertain(mean, numbers.uncertainty);
-    let spread = [
-        gray(&d::MINIMUM_DOSE, dose.min.value()),
-        gray(&d::MEDIAN_DOSE, dose.median.value()),
-        gray(&d::MAXIMUM_DOSE, dose.max.value()),
-    ];
+    let spread = dose.spread.iter().flat_map(|spread| {
+        [
+            gray(&d::MINIMUM_DOSE, spread.min.value()),
+            gray(&d::MEDIAN_DOSE, spread.median.value()),
+            gray(&d::MAXIMUM_DOSE, spread.max.value()),
+        ]
+    });
     let name = format!("{}, cycle {}", region.name, result.cycle);
     Some(
         Item::container(&d::ESTIMATE, None)
             .child(HasConceptMod, site)
             .child(Contains, Item::text(&d::ESTIMATE_NAME, &name))
             .child(Contains, mean)
-            .children(Contains, spread.into_iter().flatten())
+            .children(Contains, spread.flatten())
             .child(Contains, representation(identity))
             .child(Contains, methodology(result, identity, region)),
     )

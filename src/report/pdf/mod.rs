@@ -24,9 +24,10 @@ const TEMPLATE: &str = include_str!("template.typ");
 /// The pages cannot be set: a fault of this program, said with the line of its template.
 pub fn write(result: &CycleResult, options: &ReportOptions) -> Result<Vec<u8>, ReportError> {
     let failed = |reason: String| ReportError::Pages(reason);
-    let scale = Scale::of(&result.planes);
+    let planes = result.voxels.as_ref().map_or(&[][..], |voxels| &voxels.planes);
+    let scale = Scale::of(planes);
     let mut files = BTreeMap::new();
-    for (place, plane) in result.planes.iter().enumerate() {
+    for (place, plane) in planes.iter().enumerate() {
         if let Some(scale) = &scale {
             let bytes = picture::png(plane, scale).map_err(|error| failed(error.to_string()))?;
             files.insert(sections::picture_file(place), bytes);

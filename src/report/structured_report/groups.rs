@@ -4,8 +4,8 @@ use super::super::anatomy::codes_of;
 use super::super::regions::RegionNumbers;
 use super::super::seg::tracking_uid;
 use super::super::{
-    Bed, CycleResult, DoseStatistics, Effect, Identity, Kind, RegionResult, ReportOptions,
-    TherapyEstimate,
+    Bed, CycleResult, DoseSpread, DoseStatistics, Effect, Identity, Kind, RegionResult,
+    ReportOptions, TherapyEstimate,
 };
 use super::concepts as c;
 use crate::biology::effect::MixedDose;
@@ -63,25 +63,28 @@ fn opened(
         Some(side) => site.child(HasConceptMod, Item::code(&c::LATERALITY, side)),
         None => site,
     };
-    let segmentation = identity.reference(Kind::Segmentation);
+    // Without voxels there is no segment of this result to name: TID 1501 asks for none.
+    let template = if result.voxels.is_some() { "1411" } else { "1501" };
+    let segment = result.voxels.as_ref().map(|_| {
+        let segmentation = identity.reference(Kind::Segmentation);
+        Item::image(Some(&c::REFERENCED_SEGMENT), &segmentation, Some(region.number))
+    });
+    let source = segment.as_ref().map(|_| Item::uid(&c::SOURCE_SERIES, &result.reference_series));
     let software = &result.software;
     let parameters = format!("sha256 {}", software.parameters_sha256);
     let made = region
         .made
         .as_ref()
         .map(|made| Item::text(&c::ALGORITHM_PARAMETERS, &format!("region: {}", made.description)));
-    Item::container(&c::MEASUREMENT_GROUP, Some("1411"))
+    Item::container(&c::MEASUREMENT_GROUP, Some(template))
         .child(HasObsContext, Item::text(&c::ACTIVITY_SESSION, &format!("Cycle {}", result.cycle)))
         .child(HasObsContext, Item::text(&c::TRACKING_IDENTIFIER, &region.name))
         .child(HasObsContext, Item::uid(&c::TRACKING_UID, &tracking_uid(result, region)))
         .child(Contains, Item::code(&c::FINDING_CATEGORY, &codes.category))
         .child(Contains, Item::code(&c::FINDING, &codes.property))
         .children(HasObsContext, time_point)
-        .child(
-            Contains,
-            Item::image(Some(&c::REFERENCED_SEGMENT), &segmentation, Some(region.number)),
-        )
-        .child(Contains, Item::uid(&c::SOURCE_SERIES, &result.reference_series))
+        .children(Contains, segment)
+        .children(Contains, source)
         .child(HasConceptMod, site)
         .child(HasConceptMod, Item::text(&c::ALGORITHM_NAME, software.name))
         .child(HasConceptMod, Item::text(&c::ALGORITHM_VERSION, software.version))
@@ -149,7 +152,9 @@ fn time_point(result: &CycleResult, options: &ReportOptions, place: usize) -> Ve
 
 /// Absorbed dose: mean by mass, the others by volume.
 fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item> {
-    let value = |pick: fn(&DoseStatistics) -> f64| dose.map(pick);
+    let mean = dose.map(|dose| dose.mean.value());
+    let spread = dose.and_then(|dose| dose.spread.as_ref());
+    let value = |pick: fn(&DoseSpread) -> Gray| spread.map(|spread| pick(spread).value());
     let derived = |derivation: &'static Code, number: Option<f64>| {
         Item::number(&c::ABSORBED_DOSE, number, &c::GRAY)
             .map(|item| item.child(HasConceptMod, Item::code(&c::DERIVATION, derivation)))
@@ -158,18 +163,18 @@ fn dose_items(dose: Option<&DoseStatistics>, administered_mbq: f64) -> Vec<Item>
         let part = Item::number(&c::VOLUME_PERCENTAGE, Some(percent), &c::PERCENT);
         Item::number(concept, number, &c::GRAY).map(|item| item.children(InferredFrom, part))
     };
-    let per_gbq = value(|d| d.mean.value()).map(|mean| mean / administered_mbq * 1e3);
+    let per_gbq = mean.map(|mean| mean / administered_mbq * 1e3);
     let items = [
-        derived(&c::MEAN, value(|d| d.mean.value())),
-        derived(&c::MINIMUM, value(|d| d.min.value())),
-        derived(&c::MAXIMUM, value(|d| d.max.value())),
-        derived(&c::MEDIAN, value(|d| d.median.value())),
-        derived(&c::STANDARD_DEVIATION, value(|d| d.sd.value())),
-        at_volume(&c::D98, 98.0, value(|d| d.d98.value())),
-        at_volume(&c::D95, 95.0, value(|d| d.d95.value())),
-        at_volume(&c::D90, 90.0, value(|d| d.d90.value())),
-        at_volume(&c::D50, 50.0, value(|d| d.d50.value())),
-        at_volume(&c::D2, 2.0, value(|d| d.d2.value())),
+        derived(&c::MEAN, mean),
+        derived(&c::MINIMUM, value(|d| d.min)),
+        derived(&c::MAXIMUM, value(|d| d.max)),
+        derived(&c::MEDIAN, value(|d| d.median)),
+        derived(&c::STANDARD_DEVIATION, value(|d| d.sd)),
+        at_volume(&c::D98, 98.0, value(|d| d.d98)),
+        at_volume(&c::D95, 95.0, value(|d| d.d95)),
+        at_volume(&c::D90, 90.0, value(|d| d.d90)),
+        at_volume(&c::D50, 50.0, value(|d| d.d50)),
+        at_volume(&c::D2, 2.0, value(|d| d.d2)),
         Item::number(&c::DOSE_PER_ACTIVITY, per_gbq, &c::GRAY_PER_GBQ),
     ];
     items.into_iter().flatten().collect()

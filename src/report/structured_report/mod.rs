@@ -48,13 +48,14 @@ pub(super) fn private_scheme() -> DataSet {
 /// SR Document Series and SR Document General, with what it superseded.
 fn document(result: &CycleResult, identity: &Identity) -> DataSet {
     let mut evidence = modules::references(result);
-    evidence.push(identity.reference(Kind::Segmentation));
-    evidence.push(identity.reference(Kind::RtDose));
-    if result.dose_error_gy.is_some() {
-        evidence.push(identity.reference(Kind::RtDoseError));
-    }
-    if result.voxel_bed.is_some() {
-        evidence.push(identity.reference(Kind::RtDoseEffective));
+    if let Some(voxels) = &result.voxels {
+        evidence.push(identity.reference(Kind::Segmentation));
+        evidence.push(identity.reference(Kind::RtDose));
+        let more = [
+            (Kind::RtDoseError, voxels.error_gy.is_some()),
+            (Kind::RtDoseEffective, voxels.bed.is_some()),
+        ];
+        evidence.extend(more.into_iter().filter(|m| m.1).map(|(kind, _)| identity.reference(kind)));
     }
     general(result, identity, evidence).with_some(result.predecessor.as_ref(), |set, previous| {
         let reference = InstanceReference {
@@ -190,12 +191,12 @@ fn statements(result: &CycleResult, options: &ReportOptions) -> Item {
     );
     let engine = &result.engine;
     let histories = engine.histories.map(|n| format!(", {n} histories")).unwrap_or_default();
+    let energy = engine.energy_per_decay_kev;
+    let energy = energy.map(|kev| format!("; {} keV deposited per decay", groups::rounded(kev)));
+    let energy = energy.unwrap_or_default();
     let method = format!(
-        "{} ({}); mass from {}; {} keV deposited per decay{histories}",
-        engine.name,
-        engine.chosen_because,
-        engine.mass_source,
-        groups::rounded(engine.energy_per_decay_kev),
+        "{} ({}); mass from {}{energy}{histories}",
+        engine.name, engine.chosen_because, engine.mass_source,
     );
     let software = &result.software;
     let protocol = format!("{} {}", result.protocol, result.protocol_version);

@@ -44,7 +44,8 @@ pub(super) fn equipment(context: &Context<'_>) -> Vec<Block> {
             day(acquired.checked_on),
         ]
     });
-    let ct = match &context.result.ct {
+    let ct = context.result.voxels.as_ref().and_then(|voxels| voxels.ct.as_ref());
+    let ct = match ct {
         None => "none used".into(),
         Some(ct) => format!(
             "station {}, tube voltage {}",

@@ -86,11 +86,12 @@ pub(super) fn warnings(context: &Context<'_>) -> Vec<Block> {
         )));
     }
     let software = &result.software;
+    let frame = result.voxels.as_ref().map(|voxels| voxels.frame_of_reference.to_string());
     blocks.push(facts([
         ("Software", format!("{} {}", software.name, software.version)),
         ("Computed", context.instant(result.computed_at)),
         ("Parameters, SHA-256", software.parameters_sha256.clone()),
-        ("Frame of reference", result.frame_of_reference.to_string()),
+        ("Frame of reference", frame.unwrap_or_else(|| "none: doses are of organs".into())),
         ("State", RESEARCH_MARK.into()),
     ]));
     // Many series, each of many instances: the DICOM objects of the result name every one.

@@ -22,17 +22,14 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
         let u = percent(engine.relative_uncertainty);
         format!("; {n} decays simulated, at most {u} % (k = 1) of a region's mean by their number")
     });
+    let energy = engine.energy_per_decay_kev.map_or_else(
+        || "in the S values".to_owned(),
+        |kev| format!("{} keV placed per decay", four_digits(kev)),
+    );
     let mut blocks = vec![
         facts([
             ("Engine", format!("{}: {}", engine.name, engine.chosen_because)),
-            (
-                "Energy",
-                format!(
-                    "{} keV placed per decay{}",
-                    four_digits(engine.energy_per_decay_kev),
-                    simulated.unwrap_or_default()
-                ),
-            ),
+            ("Energy", format!("{energy}{}", simulated.unwrap_or_default())),
             ("Mass", engine.mass_source.clone()),
             (
                 "Software",
@@ -58,12 +55,13 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
 fn absorbed(context: &Context<'_>) -> Block {
     let administered_gbq = context.result.administered.mbq() / 1000.0;
     let rows = context.regions().map(|(region, numbers)| {
-        let of = |pick: fn(&crate::report::DoseStatistics) -> crate::quantity::Gray| {
-            number(numbers.dose.map(|dose| pick(dose).value()))
+        let spread = numbers.dose.and_then(|dose| dose.spread.as_ref());
+        let of = |pick: fn(&crate::report::DoseSpread) -> crate::quantity::Gray| {
+            number(spread.map(|spread| pick(spread).value()))
         };
         vec![
             region.name.clone(),
-            of(|d| d.mean),
+            number(numbers.dose.map(|dose| dose.mean.value())),
             percent(numbers.uncertainty),
             number(numbers.dose.map(|dose| dose.mean.value() / administered_gbq)),
             of(|d| d.min),
@@ -173,7 +171,7 @@ fn histograms(context: &Context<'_>) -> Option<Block> {
 }
 
 fn pictures(context: &Context<'_>) -> Option<Block> {
-    let (planes, scale) = (&context.result.planes, context.scale.as_ref()?);
+    let (planes, scale) = (&context.result.voxels.as_ref()?.planes, context.scale.as_ref()?);
     let first = planes.first()?;
     let behind = match first.hu {
         Some(_) => format!("over CT ({} to {} HU)", WINDOW_HU.0, WINDOW_HU.1).replace('-', "−"),

@@ -71,7 +71,7 @@ fn source(context: &Context<'_>, region: &RegionResult) -> String {
     if let Some(made) = &region.made {
         return format!("made here: {}", made.description);
     }
-    let set = context.result.structure_set.as_ref();
+    let set = context.result.voxels.as_ref().and_then(|voxels| voxels.structure_set.as_ref());
     let roi =
         set.and_then(|set| set.roi_numbers.iter().find(|(number, _)| *number == region.number));
     match roi {
