@@ -3,12 +3,13 @@
 use super::inputs::Inputs;
 use super::{PipelineError, Request};
 use crate::config::{CameraSettings, Cycle, UncalibratedUse};
-use crate::dicom::read::{Device, Emission};
+use crate::dicom::read::{Device, Emission, Scan};
 use crate::quantify::{
     self, ActivityMap, Administration, CONSTANTS, QuantifyParameters, RecoveryCurve, Resolution,
 };
 use crate::quantity::nuclide::Nuclide;
 use crate::quantity::{PerSecond, Seconds};
+use jiff::Timestamp;
 
 /// One time point: the map, and when it was.
 #[derive(Debug)]
@@ -40,16 +41,7 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     let mut images = Vec::new();
     for emission in &inputs.emissions {
         let what = format!("image series {}", emission.series);
-        // A text that names no nuclide (a local code) says nothing against the plan.
-        let code = emission.radiopharmaceutical.nuclide.as_ref();
-        if let Some(Ok(named)) = code.map(|code| Nuclide::parse(&code.meaning))
-            && named != *request.nuclide()
-        {
-            return Err(PipelineError::Parked(format!(
-                "{what} says it shows {named}, the plan says {}; correct the plan or narrow its `match`",
-                request.nuclide()
-            )));
-        }
+        check_nuclide(&what, emission, request)?;
         // What the camera's views lack is made up for when they are unmixed.
         let planar = inputs.planar_point(&emission.series);
         let camera = camera(&request.cameras, &emission.device, request.nuclide())
@@ -83,19 +75,12 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
         if let Some(point) = planar {
             map.relative_uncertainty = point.calibration;
         }
-        let after = (map.at.as_millisecond() - given.at.as_millisecond()) as f64 / 1000.0;
-        if after <= 0.0 {
-            return Err(PipelineError::Parked(format!(
-                "{what} was acquired before the administration of cycle {}; correct `administered: \
-                 at:` in the plan, or the scanner's clock",
-                request.cycle
-            )));
-        }
+        let after_administration = after(&what, map.at, given.at, request.cycle)?;
         let is_relative = quantify::is_relative(&emission.image, &parameters);
         let recovery = camera.filter(|_| !is_relative).and_then(CameraSettings::recovery_curve);
         images.push(TimePointImage {
             map,
-            after_administration: Seconds::new(after),
+            after_administration,
             is_relative,
             recovery,
             resolution: camera.and_then(CameraSettings::resolution),
@@ -106,6 +91,42 @@ pub fn quantify(inputs: &Inputs, request: &Request) -> Result<Vec<TimePointImage
     check_distinct_times(&images, &inputs.emissions)?;
     check_alike(&images, &inputs.emissions)?;
     Ok(images)
+}
+
+/// # Errors
+/// A scan that names another nuclide than the plan.
+pub fn check_nuclide<I>(
+    what: &str,
+    scan: &Scan<I>,
+    request: &Request,
+) -> Result<(), PipelineError> {
+    // A text that names no nuclide (a local code) says nothing against the plan.
+    let code = scan.radiopharmaceutical.nuclide.as_ref();
+    match code.map(|code| Nuclide::parse(&code.meaning)) {
+        Some(Ok(named)) if named != *request.nuclide() => Err(PipelineError::Parked(format!(
+            "{what} says it shows {named}, the plan says {}; correct the plan or narrow its `match`",
+            request.nuclide()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// A scan that was acquired before the administration.
+pub fn after(
+    what: &str,
+    acquired: Timestamp,
+    administered: Timestamp,
+    cycle: u32,
+) -> Result<Seconds, PipelineError> {
+    let seconds = (acquired.as_millisecond() - administered.as_millisecond()) as f64 / 1000.0;
+    if seconds <= 0.0 {
+        return Err(PipelineError::Parked(format!(
+            "{what} was acquired before the administration of cycle {cycle}; correct `administered: \
+             at:` in the plan, or the scanner's clock"
+        )));
+    }
+    Ok(Seconds::new(seconds))
 }
 
 /// Counts without a calibration say something of each other where one camera took them in one way.

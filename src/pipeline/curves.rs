@@ -111,7 +111,13 @@ pub fn fit(
                 activity: activity.value,
                 relative_uncertainty: activity.relative_uncertainty,
             });
-            let points = Points { region, points: points.collect(), physical, request };
+            let points = Points {
+                region: &region.name,
+                within: region.made.as_ref().and_then(|made| made.within.as_deref()),
+                points: points.collect(),
+                physical,
+                request,
+            };
             let (fit, scale) = points.fit(&parts, &mut warnings)?;
             let mut activity = activity;
             for (activity, _) in activity.iter_mut().zip(images).filter(|(_, i)| i.is_relative) {

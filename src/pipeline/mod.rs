@@ -6,6 +6,7 @@
 mod activity;
 mod administered;
 mod alignment;
+mod bed;
 pub mod calibration;
 pub mod course;
 mod ct_grid;

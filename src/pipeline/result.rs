@@ -2,25 +2,24 @@
 
 use super::activity::TimePointImage;
 use super::alignment::Alignment;
+use super::bed::{Whose, bed};
 use super::curves::Curve;
 use super::engine::EngineDose;
 use super::inputs::Inputs;
 use super::placement::{Placed, PlacedRegion};
 use super::voxels::VoxelTia;
 use super::{PipelineError, Request};
-use crate::biology::bed::{TissueParameters, bed as biologically_effective_dose};
 use crate::biology::dvh::statistics;
 use crate::dicom::Uid;
-use crate::dicom::read::Emission;
+use crate::dicom::read::Scan;
 use crate::dose::density::VoxelMass;
 use crate::dose::local::air_below_density;
-use crate::kinetics::{Fit, HYBRID};
-use crate::quantity::{Gram, Gray, Millilitre, Millimetre, Seconds, Warning};
+use crate::kinetics::HYBRID;
+use crate::quantity::{Gram, Millilitre, Millimetre, Warning};
 use crate::report::planes;
 use crate::report::{
-    Acquisition, Bed, CtUse, CycleResult, DoseStatistics, EngineReport, Kind, Predecessor,
-    RegionResult, RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap,
-    VoxelResult,
+    Acquisition, CtUse, CycleResult, EngineReport, Kind, Predecessor, RegionResult,
+    RegisteredSpace, Software, StructureSetReference, TimePoint, VoxelMap, VoxelResult,
 };
 use crate::uncertainty::{Budget, Chain, Outline, Recovery, budget};
 use crate::volume::Occupancy;
@@ -48,9 +47,6 @@ pub fn assemble(
             "image series {reference_series} has no Frame of Reference UID (0020,0052), so a dose could \
              not be placed on it; send the series with one"
         ))
-    })?;
-    let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
-        PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
     })?;
     let regions: Vec<RegionResult> = placed
         .regions
@@ -80,12 +76,45 @@ pub fn assemble(
         }),
         planes,
     };
+    let engine = EngineReport {
+        name: dose.name,
+        chosen_because: dose.because,
+        mass_source: masses.source,
+        energy_per_decay_kev: Some(dose.energy_per_decay_kev),
+        histories: dose.histories,
+        relative_uncertainty: dose.relative_uncertainty.iter().flatten().copied().reduce(f64::max),
+    };
+    Ok(CycleResult {
+        time_points: time_points(inputs, images),
+        whole_body_counts: super::planar::whole_body_counts(inputs, images),
+        reference_series: reference_series.clone(),
+        voxels: Some(map),
+        registrations: registrations(inputs),
+        regions,
+        warnings,
+        ..begun(request, inputs, reference, engine)?
+    })
+}
+
+/// What every result says, whatever its stages find: who, what was given, by which program.
+///
+/// # Errors
+/// A cycle that the plan does not have.
+pub fn begun<I>(
+    request: &Request,
+    inputs: &Inputs,
+    reference: &Scan<I>,
+    engine: EngineReport,
+) -> Result<CycleResult, PipelineError> {
+    let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
+        PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
+    })?;
     Ok(CycleResult {
         software: software(request),
         protocol: request.plan.protocol.clone(),
         protocol_version: request.protocol_version.clone(),
         patient: reference.identity.clone(),
-        predecessor: predecessor(request, reference),
+        predecessor: predecessor(request, reference.study.study.as_ref()),
         study: reference.study.clone(),
         cycle: request.cycle,
         completeness: request.completeness,
@@ -95,26 +124,14 @@ pub fn assemble(
         administered_at: cycle.administered.at,
         administration: super::administered::facts(inputs, request)?,
         inputs: inputs.instances(),
-        time_points: time_points(inputs, images),
-        whole_body_counts: super::planar::whole_body_counts(inputs, images),
-        reference_series: reference_series.clone(),
-        voxels: Some(map),
-        registrations: registrations(inputs),
-        engine: EngineReport {
-            name: dose.name,
-            chosen_because: dose.because,
-            mass_source: masses.source,
-            energy_per_decay_kev: Some(dose.energy_per_decay_kev),
-            histories: dose.histories,
-            relative_uncertainty: dose
-                .relative_uncertainty
-                .iter()
-                .flatten()
-                .copied()
-                .reduce(f64::max),
-        },
-        regions,
-        warnings,
+        time_points: Vec::new(),
+        whole_body_counts: Vec::new(),
+        reference_series: reference.series.clone(),
+        voxels: None,
+        registrations: Vec::new(),
+        engine,
+        regions: Vec::new(),
+        warnings: Vec::new(),
         prescription: None,
         signed_results: request.signed_results.clone(),
         computed_at: request.computed_at,
@@ -123,8 +140,8 @@ pub fn assemble(
 
 /// The result that this one supersedes, taken to lie in this one's study: right while both have their
 /// reference image in one study.
-fn predecessor(request: &Request, reference: &Emission) -> Option<Predecessor> {
-    let (sop_instance, study) = (request.predecessor.clone()?, reference.study.study.clone()?);
+fn predecessor(request: &Request, study: Option<&Uid>) -> Option<Predecessor> {
+    let (sop_instance, study) = (request.predecessor.clone()?, study?.clone());
     Some(Predecessor { study, sop_instance })
 }
 
@@ -244,7 +261,9 @@ fn region_result(
     }
     let bed = match (&dose, fit) {
         (Some(dose), Some(fit)) if request.plan.parameters.biology.bed => {
-            bed(region, dose, fit, request, &mut warnings)
+            let anatomy = region.anatomy.as_ref().map(|code| code.meaning.as_str());
+            let whose = Whose { name: &region.name, anatomy };
+            bed(&whose, dose.mean, fit, request, &mut warnings)
         }
         _ => None,
     };
@@ -391,12 +410,15 @@ fn warnings(
     all.extend(voxels.tia.warnings.clone());
     all.extend(voxels.masses.warnings.clone());
     all.extend(voxels.dose.warnings.clone());
-    for constant in &request.plan.parameters.unconfirmed {
-        all.push(Warning::new(
-            "unconfirmed-constant",
-            format!("parameter not confirmed: {constant} (provenance M)"),
-        ));
-    }
+    once_each(request, all)
+}
+
+/// Each warning once, and one for every parameter that nobody confirmed.
+pub fn once_each(request: &Request, mut all: Vec<Warning>) -> Vec<Warning> {
+    all.extend(request.plan.parameters.unconfirmed.iter().map(|constant| {
+        let text = format!("parameter not confirmed: {constant} (provenance M)");
+        Warning::new("unconfirmed-constant", text)
+    }));
     let mut unique: Vec<Warning> = Vec::new();
     for warning in all {
         if !unique.contains(&warning) {
@@ -419,57 +441,5 @@ fn software(request: &Request) -> Software {
         name: "grayd",
         version: env!("CARGO_PKG_VERSION"),
         parameters_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-    }
-}
-
-/// BED by the plan's parameters for the region, else by the table's for its anatomy. Where neither
-/// says which tissue it is there is no BED, and a warning.
-fn bed(
-    region: &PlacedRegion,
-    dose: &DoseStatistics,
-    fit: &Fit,
-    request: &Request,
-    warnings: &mut Vec<Warning>,
-) -> Option<Bed> {
-    let stated = request.plan.parameters.biology.bed_parameters.get(&region.name);
-    let of_plan = stated.map(|stated| TissueParameters {
-        tissue: region.name.clone(),
-        alpha_beta: Gray::new(stated.value.alpha_beta_gy),
-        repair_half_time: Seconds::from_hours(stated.value.repair_half_time_h),
-        provenance: stated.provenance.tag().into(),
-        source: stated.source.clone(),
-    });
-    let anatomy = region.anatomy.as_ref().map(|code| code.meaning.as_str());
-    let of_table = || {
-        let by_code = anatomy.and_then(TissueParameters::for_anatomy);
-        by_code.or_else(|| TissueParameters::for_anatomy(&region.name)).cloned()
-    };
-    let Some(tissue) = of_plan.or_else(of_table) else {
-        if !region.is_remainder {
-            warnings.push(Warning::new(
-                "no-bed-parameters",
-                "no tissue is known for this region, so it has no BED; state `settings: biology: \
-                 bed_parameters` in the plan",
-            ));
-        }
-        return None;
-    };
-    if tissue.provenance == "M" {
-        warnings.push(Warning::new(
-            "unconfirmed-constant",
-            format!(
-                "parameter not confirmed: alpha/beta {} and repair half-time {} h of {} (provenance M)",
-                tissue.alpha_beta,
-                tissue.repair_half_time.hours(),
-                tissue.tissue
-            ),
-        ));
-    }
-    match biologically_effective_dose(dose.mean, &fit.terms, &tissue) {
-        Ok(bed) => Some(bed),
-        Err(error) => {
-            warnings.push(Warning::new("no-bed", error.to_string()));
-            None
-        }
     }
 }

@@ -65,23 +65,34 @@ pub struct Budget {
 
 /// Joins the sources. Without the fit's uncertainty there is no total: the curve is the heart of it.
 pub fn budget(chain: &Chain) -> Budget {
-    let mut budget = Budget::default();
-    let mut add = |source, effects: Option<[f64; 2]>| match effects {
-        Some([tia, dose]) => budget.contributions.push(Contribution {
-            source,
-            time_integrated_activity: tia,
-            absorbed_dose: dose,
-            share_of_dose_variance: 0.0,
-        }),
-        None => budget.unknown.push(source),
-    };
-    add("volume", volume_effects(chain));
+    let mut sources = vec![("volume", volume_effects(chain))];
     if let Some(recovery) = chain.recovery {
-        add("recovery", recovery.relative_uncertainty.map(|u| [-u, -u]));
+        sources.push(("recovery", recovery.relative_uncertainty.map(|u| [-u, -u])));
     }
-    add("calibration", chain.calibration.map(|u| [-u, -u]));
-    add("fit", chain.fit.map(|u| [u, u]));
-    add("dose", chain.dose.map(|u| [0.0, u]));
+    sources.push(("calibration", chain.calibration.map(|u| [-u, -u])));
+    sources.push((FIT, chain.fit.map(|u| [u, u])));
+    sources.push(("dose", chain.dose.map(|u| [0.0, u])));
+    joined(&sources)
+}
+
+/// The source without which there is no total.
+pub const FIT: &str = "fit";
+
+/// Joins independent sources: each with the relative effect of one standard uncertainty on the
+/// time-integrated activity and on the dose, `None` where it is not known.
+pub fn joined(sources: &[(&'static str, Option<[f64; 2]>)]) -> Budget {
+    let mut budget = Budget::default();
+    for &(source, effects) in sources {
+        match effects {
+            Some([tia, dose]) => budget.contributions.push(Contribution {
+                source,
+                time_integrated_activity: tia,
+                absorbed_dose: dose,
+                share_of_dose_variance: 0.0,
+            }),
+            None => budget.unknown.push(source),
+        }
+    }
     let squares = |effect: fn(&Contribution) -> f64| -> f64 {
         budget.contributions.iter().map(|c| effect(c).powi(2)).sum()
     };
@@ -91,7 +102,7 @@ pub fn budget(chain: &Chain) -> Budget {
             contribution.share_of_dose_variance = contribution.absorbed_dose.powi(2) / dose;
         }
     }
-    if chain.fit.is_some() {
+    if budget.contributions.iter().any(|c| c.source == FIT) {
         budget.time_integrated_activity = Some(tia.sqrt());
         budget.absorbed_dose = Some(dose.sqrt());
     }

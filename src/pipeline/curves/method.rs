@@ -1,6 +1,5 @@
 //! By which model a region's curve is fitted, and the half-life of one that was imaged once.
 
-use super::super::placement::PlacedRegion;
 use super::super::{PipelineError, Request};
 use crate::config::protocol::HalfLife;
 use crate::config::{Kinetics, KineticsMethod, Trapezoid};
@@ -64,7 +63,8 @@ impl Carried {
 /// The effective half-life of a region that was imaged once, where the protocol takes it from the last
 /// cycle that was imaged more than once; a stated one comes before.
 pub fn half_life_of_one_image(
-    region: &PlacedRegion,
+    region: &str,
+    within: Option<&str>,
     points: &[CurvePoint],
     request: &Request,
 ) -> Result<Option<(Carried, Warning)>, PipelineError> {
@@ -72,28 +72,25 @@ pub fn half_life_of_one_image(
     if points.len() != 1 || !kinetics.prior_cycle {
         return Ok(None);
     }
-    if let Some(stated) = kinetics.half_life(&region.name) {
+    if let Some(stated) = kinetics.half_life(region) {
         let carried = Carried::stated(stated, points, kinetics);
         return Ok(Some((carried, stated_warning(carried))));
     }
     // A part of a region clears as the region does.
-    let within = region.made.as_ref().and_then(|made| made.within.as_ref());
-    let name = within.unwrap_or(&region.name);
+    let name = within.unwrap_or(region);
     let before = request
         .earlier
         .iter()
         .flat_map(|doses| &doses.regions)
-        .filter(|dose| {
-            dose.cycle < request.cycle && dose.region == *name && !dose.single_time_point
-        })
+        .filter(|dose| dose.cycle < request.cycle && dose.region == name && !dose.single_time_point)
         .filter_map(|dose| Some((dose.cycle, dose.effective_half_life?)))
         .max_by_key(|(cycle, _)| *cycle);
     let Some((cycle, half_life)) = before else {
         return Err(PipelineError::Parked(format!(
-            "region {} was imaged once in cycle {} and its effective half-life is known from no cycle \
+            "region {region} was imaged once in cycle {} and its effective half-life is known from no cycle \
              before; image it again, compute an earlier cycle first, or state `settings: kinetics: \
              effective_half_life_h`",
-            region.name, request.cycle
+            request.cycle
         )));
     };
     let carried = Carried::new(half_life, None, HalfLifeOrigin::PriorCycle, points, kinetics);

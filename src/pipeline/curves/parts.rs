@@ -6,7 +6,6 @@
 
 use super::super::activity::TimePointImage;
 use super::super::inputs::Inputs;
-use super::super::placement::PlacedRegion;
 use super::super::{PipelineError, Request};
 use super::method::{half_life_of_one_image, method};
 use crate::config::PlanarUse;
@@ -81,7 +80,9 @@ impl Parts {
 
 /// One region's points with what they are fitted by.
 pub struct Points<'a> {
-    pub region: &'a PlacedRegion,
+    /// Name of the region, and of the one that it is a part of.
+    pub region: &'a str,
+    pub within: Option<&'a str>,
     /// Of every time point.
     pub points: Vec<CurvePoint>,
     pub physical: PerSecond,
@@ -122,7 +123,7 @@ impl Points<'_> {
         clears_only: bool,
         warnings: &mut Vec<Warning>,
     ) -> Result<(Fit, f64), PipelineError> {
-        let name = &self.region.name;
+        let name = self.region;
         let shape = self.through(shape, clears_only, warnings)?;
         if clears_only && shape.terms.iter().any(|term| term.amplitude.value() < 0.0) {
             return Err(PipelineError::Parked(format!(
@@ -145,19 +146,20 @@ impl Points<'_> {
     ) -> Result<Fit, PipelineError> {
         let kinetics = &self.request.plan.parameters.kinetics;
         let points: Vec<CurvePoint> = chosen.iter().map(|&n| self.points[n]).collect();
-        let method = match half_life_of_one_image(self.region, &points, self.request)? {
+        let method = match half_life_of_one_image(self.region, self.within, &points, self.request)?
+        {
             Some((half_life, warning)) => {
                 warnings.push(warning);
                 half_life.method()
             }
-            None => match method(&self.region.name, kinetics, &points, warnings)? {
+            None => match method(self.region, kinetics, &points, warnings)? {
                 Method::BiExponential if clears_only => Method::TwoClearances,
                 method => method,
             },
         };
         let curve = TimeActivityCurve { points, physical: self.physical };
         kinetics::fit(&curve, method)
-            .map_err(|error| PipelineError::of_kinetics(&self.region.name, error))
+            .map_err(|error| PipelineError::of_kinetics(self.region, error))
     }
 }
 
