@@ -7,6 +7,10 @@ mod build;
 mod codecs;
 mod ct;
 mod nm;
+mod outlines;
+#[path = "../report/peer.rs"]
+#[allow(dead_code, reason = "other tests ask more of peers")]
+mod peer;
 mod pet;
 mod planar;
 mod real;

@@ -8,20 +8,20 @@ use grayd::quantify::planar::{Exposure, View};
 use grayd::quantity::Seconds;
 use jiff::tz::TimeZone;
 
-const ROWS: u16 = 3;
-const COLUMNS: u16 = 4;
+pub const ROWS: u16 = 3;
+pub const COLUMNS: u16 = 4;
 
 /// Count of (frame, row, column), as stored.
-fn stored(frame: u16, row: u16, column: u16) -> u16 {
+pub fn stored(frame: u16, row: u16, column: u16) -> u16 {
     100 * frame + 10 * row + column
 }
 
-fn pixels(frames: u16) -> Vec<u16> {
+pub fn pixels(frames: u16) -> Vec<u16> {
     let frame = |f| (0..ROWS).flat_map(move |r| (0..COLUMNS).map(move |c| stored(f, r, c)));
     (0..frames).flat_map(frame).collect()
 }
 
-fn detector(orientation: &str, position: &str, angle: &str) -> Build {
+pub fn detector(orientation: &str, position: &str, angle: &str) -> Build {
     Build::item()
         .ds(tags::IMAGE_POSITION_PATIENT, position)
         .ds(tags::IMAGE_ORIENTATION_PATIENT, orientation)
@@ -29,10 +29,10 @@ fn detector(orientation: &str, position: &str, angle: &str) -> Build {
         .ds(tags::FIELD_OF_VIEW_DIMENSIONS, "533\\387")
 }
 
-const FRONT: &str = "1\\0\\0\\0\\0\\-1";
-const BACK: &str = "-1\\0\\0\\0\\0\\-1";
+pub const FRONT: &str = "1\\0\\0\\0\\0\\-1";
+pub const BACK: &str = "-1\\0\\0\\0\\0\\-1";
 
-fn window(low: &str, high: &str) -> Build {
+pub fn window(low: &str, high: &str) -> Build {
     let range = Build::item()
         .ds(tags::ENERGY_WINDOW_LOWER_LIMIT, low)
         .ds(tags::ENERGY_WINDOW_UPPER_LIMIT, high);
@@ -40,7 +40,7 @@ fn window(low: &str, high: &str) -> Build {
 }
 
 /// Two windows of two detectors, 4 mm across and 10 mm along.
-fn whole_body() -> Build {
+pub fn whole_body() -> Build {
     let detectors = vec![detector(FRONT, "-6\\-90\\40", "180"), detector(BACK, "6\\80\\40", "0")];
     Build::instance(uids::NUCLEAR_MEDICINE_IMAGE_STORAGE, "NM", 1)
         .cs(tags::IMAGE_TYPE, "ORIGINAL\\PRIMARY\\WHOLE BODY\\EMISSION")
@@ -62,7 +62,7 @@ fn whole_body() -> Build {
         .words(&pixels(4))
 }
 
-fn read(objects: &[Build]) -> Result<Planar, ReadError> {
+pub fn read(objects: &[Build]) -> Result<Planar, ReadError> {
     let folder = Folder::new();
     let names = objects.iter().enumerate().map(|(n, o)| folder.write(&format!("{n}.dcm"), o));
     let paths: Vec<_> = names.collect();

@@ -52,10 +52,14 @@ impl<'a> FrameView<'a> {
 
     /// The first item of a functional group: the frame's own before the shared one.
     pub fn group(&self, macro_sequence: Tag) -> Option<&'a Object> {
-        [self.own, self.shared]
-            .into_iter()
-            .flatten()
-            .find_map(|level| first_item(level, macro_sequence))
+        self.groups(macro_sequence).first()
+    }
+
+    /// All items of a functional group, the frame's own or else the shared ones.
+    pub fn groups(&self, macro_sequence: Tag) -> &'a [Object] {
+        let levels = [self.own, self.shared].into_iter().flatten();
+        let mut found = levels.map(|level| items(level, macro_sequence));
+        found.find(|items| !items.is_empty()).unwrap_or_default()
     }
 
     /// The object that holds an attribute which legacy images have at root and legacy-converted

@@ -22,6 +22,7 @@ mod stack;
 mod structure_set;
 mod time;
 mod units;
+mod view_outlines;
 
 pub use administration::{AdministrationReport, Assay, administration};
 pub use attribute::Code;
@@ -29,7 +30,7 @@ pub(crate) use attribute::items;
 pub use ct::{Ct, ct};
 pub use emission::{Device, Emission, EmissionContext, Scan, emission};
 pub use error::ReadError;
-pub use planar::{Planar, planar};
+pub use planar::{Planar, StoredView, planar};
 pub use radiopharmaceutical::Radiopharmaceutical;
 pub use registration::{
     Deformation, DeformationGrid, MatrixKind, MatrixTransform, Registration, registration,
@@ -37,3 +38,7 @@ pub use registration::{
 pub use rwvm::{RealWorldScale, RealWorldValueMap, RealWorldValueMapping, ReferencedMaps, rwvm};
 pub use segmentation::{Segment, Segmentation, segmentation};
 pub use structure_set::{Roi, StructureSet, structure_set};
+pub use view_outlines::{
+    OutlinedFrame, OutlinedRegion, OutlinedSegment, SourceFrame, ViewOutlines, outlines_on,
+    segmented_instances, view_outlines,
+};

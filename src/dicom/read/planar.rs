@@ -15,6 +15,7 @@ use super::instance::{Instance, open_series};
 use super::pixels;
 use super::radiopharmaceutical::{self, DoseUnit};
 use super::time;
+use crate::dicom::Uid;
 use crate::quantify::planar::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
 use crate::quantify::{EmissionKind, ImageUnit};
 use crate::quantity::{KiloElectronvolt, Seconds, Warning};
@@ -24,6 +25,8 @@ use jiff::tz::TimeZone;
 use ndarray::Array2;
 use std::path::PathBuf;
 use view::Placement;
+
+pub use view::StoredView;
 
 /// A planar scan.
 pub type Planar = Scan<PlanarImage>;
@@ -57,15 +60,18 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
     }
     let raster = raster(root, &placed)?;
     let mut found: Vec<PlanarFrame> = Vec::new();
-    for (placement, frame) in placed {
+    let mut stored = Vec::new();
+    for Seen { placement, instance, number, frame } in placed {
         if found.iter().any(|other| other.view == frame.view && other.window == frame.window) {
             return Err(ReadError::Contradiction(format!(
                 "the {} view stands twice in one energy window; send one scan a series",
                 frame.view.name()
             )));
         }
-        let counts = placement.on(&raster, frame.counts)?;
-        found.push(PlanarFrame { counts, ..frame });
+        let mirrored = placement.mirrored_on(&raster, frame.counts.dim())?;
+        let view = StoredView { instance, frame: number, view: frame.view, mirrored };
+        found.push(PlanarFrame { counts: view.on_raster(frame.counts), ..frame });
+        stored.push(view);
     }
     let acquired = acquired(&instances, zone, &mut warnings)?;
     let (kind, unit) = (EmissionKind::SinglePhoton, DoseUnit::Megabecquerel);
@@ -94,6 +100,7 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         radiopharmaceutical,
         acquisition: emission::acquisition::acquisition(root),
         sources: emission::sources(&instances),
+        stored,
     })
 }
 
@@ -167,11 +174,17 @@ fn window(item: &Object) -> Result<EnergyWindow, ReadError> {
     }
 }
 
+/// A frame as it is stored.
+struct Seen {
+    placement: Placement,
+    instance: Uid,
+    /// From 1.
+    number: u32,
+    frame: PlanarFrame,
+}
+
 /// Every frame with its place, as it is stored.
-fn frames(
-    instance: &Instance,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<(Placement, PlanarFrame)>, ReadError> {
+fn frames(instance: &Instance, warnings: &mut Vec<Warning>) -> Result<Vec<Seen>, ReadError> {
     let root = instance.data_set();
     let decoded = pixels::decode(&instance.object)?;
     let format = *decoded.format();
@@ -199,7 +212,12 @@ fn frames(
             return Err(ReadError::Units(format!("stored value {stored} is no number of counts")));
         }
         let window = of_window[frame];
-        found.push((placement, PlanarFrame { view: placement.view, window, counts }));
+        found.push(Seen {
+            placement,
+            instance: instance.source.sop_instance.clone(),
+            number: frame as u32 + 1,
+            frame: PlanarFrame { view: placement.view, window, counts },
+        });
     }
     Ok(found)
 }
@@ -230,12 +248,13 @@ fn indices(
 }
 
 /// Raster of the anterior view, or of the first where there is none.
-fn raster(root: &Object, placed: &[(Placement, PlanarFrame)]) -> Result<Raster, ReadError> {
+fn raster(root: &Object, placed: &[Seen]) -> Result<Raster, ReadError> {
     let spacing = fixed::<2>(root, tags::PIXEL_SPACING)?
         .filter(|s| s.iter().all(|mm| *mm > 0.0))
         .ok_or_else(|| missing(tags::PIXEL_SPACING, "the image has no size"))?;
-    let anterior = placed.iter().find(|(placement, _)| placement.view == View::Anterior);
-    let (placement, frame) = anterior.or(placed.first()).ok_or(ReadError::NoInstances)?;
+    let anterior = placed.iter().find(|seen| seen.placement.view == View::Anterior);
+    let first = anterior.or(placed.first()).ok_or(ReadError::NoInstances)?;
+    let Seen { placement, frame, .. } = first;
     let (rows, columns) = frame.counts.dim();
     Ok(Raster {
         rows,

@@ -65,7 +65,7 @@ pub struct Segmentation {
 
 /// How pixel values say what belongs to a segment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Coding {
+pub(super) enum Coding {
     Binary,
     Occupancy { maximum: f64 },
     Probability { maximum: f64 },
@@ -94,30 +94,22 @@ pub fn segmentation(path: &Path) -> Result<Segmentation, ReadError> {
         _ => from_frames(&views, &pixels, &slices, &grid, coding)?,
     };
     for (number, voxels) in filled {
-        let segment = segments.get_mut(&number).ok_or_else(|| {
-            ReadError::Contradiction(format!(
-                "frames belong to segment {number}, which Segment Sequence does not describe"
-            ))
-        })?;
+        let segment = segments.get_mut(&number).ok_or_else(|| undescribed(number))?;
         segment.occupancy = Occupancy::new(voxels);
-    }
-    let mut referenced_series = Vec::new();
-    for series in items(root, tags::REFERENCED_SERIES_SEQUENCE) {
-        referenced_series.extend(uid(series, tags::SERIES_INSTANCE_UID)?);
     }
     Ok(Segmentation {
         sop_instance: instance.source.sop_instance.clone(),
         identity: instance.identity(),
         study: instance.study(),
         frame_of_reference: instance.frame_of_reference()?,
-        referenced_series,
+        referenced_series: referenced_series(root)?,
         grid,
         segments: segments.into_values().collect(),
         source: instance.source,
     })
 }
 
-fn coding(instance: &Instance) -> Result<Coding, ReadError> {
+pub(super) fn coding(instance: &Instance) -> Result<Coding, ReadError> {
     let root = instance.data_set();
     let label_map = match instance.sop_class.as_str() {
         uids::SEGMENTATION_STORAGE => false,
@@ -220,7 +212,8 @@ fn spacing(views: &[FrameView], stack: &Stack) -> Result<f64, ReadError> {
     }
 }
 
-fn declared(root: &Object, coding: Coding) -> Result<BTreeMap<u16, Segment>, ReadError> {
+/// The segments that Segment Sequence (0062,0002) describes, without their pixels.
+pub(super) fn declared(root: &Object, coding: Coding) -> Result<BTreeMap<u16, Segment>, ReadError> {
     let mut segments = BTreeMap::new();
     for item in items(root, tags::SEGMENT_SEQUENCE) {
         let number =
@@ -253,6 +246,21 @@ fn declared(root: &Object, coding: Coding) -> Result<BTreeMap<u16, Segment>, Rea
     Ok(segments)
 }
 
+pub(super) fn undescribed(number: u16) -> ReadError {
+    ReadError::Contradiction(format!(
+        "frames belong to segment {number}, which Segment Sequence does not describe"
+    ))
+}
+
+/// Series that a segmentation says it was drawn on.
+pub(super) fn referenced_series(root: &Object) -> Result<Vec<Uid>, ReadError> {
+    let mut found = Vec::new();
+    for series in items(root, tags::REFERENCED_SERIES_SEQUENCE) {
+        found.extend(uid(series, tags::SERIES_INSTANCE_UID)?);
+    }
+    Ok(found)
+}
+
 /// Linear index and fraction of the voxels of each segment.
 type Voxels = BTreeMap<u16, Vec<(u32, f32)>>;
 
@@ -272,43 +280,58 @@ fn from_frames(
     let mut filled = Voxels::new();
     let mut seen = BTreeSet::new();
     for (frame, (view, &k)) in views.iter().zip(slices).enumerate() {
-        let tag = tags::REFERENCED_SEGMENT_NUMBER;
-        let group = view.group(tags::SEGMENT_IDENTIFICATION_SEQUENCE);
-        let number = match group {
-            Some(item) => unsigned(item, tag)?,
-            None => None,
-        };
-        let number = number
-            .and_then(|n| u16::try_from(n).ok())
-            .ok_or_else(|| missing(tag, "a frame belongs to no segment"))?;
+        let number = segment_of(view)?;
         if !seen.insert((number, k)) {
             return Err(ReadError::Contradiction(format!(
                 "segment {number} has two frames in one place"
             )));
         }
         let voxels = filled.entry(number).or_default();
-        let mut above_maximum = false;
-        pixels.for_each(frame, |n, value| {
-            let fraction = match coding {
-                Coding::Binary | Coding::LabelMap => value as f64,
-                Coding::Occupancy { maximum } => value as f64 / maximum,
-                Coding::Probability { maximum } => {
-                    f64::from(value as f64 / maximum >= PROBABILITY_THRESHOLD)
-                }
-            };
-            above_maximum |= fraction > 1.0;
-            if fraction > 0.0 {
-                voxels.push((linear(grid, k, n), fraction as f32));
-            }
-        });
-        if above_maximum {
-            return Err(super::attribute::malformed(
-                tags::MAXIMUM_FRACTIONAL_VALUE,
-                "pixel values lie above it",
-            ));
-        }
+        for_each_fraction(pixels, frame, coding, |n, fraction| {
+            voxels.push((linear(grid, k, n), fraction as f32));
+        })?;
     }
     Ok(filled)
+}
+
+/// Segment that a frame belongs to.
+pub(super) fn segment_of(view: &FrameView) -> Result<u16, ReadError> {
+    let tag = tags::REFERENCED_SEGMENT_NUMBER;
+    let number = match view.group(tags::SEGMENT_IDENTIFICATION_SEQUENCE) {
+        Some(item) => unsigned(item, tag)?,
+        None => None,
+    };
+    number
+        .and_then(|n| u16::try_from(n).ok())
+        .ok_or_else(|| missing(tag, "a frame belongs to no segment"))
+}
+
+/// Hands place and fraction of every pixel of a frame that belongs to its segment to `take`.
+pub(super) fn for_each_fraction(
+    pixels: &Pixels,
+    frame: usize,
+    coding: Coding,
+    mut take: impl FnMut(usize, f64),
+) -> Result<(), ReadError> {
+    let mut above_maximum = false;
+    pixels.for_each(frame, |n, value| {
+        let fraction = match coding {
+            Coding::Binary | Coding::LabelMap => value as f64,
+            Coding::Occupancy { maximum } => value as f64 / maximum,
+            Coding::Probability { maximum } => {
+                f64::from(value as f64 / maximum >= PROBABILITY_THRESHOLD)
+            }
+        };
+        above_maximum |= fraction > 1.0;
+        if fraction > 0.0 {
+            take(n, fraction);
+        }
+    });
+    if above_maximum {
+        let tag = tags::MAXIMUM_FRACTIONAL_VALUE;
+        return Err(super::attribute::malformed(tag, "pixel values lie above it"));
+    }
+    Ok(())
 }
 
 fn from_labels(pixels: &Pixels, slices: &[usize], grid: &Grid) -> Result<Voxels, ReadError> {
@@ -318,12 +341,19 @@ fn from_labels(pixels: &Pixels, slices: &[usize], grid: &Grid) -> Result<Voxels,
         if !seen.insert(k) {
             return Err(ReadError::Contradiction("two label frames lie in one place".into()));
         }
-        pixels.for_each(frame, |n, label| {
-            // 8 and 16 bits unsigned; 0 is the background.
-            if let Ok(number @ 1..) = u16::try_from(label) {
-                filled.entry(number).or_default().push((linear(grid, k, n), 1.0));
-            }
+        for_each_label(pixels, frame, |n, number| {
+            filled.entry(number).or_default().push((linear(grid, k, n), 1.0));
         });
     }
     Ok(filled)
+}
+
+/// Hands place and segment of every pixel of a label frame to `take`.
+pub(super) fn for_each_label(pixels: &Pixels, frame: usize, mut take: impl FnMut(usize, u16)) {
+    pixels.for_each(frame, |n, label| {
+        // 8 and 16 bits unsigned; 0 is the background.
+        if let Ok(number @ 1..) = u16::try_from(label) {
+            take(n, number);
+        }
+    });
 }

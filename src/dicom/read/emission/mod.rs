@@ -10,6 +10,7 @@ use super::attribute::{Object, first_item, number, text, texts};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
 use super::pixels::{self, Pixels};
+use super::planar::StoredView;
 use super::radiopharmaceutical::Radiopharmaceutical;
 use super::rwvm::{RealWorldValueMapping, rwvm};
 use super::time::TimeSource;
@@ -64,6 +65,8 @@ pub struct Scan<I> {
     pub radiopharmaceutical: Radiopharmaceutical,
     /// Every instance read, in order of SOP Instance UID.
     pub sources: Vec<InputInstance>,
+    /// Views: how each stored frame came to lie on the scan's raster. None of a volume.
+    pub stored: Vec<StoredView>,
 }
 
 /// A SPECT or PET series.
@@ -85,6 +88,7 @@ impl<I> Scan<I> {
             acquired: self.acquired,
             radiopharmaceutical: self.radiopharmaceutical.clone(),
             sources: self.sources.clone(),
+            stored: self.stored.clone(),
         }
     }
 }

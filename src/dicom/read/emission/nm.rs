@@ -91,6 +91,7 @@ pub fn read(
         acquired,
         radiopharmaceutical,
         sources: super::sources(instances),
+        stored: Vec::new(),
     })
 }
 

@@ -98,6 +98,7 @@ pub fn read(
         acquired,
         radiopharmaceutical: injected,
         sources: super::sources(instances),
+        stored: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::attribute::{Object, code, fixed, malformed, number};
 use super::super::error::ReadError;
+use crate::dicom::Uid;
 use crate::quantify::planar::{Raster, View};
 use crate::volume::{cross, dot};
 use dicom_dictionary_std::tags;
@@ -53,22 +54,28 @@ impl Placement {
         })
     }
 
-    /// The view on the raster that all views share: mirrored where its axes run the other way.
-    pub fn on(&self, raster: &Raster, mut counts: Array2<f32>) -> Result<Array2<f32>, ReadError> {
+    /// Along which axes (columns, rows) the view is mirrored to lie on the raster that all views share: where
+    /// they run the other way.
+    pub fn mirrored_on(
+        &self,
+        raster: &Raster,
+        size: (usize, usize),
+    ) -> Result<[bool; 2], ReadError> {
         let refuse =
             |what: &str| Err(ReadError::Geometry(format!("{} view: {what}", self.view.name())));
-        if counts.dim() != (raster.rows, raster.columns) {
+        if size != (raster.rows, raster.columns) {
             return refuse("it has another size than the other view");
         }
         let size = [raster.columns, raster.rows];
         let mut first = self.origin_lps_mm;
+        let mut mirrored = [false; 2];
         for (axis, pixels) in size.into_iter().enumerate() {
             let along = dot(self.axes[axis], raster.axes[axis]);
             if along.abs() < 0.999 {
                 return refuse("its rows or columns are not parallel to the other view's");
             }
             if along < 0.0 {
-                counts.invert_axis(Axis(1 - axis));
+                mirrored[axis] = true;
                 let whole = self.spacing_mm[axis] * (pixels - 1) as f64;
                 first = first.map(|p| std::array::from_fn(|c| p[c] + self.axes[axis][c] * whole));
             }
@@ -82,7 +89,30 @@ impl Placement {
                 }
             }
         }
-        Ok(counts.as_standard_layout().into_owned())
+        Ok(mirrored)
+    }
+}
+
+/// One frame of a planar scan as it is stored, and how it came to lie on the scan's raster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredView {
+    pub instance: Uid,
+    /// From 1.
+    pub frame: u32,
+    pub view: View,
+    /// Along columns and rows.
+    pub mirrored: [bool; 2],
+}
+
+impl StoredView {
+    /// Pixels as stored, `[row, column]`, on the scan's raster.
+    pub fn on_raster<T: Clone>(&self, mut pixels: Array2<T>) -> Array2<T> {
+        for (axis, mirrored) in self.mirrored.into_iter().enumerate() {
+            if mirrored {
+                pixels.invert_axis(Axis(1 - axis));
+            }
+        }
+        pixels.as_standard_layout().into_owned()
     }
 }
 
