@@ -15,3 +15,4 @@ mod pet;
 mod planar;
 mod real;
 mod regions;
+mod transmission;

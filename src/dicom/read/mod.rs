@@ -30,7 +30,7 @@ pub(crate) use attribute::items;
 pub use ct::{Ct, ct};
 pub use emission::{Device, Emission, EmissionContext, Scan, emission};
 pub use error::ReadError;
-pub use planar::{Planar, StoredView, planar};
+pub use planar::{Planar, StoredView, Transmission, planar, transmission};
 pub use radiopharmaceutical::Radiopharmaceutical;
 pub use registration::{
     Deformation, DeformationGrid, MatrixKind, MatrixTransform, Registration, registration,

@@ -2,13 +2,13 @@
 //!
 //! One series, both views, all energy windows, in one instance or several. A view is known by its code,
 //! by the angle its detector stood at, or by its orientation; never by free text alone. Posterior views
-//! are turned to the anterior's raster.
+//! are turned to the anterior's raster. Transmission scans of the same types have a reader of their own.
 
+mod exposure;
+mod transmission;
 mod view;
 
-use super::attribute::{
-    Object, first_item, fixed, items, malformed, missing, number, numbers, text, texts,
-};
+use super::attribute::{Object, fixed, items, malformed, missing, numbers, text, texts};
 use super::emission::{self, Scan};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
@@ -16,16 +16,18 @@ use super::pixels;
 use super::radiopharmaceutical::{self, DoseUnit};
 use super::time;
 use crate::dicom::Uid;
-use crate::quantify::planar::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View};
+use crate::quantify::planar::{PlanarFrame, PlanarImage, Raster, View};
 use crate::quantify::{EmissionKind, ImageUnit};
-use crate::quantity::{KiloElectronvolt, Seconds, Warning};
+use crate::quantity::Warning;
 use dicom_dictionary_std::{tags, uids};
+use exposure::{exposure, oriented, windows};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ndarray::Array2;
 use std::path::PathBuf;
 use view::Placement;
 
+pub use transmission::{Transmission, transmission};
 pub use view::StoredView;
 
 /// A planar scan.
@@ -46,7 +48,7 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
     let mut warnings = Vec::new();
     let mut placed = Vec::new();
     for instance in &instances {
-        check_kind(instance)?;
+        check_kind(instance, EMISSION)?;
         if exposure(instance.data_set())? != exposure(root)?
             || windows(instance)? != windows(first)?
         {
@@ -58,7 +60,8 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         }
         placed.extend(frames(instance, &mut warnings)?);
     }
-    let raster = raster(root, &placed)?;
+    let anterior = placed.iter().find(|seen| seen.placement.view == View::Anterior);
+    let raster = raster(root, anterior.or(placed.first()).ok_or(ReadError::NoInstances)?)?;
     let mut found: Vec<PlanarFrame> = Vec::new();
     let mut stored = Vec::new();
     for Seen { placement, instance, number, frame } in placed {
@@ -130,48 +133,24 @@ fn acquired(
     Ok(first)
 }
 
-fn check_kind(instance: &Instance) -> Result<(), ReadError> {
+/// Image Type value 4, absent in many emission images, and what to say of the other one.
+type Wanted = (bool, &'static str);
+const EMISSION: Wanted = (false, "a transmission scan is no activity: send the emission views");
+const TRANSMISSION: Wanted =
+    (true, "a transmission scan is wanted: Image Type (0008,0008) value 4 TRANSMISSION");
+
+fn check_kind(instance: &Instance, (transmission, other): Wanted) -> Result<(), ReadError> {
     let values = texts(instance.data_set(), tags::IMAGE_TYPE);
     let value = |n: usize| values.get(n).map_or("", String::as_str);
     let planar = matches!(value(2), "WHOLE BODY" | "STATIC");
     let wanted = if instance.sop_class.as_str() != uids::NUCLEAR_MEDICINE_IMAGE_STORAGE || !planar {
         "a Nuclear Medicine Image of type WHOLE BODY or STATIC is wanted"
-    } else if value(3) == "TRANSMISSION" {
-        "a transmission scan is no activity: send the emission views"
+    } else if (value(3) == "TRANSMISSION") != transmission {
+        other
     } else {
         return Ok(());
     };
     Err(ReadError::WrongKind { found: format!("an image {}", values.join("\\")), wanted })
-}
-
-/// Energy Window Information Sequence (0054,0012), in its order.
-fn windows(instance: &Instance) -> Result<Vec<EnergyWindow>, ReadError> {
-    let all = items(instance.data_set(), tags::ENERGY_WINDOW_INFORMATION_SEQUENCE);
-    if all.is_empty() {
-        let tag = tags::ENERGY_WINDOW_INFORMATION_SEQUENCE;
-        return Err(missing(tag, "photopeak and scatter cannot be told apart"));
-    }
-    all.iter().map(window).collect()
-}
-
-fn window(item: &Object) -> Result<EnergyWindow, ReadError> {
-    let tag = tags::ENERGY_WINDOW_LOWER_LIMIT;
-    let mut ranges = Vec::new();
-    for range in items(item, tags::ENERGY_WINDOW_RANGE_SEQUENCE) {
-        let low = number(range, tag)?;
-        let high = number(range, tags::ENERGY_WINDOW_UPPER_LIMIT)?;
-        let (Some(low), Some(high)) = (low, high) else {
-            return Err(missing(tag, "an energy window has no ends"));
-        };
-        if !(low >= 0.0 && high > low) {
-            return Err(malformed(tag, format!("a window from {low} to {high} keV cannot be")));
-        }
-        ranges.push([low, high].map(KiloElectronvolt::new));
-    }
-    match ranges.is_empty() {
-        true => Err(missing(tag, "an energy window has no ends")),
-        false => Ok(EnergyWindow { ranges }),
-    }
 }
 
 /// A frame as it is stored.
@@ -247,14 +226,12 @@ fn indices(
     vector.iter().map(index).collect()
 }
 
-/// Raster of the anterior view, or of the first where there is none.
-fn raster(root: &Object, placed: &[Seen]) -> Result<Raster, ReadError> {
+/// Raster of a frame.
+fn raster(root: &Object, seen: &Seen) -> Result<Raster, ReadError> {
     let spacing = fixed::<2>(root, tags::PIXEL_SPACING)?
         .filter(|s| s.iter().all(|mm| *mm > 0.0))
         .ok_or_else(|| missing(tags::PIXEL_SPACING, "the image has no size"))?;
-    let anterior = placed.iter().find(|seen| seen.placement.view == View::Anterior);
-    let first = anterior.or(placed.first()).ok_or(ReadError::NoInstances)?;
-    let Seen { placement, frame, .. } = first;
+    let Seen { placement, frame, .. } = seen;
     let (rows, columns) = frame.counts.dim();
     Ok(Raster {
         rows,
@@ -263,45 +240,4 @@ fn raster(root: &Object, placed: &[Seen]) -> Result<Raster, ReadError> {
         axes: placement.axes,
         origin_lps_mm: placement.origin_lps_mm,
     })
-}
-
-/// How long, or how fast.
-fn exposure(root: &Object) -> Result<Exposure, ReadError> {
-    let ms = number(root, tags::ACTUAL_FRAME_DURATION)?.filter(|ms| *ms > 0.0);
-    let duration = ms.map(|ms| Seconds::new(ms / 1000.0));
-    if texts(root, tags::IMAGE_TYPE).get(2).is_some_and(|value| value == "STATIC") {
-        let tag = tags::ACTUAL_FRAME_DURATION;
-        let duration = duration.ok_or_else(|| missing(tag, "counts have no rate"))?;
-        return Ok(Exposure::Static { duration });
-    }
-    let technique = texts(root, tags::WHOLE_BODY_TECHNIQUE);
-    if technique.iter().any(|term| term == "MSP") {
-        return Err(malformed(
-            tags::WHOLE_BODY_TECHNIQUE,
-            "a body put together from several static views (MSP) is not read; send the views",
-        ));
-    }
-    let velocity = number(root, tags::SCAN_VELOCITY)?
-        .filter(|v| *v > 0.0)
-        .ok_or_else(|| missing(tags::SCAN_VELOCITY, "counts of a moving detector have no rate"))?;
-    let detector = first_item(root, tags::DETECTOR_INFORMATION_SEQUENCE);
-    // Across the scan, then along it.
-    let size = detector.map(|item| numbers(item, tags::FIELD_OF_VIEW_DIMENSIONS)).transpose()?;
-    let field_of_view_mm = size.unwrap_or_default().get(1).copied().filter(|mm| *mm > 0.0);
-    Ok(Exposure::Scanning { velocity, field_of_view_mm, first_row_first: None, duration })
-}
-
-/// The scan's direction along the rows.
-fn oriented(root: &Object, exposure: Exposure, raster: &Raster) -> Exposure {
-    let Exposure::Scanning { velocity, field_of_view_mm, duration, .. } = exposure else {
-        return exposure;
-    };
-    let rows_to_feet = raster.axes[1][2] < 0.0;
-    let to_feet = match text(root, tags::SCAN_PROGRESSION_DIRECTION).as_deref() {
-        Some("HEAD_TO_FEET") => Some(true),
-        Some("FEET_TO_HEAD") => Some(false),
-        _ => None,
-    };
-    let first_row_first = to_feet.map(|scan| rows_to_feet == scan);
-    Exposure::Scanning { velocity, field_of_view_mm, first_row_first, duration }
 }

@@ -77,6 +77,19 @@ pub struct ViewOutline {
     pub masks: [Array2<bool>; 2],
 }
 
+/// What a source on the other side of the patient sends through, on one detector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransmissionImage {
+    /// As of an anterior view: a posterior one is turned.
+    pub raster: Raster,
+    /// `[row, column]`.
+    pub counts: Array2<f32>,
+    pub exposure: Exposure,
+    /// Of the source's photons: the middle of the window.
+    pub energy: KiloElectronvolt,
+    pub warnings: Vec<Warning>,
+}
+
 /// How the detectors stood over the patient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Exposure {

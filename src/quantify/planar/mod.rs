@@ -15,7 +15,9 @@ mod scatter;
 mod unmix;
 
 pub use conjugate::ConjugateView;
-pub use image::{EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, View, ViewOutline};
+pub use image::{
+    EnergyWindow, Exposure, PlanarFrame, PlanarImage, Raster, TransmissionImage, View, ViewOutline,
+};
 pub use locate::{Located, locate};
 pub use project::{Projector, Template, blur, blur_along};
 pub use rates::{NetRate, RateParameters, WindowRoles, net_rates, window_roles};
