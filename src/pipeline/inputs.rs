@@ -6,13 +6,13 @@ use super::error::parked;
 use super::planar::PlanarPoint;
 use crate::dicom::read::{
     self, AdministrationReport, Ct, Emission, EmissionContext, Planar, Registration, Segmentation,
-    StructureSet,
+    StructureSet, Transmission, ViewOutlines,
 };
 use crate::dicom::{InstanceHeader, PatientIdentity, Uid};
 use crate::report::InputInstance;
 use dicom_dictionary_std::uids;
 use jiff::tz::TimeZone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Everything that was given, read.
@@ -23,9 +23,13 @@ pub struct Inputs {
     /// Whole-body and static scans; `planar::unmix_scans` puts them among the emissions.
     pub planar: Vec<Planar>,
     pub planar_points: Vec<PlanarPoint>,
+    /// What views say of the patient's thickness where there is no CT.
+    pub transmissions: Vec<Transmission>,
     pub cts: Vec<Ct>,
     pub structure_sets: Vec<StructureSet>,
     pub segmentations: Vec<Segmentation>,
+    /// Segmentations that were drawn on views, which have no place in the patient.
+    pub view_outlines: Vec<ViewOutlines>,
     pub registrations: Vec<Registration>,
     /// Registrations that were computed because no object says them; not inputs.
     pub alignments: Vec<Alignment>,
@@ -39,19 +43,26 @@ pub struct Inputs {
 enum Role {
     Emission,
     Planar,
+    Transmission,
     Ct,
     StructureSet,
     Segmentation,
+    ViewOutlines,
     Registration,
     ValueMap,
     Administration,
 }
 
 fn role(header: &InstanceHeader) -> Option<Role> {
-    let image_type = header.image_type.get(2).map_or("", String::as_str);
+    let image_type = |n: usize| header.image_type.get(n).map_or("", String::as_str);
     Some(match header.sop_class.as_str() {
-        uids::NUCLEAR_MEDICINE_IMAGE_STORAGE if matches!(image_type, "WHOLE BODY" | "STATIC") => {
-            Role::Planar
+        uids::NUCLEAR_MEDICINE_IMAGE_STORAGE
+            if matches!(image_type(2), "WHOLE BODY" | "STATIC") =>
+        {
+            match image_type(3) {
+                "TRANSMISSION" => Role::Transmission,
+                _ => Role::Planar,
+            }
         }
         uids::NUCLEAR_MEDICINE_IMAGE_STORAGE
         | uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE
@@ -75,14 +86,27 @@ fn role(header: &InstanceHeader) -> Option<Role> {
 type Series = BTreeMap<(Role, Uid), Vec<PathBuf>>;
 
 fn sort_into_series(paths: &[PathBuf], zone: &TimeZone) -> Result<Series, PipelineError> {
-    let mut found: BTreeMap<(Role, Uid), Vec<(Uid, PathBuf)>> = BTreeMap::new();
+    let mut all = Vec::new();
     for path in paths {
         let header = InstanceHeader::read(path, zone)
             .map_err(|error| parked("an instance cannot be read", error))?;
-        if let Some(role) = role(&header) {
-            let key = (role, header.series);
-            found.entry(key).or_default().push((header.sop_instance, path.clone()));
+        all.extend(role(&header).map(|role| (role, header, path)));
+    }
+    let views = all.iter().filter(|(role, ..)| [Role::Planar, Role::Transmission].contains(role));
+    let views: BTreeSet<Uid> = views.map(|(_, header, _)| header.sop_instance.clone()).collect();
+    let mut found: BTreeMap<(Role, Uid), Vec<(Uid, PathBuf)>> = BTreeMap::new();
+    for (mut role, header, path) in all {
+        // Outlines on views are told from volumes by what they were drawn on: either may lack a geometry.
+        if role == Role::Segmentation && !views.is_empty() {
+            let drawn_on = read::segmented_instances(path).map_err(|error| {
+                PipelineError::of_read(&format!("segmentation {}", header.series), error)
+            })?;
+            if !drawn_on.is_disjoint(&views) {
+                role = Role::ViewOutlines;
+            }
         }
+        let key = (role, header.series);
+        found.entry(key).or_default().push((header.sop_instance, path.clone()));
     }
     Ok(found
         .into_iter()
@@ -117,6 +141,13 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
                 .map_err(|error| PipelineError::of_read(&format!("planar series {uid}"), error))
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let transmissions = of(Role::Transmission)
+        .map(|((_, uid), files)| {
+            read::transmission(files, zone).map_err(|error| {
+                PipelineError::of_read(&format!("transmission series {uid}"), error)
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let cts = of(Role::Ct)
         .map(|((_, uid), files)| {
             read::ct(files)
@@ -127,9 +158,11 @@ pub fn read(paths: &[PathBuf], zone: &TimeZone) -> Result<Inputs, PipelineError>
         emissions,
         planar,
         planar_points: Vec::new(),
+        transmissions,
         cts,
         structure_sets: each(of(Role::StructureSet), "structure set", read::structure_set)?,
         segmentations: each(of(Role::Segmentation), "segmentation", read::segmentation)?,
+        view_outlines: each(of(Role::ViewOutlines), "segmentation", read::view_outlines)?,
         registrations: each(of(Role::Registration), "registration", read::registration)?,
         alignments: Vec::new(),
         administrations: each(of(Role::Administration), "administration report", |path| {
@@ -168,9 +201,11 @@ impl Inputs {
         let images = self.emissions.iter().map(|e| &e.identity);
         images
             .chain(self.planar.iter().map(|p| &p.identity))
+            .chain(self.transmissions.iter().map(|t| &t.identity))
             .chain(self.cts.iter().map(|c| &c.identity))
             .chain(self.structure_sets.iter().map(|s| &s.identity))
             .chain(self.segmentations.iter().map(|s| &s.identity))
+            .chain(self.view_outlines.iter().map(|o| &o.identity))
             .chain(self.registrations.iter().map(|r| &r.identity))
             .chain(self.administrations.iter().map(|a| &a.identity))
     }
@@ -197,9 +232,13 @@ impl Inputs {
     pub fn instances(&self) -> Vec<InputInstance> {
         let mut all: Vec<InputInstance> = Vec::new();
         all.extend(self.emissions.iter().flat_map(|e| e.sources.clone()));
+        // Those with a CT are emissions too by then.
+        all.extend(self.planar.iter().flat_map(|p| p.sources.clone()));
+        all.extend(self.transmissions.iter().flat_map(|t| t.sources.clone()));
         all.extend(self.cts.iter().flat_map(|c| c.sources.clone()));
         all.extend(self.structure_sets.iter().map(|s| s.source.clone()));
         all.extend(self.segmentations.iter().map(|s| s.source.clone()));
+        all.extend(self.view_outlines.iter().map(|o| o.source.clone()));
         all.extend(self.registrations.iter().map(|r| r.source.clone()));
         all.extend(self.administrations.iter().map(|a| a.source.clone()));
         all.extend(self.value_maps.clone());
@@ -208,3 +247,6 @@ impl Inputs {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;
