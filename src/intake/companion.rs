@@ -1,4 +1,4 @@
-//! What goes with the emission series of a cycle: CT, regions, registrations, mappings.
+//! What goes with the emission series of a cycle: CT, regions, registrations, mappings, transmission scans.
 
 use super::{Role, Series, SeriesKind};
 use crate::dicom::Uid;
@@ -43,6 +43,11 @@ pub(super) fn find<'s, 'a>(
         let all = of_role(patient, role).filter(|series| belongs(series));
         out.chosen.extend(all.map(|series| (role, series)));
     }
+    let views = emissions.iter().filter(|series| series.kind == SeriesKind::Planar);
+    let studies: BTreeSet<&Uid> = views.map(|s| &s.first().header.study).collect();
+    let transmissions = of_role(patient, Role::Transmission)
+        .filter(|series| studies.contains(&series.first().header.study));
+    out.chosen.extend(transmissions.map(|series| (Role::Transmission, series)));
     let studies: BTreeSet<&Uid> = images.iter().map(|s| &s.first().header.study).collect();
     let administrations = of_role(patient, Role::Administration).filter(|series| {
         studies.contains(&series.first().header.study)

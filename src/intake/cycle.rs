@@ -5,7 +5,7 @@ use super::{
     CourseState, CycleState, Decision, Input, RegionRequest, Role, Series, SeriesKind,
     TimePointState, View, Waiting, Why, Work, companion,
 };
-use crate::config::{Cycle, KineticsMethod, Plan, PlanarUse};
+use crate::config::{Cycle, KineticsMethod, Plan, PlanarUse, Rule};
 use crate::quantity::Seconds;
 use crate::quantity::nuclide::Nuclide;
 use crate::report::Completeness;
@@ -235,7 +235,8 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
             )]);
         }
         let regions = [Role::StructureSet, Role::Segmentation];
-        if !used.iter().any(|(role, _)| regions.contains(role)) {
+        let drawn = used.iter().any(|(role, _)| regions.contains(role));
+        if !drawn && !self.is_by_whole_body_counts(&used) {
             return Err(vec![self.await_regions(&used, look_again, requests)]);
         }
         let completeness = if complete { Completeness::Final } else { Completeness::Provisional };
@@ -248,6 +249,18 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         })
     }
 
+    /// Scans of the whole body alone, and a rule that reads nothing but their counts: no region is asked for.
+    fn is_by_whole_body_counts(&self, used: &[(Role, &Series<'a>)]) -> bool {
+        let parameters = &self.plan.parameters;
+        let rule = parameters.prescription.rule();
+        rule.is_some_and(Rule::takes_whole_body_counts_alone)
+            // What limits a region's dose needs the region, and so does who has it drawn.
+            && parameters.limits.0.is_empty()
+            && parameters.regions.from.is_none()
+            && self.points.iter().all(|series| series.is_whole_body())
+            && !used.iter().any(|(role, _)| *role == Role::Ct)
+    }
+
     /// Regions are drawn by hand, or by the peer that plan or protocol name: it is sent the CT, until the
     /// time limit is over.
     fn await_regions(
@@ -256,7 +269,15 @@ impl<'s, 'a> Attempt<'_, 's, 'a> {
         look_again: &mut Option<Timestamp>,
         requests: &mut Vec<RegionRequest>,
     ) -> Waiting {
-        let by_hand = "send an RTSTRUCT or SEG drawn on one of them or on their CT";
+        let has_ct = used.iter().any(|(role, _)| *role == Role::Ct);
+        let views = self.points.iter().all(|series| series.kind == SeriesKind::Planar);
+        let by_hand = match views && !has_ct {
+            true => {
+                "send a SEG drawn on the views that names their series (0008,1115) and, frame by frame, \
+                 their frames (0008,9124), or the CT with an RTSTRUCT or SEG drawn on it"
+            }
+            false => "send an RTSTRUCT or SEG drawn on one of them or on their CT",
+        };
         let missing =
             |reason: String, supply: &str| self.cycle_waits(Why::RegionsMissing, reason, supply);
         let regions = &self.plan.parameters.regions;

@@ -159,6 +159,8 @@ pub enum Role {
     RealWorldValueMapping,
     /// RRDSR: what was administered.
     Administration,
+    /// A source seen through the patient: how much views are attenuated.
+    Transmission,
 }
 
 /// Decides everything anew; see the module's description.

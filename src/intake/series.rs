@@ -82,7 +82,10 @@ fn kind(instance: &Instance) -> SeriesKind {
                 "is gated; doses need the ungated volume",
                 "send the RECON TOMO of the whole acquisition",
             ),
-            "WHOLE BODY" | "STATIC" if image_type(3) != "TRANSMISSION" => SeriesKind::Planar,
+            "WHOLE BODY" | "STATIC" if image_type(3) == "TRANSMISSION" => {
+                SeriesKind::Companion(Role::Transmission)
+            }
+            "WHOLE BODY" | "STATIC" => SeriesKind::Planar,
             _ => SeriesKind::NotEmission(
                 "is neither a reconstructed volume nor a whole-body or static view",
                 "send the SPECT as NM RECON TOMO or as PET",
@@ -154,6 +157,12 @@ impl<'a> Series<'a> {
     /// Would somebody miss it if it came to nothing?
     pub(super) fn is_looked_for(&self) -> bool {
         matches!(self.kind, SeriesKind::Emission | SeriesKind::Planar | SeriesKind::NotEmission(..))
+    }
+
+    /// Views that scan the whole body.
+    pub(super) fn is_whole_body(&self) -> bool {
+        let whole = |i: &&Instance| i.header.image_type.get(2).is_some_and(|t| t == "WHOLE BODY");
+        self.kind == SeriesKind::Planar && self.instances.iter().all(whole)
     }
 
     /// Beginning of the acquisition: of the earliest instance.

@@ -1,3 +1,5 @@
+mod views;
+
 use super::*;
 use crate::config::Protocols;
 use crate::dicom::{InstanceHeader, PatientIdentity};
@@ -214,34 +216,6 @@ fn two_reconstructions_of_one_visit_are_not_guessed_between() {
     let narrowed = plan_with("multi-time-point", "match: { SeriesDescription: \"spect ?\" }\n");
     let decision = decide_later(&[narrowed], &all);
     assert_eq!((whys(&decision), decision.work.len()), (vec![Why::RulesDiffer], 1));
-}
-
-/// A whole-body scan of that day, a quarter of an hour before the SPECT's.
-fn whole_body(day: u32) -> Instance {
-    let acquired = format!("2026-03-{day:02}T09:45:00Z");
-    let mut scan = instance(NM, &format!("planar {day}"), 1, &acquired);
-    scan.header.image_type[2] = "WHOLE BODY".into();
-    scan
-}
-
-#[test]
-fn planar_scans_are_time_points_where_the_protocol_takes_them_and_a_visit_may_have_both() {
-    let all = [whole_body(3), spect(3), whole_body(6), regions("spect 3")];
-    let without = decide_later(&[plan()], &all);
-    let planar = without.waiting.iter().filter(|w| w.reason.contains("is planar"));
-    assert_eq!(planar.count(), 2, "{:?}", without.waiting);
-
-    let more = "settings: { imaging: { time_points: 3, planar: shape } }\n";
-    let hybrid = decide_later(&[plan_with("multi-time-point", more)], &all);
-    assert_eq!(hybrid.waiting, []);
-    assert_eq!(hybrid.courses[0].cycles[0].time_points.len(), 3);
-    // Two scans of one visit are still not guessed between.
-    let mut twin = whole_body(3);
-    twin.header.series = uid("other");
-    twin.header.sop_instance = uid("other/1");
-    let twins = [&all[..], &[twin]].concat();
-    let twins = decide_later(&[plan_with("multi-time-point", more)], &twins);
-    assert_eq!(whys(&twins), [Why::Ambiguous; 2]);
 }
 
 #[test]

@@ -54,6 +54,13 @@ pub enum Rule<'a> {
     Thyroid(&'a Thyroid),
 }
 
+impl Rule<'_> {
+    /// Does it prescribe by counts of the whole body, and by no region's dose?
+    pub fn takes_whole_body_counts_alone(self) -> bool {
+        matches!(self, Self::WholeBody(_) | Self::SurfaceSeeker(_))
+    }
+}
+
 impl Prescription {
     fn rules(&self) -> Vec<Rule<'_>> {
         let all = [
