@@ -1,5 +1,7 @@
 //! Why an image cannot be turned into activity. Each parks the job with what to supply.
 
+use super::planar::OutlineError;
+
 /// A typed refusal.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QuantifyError {
@@ -124,4 +126,11 @@ pub enum QuantifyError {
     OutsideViews(String),
     #[error("the planar views do not tell their regions apart: {0}")]
     Unmixing(&'static str),
+    #[error(transparent)]
+    Outline(#[from] OutlineError),
+    #[error(
+        "transmission scan and blank lie on different rasters ({patient:?} and {blank:?} rows and columns); \
+         send a blank of the same matrix"
+    )]
+    BlankRaster { patient: (usize, usize), blank: (usize, usize) },
 }

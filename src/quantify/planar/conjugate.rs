@@ -1,8 +1,8 @@
 //! Activity from two opposite views by their geometric mean (MIRD pamphlet 16, Siegel 1999).
 //!
-//! For one source in a patient whose thickness and attenuation are stated. Where a CT says what lies
-//! in front of each voxel, `unmix` is used instead: it needs no thickness, no ROI over the background
-//! and no overlap correction.
+//! For one source in a patient whose thickness and attenuation are stated; regions outlined on views come to
+//! it by `outlined`. Where a CT says what lies in front of each voxel, `unmix` is used instead: it needs no
+//! thickness, no ROI over the background and no overlap correction.
 
 use crate::quantify::QuantifyError;
 use crate::quantity::{Becquerel, Millimetre, PerSecond};
@@ -43,10 +43,14 @@ impl ConjugateView {
         if sensitivity.is_nan() || sensitivity <= 0.0 {
             return refuse("the sensitivity is not above zero");
         }
-        let self_attenuation = if half > 0.0 { half / half.sinh() } else { 1.0 };
         let mean = (anterior * posterior * depth.exp()).sqrt();
-        Ok(Becquerel::from_mbq(mean * self_attenuation / sensitivity))
+        Ok(Becquerel::from_mbq(mean * self_attenuation(half) / sensitivity))
     }
+}
+
+/// f = h/sinh(h), of a source half of whose thickness is `half` mean free paths.
+pub(super) fn self_attenuation(half: f64) -> f64 {
+    if half > 0.0 { half / half.sinh() } else { 1.0 }
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn wide_rate(
 
 /// How long each pixel was looked at. Of a moving detector: its length over its velocity, not the
 /// duration of the scan.
-fn dwell(exposure: &Exposure, stated_mm: Option<f64>) -> Result<Seconds, QuantifyError> {
+pub(super) fn dwell(exposure: &Exposure, stated_mm: Option<f64>) -> Result<Seconds, QuantifyError> {
     let seconds = match *exposure {
         Exposure::Static { duration } => duration.value(),
         Exposure::Scanning { velocity, field_of_view_mm, .. } => {
