@@ -17,6 +17,7 @@ mod registration;
 mod section;
 mod sourced;
 mod uncertainty;
+mod views;
 
 pub use biology::{BedParameters, Biology, Marrow};
 pub use dose::{Dose, DoseGrid, Engine, MonteCarlo};
@@ -33,6 +34,7 @@ pub use registration::{Registration, RegistrationMethod};
 pub use section::{Check, Section};
 pub use sourced::{Provenance, Sourced};
 pub use uncertainty::Uncertainty;
+pub use views::ViewSizes;
 
 use super::priors::Priors;
 use super::yaml::{Document, Fault, steps};

@@ -1,7 +1,7 @@
 //! `quantification:` from stored numbers to activity.
 
 use super::limits::{covers, words_are_legal};
-use super::{Check, Section};
+use super::{Check, Section, ViewSizes};
 use serde::{Deserialize, Serialize};
 
 /// How what the blur carries out of a region is made good.
@@ -22,6 +22,8 @@ pub struct Quantification {
     /// Words, in lower case, of regions that sample the inside of a larger organ: the camera's recovery
     /// curve is not applied to them, since nothing spills out of them that does not spill in.
     pub sampling_regions: Vec<String>,
+    /// Of patient and regions, for views without a CT.
+    pub views: ViewSizes,
 }
 
 impl Quantification {
@@ -39,6 +41,7 @@ impl Section for Quantification {
                 check.fault(&at, "must be a word in lower case, like kidney");
             }
         }
+        self.views.check(check);
     }
 }
 
