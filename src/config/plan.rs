@@ -13,7 +13,7 @@ mod tracer;
 pub use administration::{ActivityMeter, AdministrationDetails, Route};
 pub use measured::{
     BiologicalTerm, BloodSample, Coefficient, ExternalBeam, LiverMeasured, Measured, MeasuredDose,
-    WholeBodyCount,
+    RegionMass, WholeBodyCount,
 };
 pub use samples::Table;
 pub(super) use samples::beside;

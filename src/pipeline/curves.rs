@@ -13,7 +13,7 @@ use crate::kinetics::{CurvePoint, Fit};
 use crate::quantify::Recovered;
 use crate::quantity::{Becquerel, Measured, Warning};
 use crate::volume::{Occupancy, Volume};
-use parts::{Parts, Points};
+pub use parts::{Parts, Points};
 
 /// One region's measured activities and what was made of them.
 #[derive(Debug, Clone)]

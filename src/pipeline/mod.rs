@@ -23,6 +23,7 @@ mod result;
 mod space;
 mod therapy;
 mod tissue;
+mod views;
 mod voxels;
 
 pub use error::PipelineError;
@@ -31,7 +32,8 @@ use crate::config::{CameraSettings, Plan};
 use crate::dicom::Uid;
 use crate::quantity::Warning;
 use crate::quantity::nuclide::Nuclide;
-use crate::report::{self, Completeness, ReportOptions, Written};
+use crate::report::{self, Completeness, CycleResult, ReportOptions, TimePoint, Written};
+use inputs::Inputs;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::{Path, PathBuf};
@@ -84,6 +86,32 @@ pub struct Progress {
     pub stage: &'static str,
 }
 
+/// From the images to the dose of every voxel.
+fn of_voxels(
+    inputs: &mut Inputs,
+    request: &Request,
+    at: &dyn Fn(f64, &'static str),
+) -> Result<CycleResult, PipelineError> {
+    at(0.2, "registering");
+    inputs.alignments = alignment::align(inputs, request)?;
+    at(0.25, "unmixing planar views");
+    planar::unmix_scans(inputs, request)?;
+    at(0.3, "quantifying");
+    let images = activity::quantify(inputs, request)?;
+    at(0.4, "placing regions");
+    let placed = placement::place(inputs, &images, request)?;
+    at(0.6, "fitting curves");
+    let curves = curves::fit(inputs, &images, &placed, request)?;
+    at(0.7, "integrating voxels");
+    let tia = voxels::time_integrated_activity(inputs, &images, &placed, &curves, request)?;
+    let masses = voxels::masses(inputs, &placed, &tia, request)?;
+    at(0.75, "depositing energy");
+    let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");
+    let dose = engine::absorbed_dose(inputs, &placed, &tia, &masses, request, &simulating)?;
+    let voxels = result::Voxels { tia, masses, dose };
+    result::assemble(request, inputs, &images, &placed, &curves, voxels)
+}
+
 /// Runs the whole chain and writes the result's objects and `results.json` below `output`.
 ///
 /// # Errors
@@ -97,33 +125,22 @@ pub fn compute(
     let at = |done, stage| progress(Progress { done, stage });
     at(0.0, "reading");
     let mut inputs = inputs::read(&request.inputs, &request.zone)?;
-    at(0.2, "registering");
-    inputs.alignments = alignment::align(&inputs, request)?;
-    at(0.25, "unmixing planar views");
-    planar::unmix_scans(&mut inputs, request)?;
-    at(0.3, "quantifying");
-    let images = activity::quantify(&inputs, request)?;
-    at(0.4, "placing regions");
-    let placed = placement::place(&inputs, &images, request)?;
-    at(0.6, "fitting curves");
-    let curves = curves::fit(&inputs, &images, &placed, request)?;
-    at(0.7, "integrating voxels");
-    let tia = voxels::time_integrated_activity(&inputs, &images, &placed, &curves, request)?;
-    let masses = voxels::masses(&inputs, &placed, &tia, request)?;
-    at(0.75, "depositing energy");
-    let simulating = |part: f64| at(0.75 + 0.15 * part, "simulating decays");
-    let dose = engine::absorbed_dose(&inputs, &placed, &tia, &masses, request, &simulating)?;
-    let voxels = result::Voxels { tia, masses, dose };
-    let notes = administered::check(&inputs, request)?;
-    let mut result = result::assemble(request, &inputs, &images, &placed, &curves, voxels)?;
-    at(0.85, "prescribing");
-    result.warnings.extend(notes);
+    let mut result = if views::are_alone(&inputs) {
+        at(0.3, "measuring planar views");
+        views::result(&inputs, request)?
+    } else {
+        of_voxels(&mut inputs, request, &at)?
+    };
+    at(0.9, "prescribing");
+    result.warnings.extend(administered::check(&inputs, request)?);
     effect::add(request, &mut result);
     therapy::project(request, &mut result)?;
     course::prescribe(request, &mut result);
-    at(0.9, "writing");
+    at(0.92, "writing");
     // The study's own dates are copied, so ours are written in the zone that they are in.
-    let zone = request.zone.to_offset(images[placed.reference].map.at);
+    let of_reference = |point: &&TimePoint| point.series == result.reference_series;
+    let point = result.time_points.iter().find(of_reference).or(result.time_points.first());
+    let zone = request.zone.to_offset(point.map_or(request.computed_at, |point| point.acquired));
     let options = ReportOptions { utc_offset: zone, ..request.report.clone() };
     let written = report::write_all(&result, output, &options)?;
     at(1.0, "done");

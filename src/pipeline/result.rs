@@ -92,11 +92,12 @@ pub fn assemble(
         registrations: registrations(inputs),
         regions,
         warnings,
-        ..begun(request, inputs, reference, engine)?
+        ..begun(request, inputs, reference, engine, None)?
     })
 }
 
-/// What every result says, whatever its stages find: who, what was given, by which program.
+/// What every result says, whatever its stages find: who, what was given, by which program. `more` is what steers the
+/// numbers beside parameters, cameras and administration.
 ///
 /// # Errors
 /// A cycle that the plan does not have.
@@ -105,12 +106,13 @@ pub fn begun<I>(
     inputs: &Inputs,
     reference: &Scan<I>,
     engine: EngineReport,
+    more: Option<serde_json::Value>,
 ) -> Result<CycleResult, PipelineError> {
     let cycle = request.plan.cycle(request.cycle).ok_or_else(|| {
         PipelineError::Parked(format!("the plan has no cycle {}; add it", request.cycle))
     })?;
     Ok(CycleResult {
-        software: software(request),
+        software: software(request, more),
         protocol: request.plan.protocol.clone(),
         protocol_version: request.protocol_version.clone(),
         patient: reference.identity.clone(),
@@ -429,13 +431,16 @@ pub fn once_each(request: &Request, mut all: Vec<Warning>) -> Vec<Warning> {
 }
 
 /// Hash of everything that steers the numbers beside the inputs themselves.
-fn software(request: &Request) -> Software {
-    let steering = serde_json::json!({
+fn software(request: &Request, more: Option<serde_json::Value>) -> Software {
+    let mut steering = serde_json::json!({
         "parameters": request.plan.parameters,
         "nuclide": request.nuclide().to_string(),
         "administered": request.plan.cycle(request.cycle),
         "cameras": request.cameras,
     });
+    if let Some(more) = more {
+        steering["more"] = more;
+    }
     let digest = Sha256::digest(steering.to_string());
     Software {
         name: "grayd",

@@ -30,6 +30,8 @@ pub struct Constants {
     pub view_elsewhere_ratio_min: Constant,
     pub outline_free_least: Constant,
     pub outline_within: Constant,
+    pub outlined_relative_uncertainty: Constant,
+    pub outlined_body_relative_uncertainty: Constant,
     pub background_least_depth: Constant,
     pub net_rate_significant: Constant,
     pub transmission_smoothing: Constant,

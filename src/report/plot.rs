@@ -62,6 +62,10 @@ pub fn volume_lines(results: &Value) -> Vec<Line> {
             Some(bins) => bins.into_iter().chain(hottest).collect(),
             None => percentiles.chain(hottest).collect::<Vec<_>>(),
         };
+        // A dose of an organ has no histogram.
+        if curve.is_empty() {
+            return None;
+        }
         curve.insert(0, (0.0, 100.0));
         Some(Line { name, points: Vec::new(), curve })
     };

@@ -20,6 +20,8 @@ pub struct Measured {
     pub biological_curve: Vec<BiologicalTerm>,
     /// The organ's mass, g.
     pub organ_mass_g: Option<f64>,
+    /// Masses of regions, where doses are of organs (views without a CT).
+    pub masses: Vec<RegionMass>,
     /// Fraction of the administered activity in the body after 48 h.
     pub retention_48_h: Option<f64>,
     /// Samples of blood, from which the residence time in it is integrated.
@@ -73,6 +75,15 @@ pub struct Coefficient {
     /// Of a lesion in bone.
     #[serde(default)]
     pub bone: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionMass {
+    pub region: String,
+    pub mass_g: f64,
+    /// k = 1.
+    pub relative_uncertainty: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -135,6 +146,12 @@ impl Measured {
             if sample.percent_per_ml.is_some() == sample.mbq_per_ml.is_some() {
                 let path = vec!["blood_samples".to_owned(), index.to_string()];
                 faults.push((path, "write either percent_per_ml or mbq_per_ml".to_owned()));
+            }
+        }
+        for (index, mass) in self.masses.iter().enumerate() {
+            if mass.mass_g == 0.0 {
+                let path = vec!["masses".to_owned(), index.to_string(), "mass_g".to_owned()];
+                faults.push((path, "a mass of 0 g has no dose".to_owned()));
             }
         }
         if self.blood_residence_h_per_ml.is_some() && !self.blood_samples.is_empty() {

@@ -57,13 +57,7 @@ pub fn unmix_scans(inputs: &mut Inputs, request: &Request) -> Result<(), Pipelin
     if inputs.planar.is_empty() {
         return Ok(());
     }
-    if request.plan.parameters.imaging.planar == PlanarUse::None {
-        return Err(PipelineError::Parked(
-            "planar scans are among the inputs, and the protocol takes none; write `settings: imaging: \
-             { planar: activity }` or `shape` in the plan, or narrow its `match`"
-                .into(),
-        ));
-    }
+    check_taken(request)?;
     let mut found = Vec::new();
     for scan in &inputs.planar {
         let refused = |error: PipelineError| match error {
@@ -80,6 +74,49 @@ pub fn unmix_scans(inputs: &mut Inputs, request: &Request) -> Result<(), Pipelin
     }
     inputs.emissions.sort_by(|a, b| (a.acquired, &a.series).cmp(&(b.acquired, &b.series)));
     Ok(())
+}
+
+/// # Errors
+/// A protocol that takes no planar scans.
+pub fn check_taken(request: &Request) -> Result<(), PipelineError> {
+    if request.plan.parameters.imaging.planar != PlanarUse::None {
+        return Ok(());
+    }
+    Err(PipelineError::Parked(
+        "planar scans are among the inputs, and the protocol takes none; write `settings: imaging: { planar: \
+         activity }` or `shape` in the plan, or narrow its `match`"
+            .into(),
+    ))
+}
+
+/// What the site states of a camera's views.
+///
+/// # Errors
+/// No sensitivity for this camera and nuclide.
+pub fn settings(
+    camera: Option<&CameraSettings>,
+    nuclide: &Nuclide,
+) -> Result<PlanarSettings, PipelineError> {
+    camera.and_then(|camera| camera.planar).ok_or_else(|| {
+        PipelineError::Parked(format!(
+            "no sensitivity is known of this camera for {nuclide}; add `cameras: planar: {{ cps_per_mbq: \
+             ... }}` to the configuration"
+        ))
+    })
+}
+
+/// Attenuation that the views show over that of unscattered photons.
+///
+/// # Errors
+/// Views whose windows do not tell scatter, and no stated ratio.
+pub fn broad_beam_ratio(
+    roles: &WindowRoles,
+    settings: &PlanarSettings,
+) -> Result<f64, QuantifyError> {
+    match roles.tell_scatter() {
+        true => Ok(1.0),
+        false => settings.broad_beam_ratio.ok_or(QuantifyError::NoScatterWindows),
+    }
 }
 
 /// Counts of every scan of the whole body, by time.
@@ -104,18 +141,9 @@ fn one(
 ) -> Result<(Emission, PlanarPoint), PipelineError> {
     let nuclide = request.nuclide();
     let camera = activity::camera(&request.cameras, &scan.device, nuclide);
-    let settings = camera.and_then(|camera| camera.planar).ok_or_else(|| {
-        PipelineError::Parked(format!(
-            "no sensitivity is known of this camera for {nuclide}; add `cameras: planar: {{ cps_per_mbq: \
-             ... }}` to the configuration"
-        ))
-    })?;
+    let settings = settings(camera, nuclide)?;
     let roles = window_roles(&scan.image.windows, &lines(nuclide)?)?;
-    let ratio = match (roles.tell_scatter(), settings.broad_beam_ratio) {
-        (true, _) => 1.0,
-        (false, Some(ratio)) => ratio,
-        (false, None) => return Err(QuantifyError::NoScatterWindows.into()),
-    };
+    let ratio = broad_beam_ratio(&roles, &settings)?;
     let rates = net_rates(
         &scan.image,
         &roles,
@@ -161,7 +189,7 @@ fn one(
 }
 
 /// Counts of the whole body, which views of detectors that stood still do not hold.
-fn whole_cps(exposure: &Exposure, rates: &[NetRate; 2]) -> Option<[f64; 2]> {
+pub fn whole_cps(exposure: &Exposure, rates: &[NetRate; 2]) -> Option<[f64; 2]> {
     let whole = matches!(exposure, Exposure::Scanning { .. });
     whole.then(|| [rates[0].cps.sum(), rates[1].cps.sum()])
 }
@@ -175,13 +203,18 @@ fn escaped(rates: &[NetRate; 2], unmixed: &Unmixed, cps_per_mbq: f64) -> Option<
     (part.is_finite() && part > 0.0).then_some(part)
 }
 
-/// Counts of views that a rule prescribes by have no measured background.
-fn counts_warning(plan: &Plan) -> Option<Warning> {
+/// Does the rule read counts of the whole body, and does the plan state none?
+pub fn reads_counts(plan: &Plan) -> bool {
     let by_counts = matches!(
         plan.parameters.prescription.rule(),
         Some(Rule::WholeBody(_) | Rule::SurfaceSeeker(_) | Rule::Thyroid(_))
     );
-    (by_counts && plan.measured.whole_body_counts.is_empty()).then(|| {
+    by_counts && plan.measured.whole_body_counts.is_empty()
+}
+
+/// Counts of views that a rule prescribes by have no measured background.
+fn counts_warning(plan: &Plan) -> Option<Warning> {
+    reads_counts(plan).then(|| {
         Warning::new(
             "whole-body-from-views",
             "whole-body counts are those of the planar views, freed of attenuation (a label's formula takes \
@@ -283,15 +316,20 @@ fn said_of(unmixed: &Unmixed, beyond: f64) -> Vec<Warning> {
     warnings
 }
 
-fn how(roles: &WindowRoles, settings: &PlanarSettings, unmixed: &Unmixed) -> String {
-    let scatter = match (roles.tell_scatter(), roles.above) {
+/// What was done about scatter.
+pub fn scatter_text(roles: &WindowRoles, settings: &PlanarSettings) -> String {
+    match (roles.tell_scatter(), roles.above) {
         (true, Some(_)) => "scatter by the windows on both sides".to_owned(),
         (true, None) => "scatter by the window below".to_owned(),
         (false, _) => format!(
             "no scatter window below, attenuation times {}",
             settings.broad_beam_ratio.unwrap_or(1.0)
         ),
-    };
+    }
+}
+
+fn how(roles: &WindowRoles, settings: &PlanarSettings, unmixed: &Unmixed) -> String {
+    let scatter = scatter_text(roles, settings);
     format!(
         "Anterior and posterior counts at {:.1} keV, {scatter}, unmixed by region over the CT with {} \
          cps/MBq (misfit {:.1} %)",

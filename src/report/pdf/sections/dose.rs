@@ -37,11 +37,17 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
             ),
         ]),
         absorbed(context),
-        text(
-            "Mean by mass (energy over mass), the rest by volume. D98 is the dose that 98 % of the volume \
-             receives at least. u: relative standard uncertainty of the mean, k = 1, of the sources that are \
-             known (section 10). An effective dose is not given: it has no meaning in therapy.",
-        ),
+        text(format!(
+            "{} u: relative standard uncertainty of the mean, k = 1, of the sources that are known (section 10). An \
+             effective dose is not given: it has no meaning in therapy.",
+            match context.result.voxels {
+                Some(_) => {
+                    "Mean by mass (energy over mass), the rest by volume. D98 is the dose that 98 % of the volume \
+                     receives at least."
+                }
+                None => "Means of organs by S values: nothing is known of the dose within one.",
+            }
+        )),
     ];
     blocks.extend(therapy::alphas(context));
     blocks.extend(therapy::estimates(context));
@@ -54,12 +60,14 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
 
 fn absorbed(context: &Context<'_>) -> Block {
     let administered_gbq = context.result.administered.mbq() / 1000.0;
+    // Doses of organs are means alone.
+    let columns = if context.result.voxels.is_some() { 11 } else { 4 };
     let rows = context.regions().map(|(region, numbers)| {
         let spread = numbers.dose.and_then(|dose| dose.spread.as_ref());
         let of = |pick: fn(&crate::report::DoseSpread) -> crate::quantity::Gray| {
             number(spread.map(|spread| pick(spread).value()))
         };
-        vec![
+        let mut row = vec![
             region.name.clone(),
             number(numbers.dose.map(|dose| dose.mean.value())),
             percent(numbers.uncertainty),
@@ -71,26 +79,16 @@ fn absorbed(context: &Context<'_>) -> Block {
             of(|d| d.d2),
             of(|d| d.max),
             of(|d| d.sd),
-        ]
+        ];
+        row.truncate(columns);
+        row
     });
     let gray = |title| numbers(title, "Gy");
-    Block::Table {
-        title: "Absorbed dose".into(),
-        columns: vec![
-            words("Region"),
-            gray("Mean"),
-            numbers("u", "%"),
-            numbers("Mean/A", "Gy/GBq"),
-            gray("Min"),
-            gray("D98"),
-            gray("D90"),
-            gray("D50"),
-            gray("D2"),
-            gray("Max"),
-            gray("SD"),
-        ],
-        rows: rows.collect(),
-    }
+    let mut titles =
+        vec![words("Region"), gray("Mean"), numbers("u", "%"), numbers("Mean/A", "Gy/GBq")];
+    titles.extend(["Min", "D98", "D90", "D50", "D2", "Max", "SD"].map(gray));
+    titles.truncate(columns);
+    Block::Table { title: "Absorbed dose".into(), columns: titles, rows: rows.collect() }
 }
 
 fn biology(context: &Context<'_>) -> Option<Block> {

@@ -36,7 +36,8 @@ pub(super) fn regions(context: &Context<'_>) -> Vec<Block> {
             rows: rows.collect(),
         },
         text(format!(
-            "Mass of voxels from {}. Who drew a region and how: not stated.",
+            "{} from {}. Who drew a region and how: not stated.",
+            if result.voxels.is_some() { "Mass of voxels" } else { "Masses" },
             result.engine.mass_source
         )),
     ];
