@@ -7,6 +7,8 @@ use crate::quantity::Warning;
 /// The numbers of one region as they may be written.
 #[derive(Debug, Clone)]
 pub(super) struct RegionNumbers<'a> {
+    /// An outline on views has none.
+    has_volume: bool,
     pub volume_ml: Option<f64>,
     pub mass_g: Option<f64>,
     /// At each time point, MBq.
@@ -51,14 +53,15 @@ impl<'a> RegionNumbers<'a> {
             finite("BED", &values) && finite("BED", &[b.repair_half_time.value()])
         });
         let fit = region.fit.as_ref().filter(|f| finite("fit", &fit_values(f)));
-        Self { volume_ml, mass_g, activity_mbq, fit, dose, bed, uncertainty, warnings }
+        let has_volume = region.volume.is_some();
+        Self { has_volume, volume_ml, mass_g, activity_mbq, fit, dose, bed, uncertainty, warnings }
     }
 
     /// One sentence that names the numbers which could not be had, where there are any.
     pub fn missing(&self) -> Option<Warning> {
         let no_half_life = self.fit.is_none_or(|fit| fit.effective_half_life.is_none());
         let missing: Vec<&str> = [
-            ("volume", self.volume_ml.is_none()),
+            ("volume", self.has_volume && self.volume_ml.is_none()),
             ("mass", self.mass_g.is_none()),
             ("activity at a time point", self.activity_mbq.iter().any(Option::is_none)),
             ("fit and time-integrated activity", self.fit.is_none()),

@@ -17,6 +17,9 @@ pub(in crate::report::pdf) fn picture_file(place: usize) -> String {
 }
 
 pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
+    if context.result.regions.is_empty() {
+        return vec![text("No region was outlined, so none has a dose.")];
+    }
     let engine = &context.result.engine;
     let simulated = engine.histories.map(|n| {
         let u = percent(engine.relative_uncertainty);

@@ -2,6 +2,7 @@
 
 mod acquired;
 mod closing;
+mod counts;
 mod course;
 mod dose;
 mod identity;

@@ -14,6 +14,9 @@ const POINTS_ACROSS: usize = 8;
 
 pub(super) fn regions(context: &Context<'_>) -> Vec<Block> {
     let result = context.result;
+    if result.regions.is_empty() {
+        return vec![text("No region was outlined: the rule reads counts of the whole body.")];
+    }
     let rows = context.regions().map(|(region, numbers)| {
         vec![
             region.name.clone(),
@@ -82,6 +85,10 @@ fn source(context: &Context<'_>, region: &RegionResult) -> String {
 }
 
 pub(super) fn kinetics(context: &Context<'_>) -> Vec<Block> {
+    let counts = super::counts::counts(context);
+    if context.result.regions.is_empty() {
+        return counts.into_iter().collect();
+    }
     let mut blocks = activities(context);
     blocks.push(text(format!(
         "Each activity enters the fit with a relative standard uncertainty (k = 1) of {}; error bars show it.",
@@ -99,6 +106,7 @@ pub(super) fn kinetics(context: &Context<'_>) -> Vec<Block> {
     blocks.extend(biases(context));
     blocks.extend(ranks(context));
     blocks.extend(curves(context));
+    blocks.extend(counts);
     blocks
 }
 
