@@ -7,7 +7,6 @@ use ndarray::Array2;
 
 /// A region's pixels in one view.
 pub(super) struct Area {
-    pub dim: (usize, usize),
     pub outlined: usize,
     /// `[row, column]` of those that are the region's alone.
     pub free: Vec<[usize; 2]>,
@@ -117,7 +116,7 @@ pub(super) fn area(
         });
     }
     let shared = common(own, &shared);
-    Ok(Area { dim: own.dim(), outlined, free: pixels, shared, shared_with, inner })
+    Ok(Area { outlined, free: pixels, shared, shared_with, inner })
 }
 
 /// A mask that is of the view's raster and not empty.
