@@ -2,6 +2,7 @@
 
 use crate::peer::{python_with, script};
 use grayd::dicom::read::{self, EmissionContext};
+use grayd::register;
 use grayd::segment;
 use grayd::volume::transform::Transform;
 use grayd::volume::{Occupancy, Volume};
@@ -28,6 +29,15 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 pub fn stored(folder: &Path) -> Volume<f32> {
     let context = EmissionContext { rwvm: &[], default_zone: TimeZone::UTC };
     read::emission(&files(folder), &context).unwrap().image.values
+}
+
+/// A real PET and its CT, which lie in one frame of reference; the CT within the window of registration.
+pub fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
+    let case = data("acrin_petct_seg_rwv")?;
+    let ct = read::ct(&files(&case.join("CT_CT_IMAGES_858561"))).unwrap().hu;
+    let [low, high] = register::constants().ct_window_hu.value;
+    let ct = Volume::new(ct.grid().clone(), ct.values().mapv(|hu| hu.clamp(low, high)));
+    Some((stored(&case.join("PT_PET_AC_081015")), ct))
 }
 
 /// (name, ml, mean of the stored values).

@@ -1,8 +1,7 @@
 //! Registration of real and reference CTs: its errors, and what its gate lets pass.
 
-use crate::measured::{data, files, stored};
+use crate::measured::pet_ct;
 use crate::pairs::{self, Random, case, error, middle, moved, rigid, scans, seen};
-use grayd::dicom::read;
 use grayd::register::{self, Metric, Motion, RegisterError, Settings, register};
 use grayd::volume::Volume;
 
@@ -124,13 +123,4 @@ fn a_pet_is_found_on_its_ct() {
         );
         assert!(mm < 6.0 && degrees < 3.0, "{mm} mm, {degrees} degrees");
     }
-}
-
-/// A real PET and its CT, which lie in one frame of reference.
-fn pet_ct() -> Option<(Volume<f32>, Volume<f32>)> {
-    let case = data("acrin_petct_seg_rwv")?;
-    let ct = read::ct(&files(&case.join("CT_CT_IMAGES_858561"))).unwrap().hu;
-    let [low, high] = register::constants().ct_window_hu.value;
-    let ct = Volume::new(ct.grid().clone(), ct.values().mapv(|hu| hu.clamp(low, high)));
-    Some((stored(&case.join("PT_PET_AC_081015")), ct))
 }
