@@ -405,6 +405,12 @@ fn warnings(
     if inputs.planar_point(&inputs.emissions[placed.reference].series).is_some() {
         all.push(super::planar::uniform_warning());
     }
+    if !(inputs.transmissions.is_empty() && inputs.view_outlines.is_empty()) {
+        all.push(Warning::new(
+            "views-over-ct",
+            "transmission scans and outlines on views were not used: the views are unmixed over the CT",
+        ));
+    }
     if let Some((index, _)) = placed.ct {
         all.extend(inputs.cts[index].warnings.clone());
     }

@@ -6,13 +6,18 @@ use super::super::inputs::Inputs;
 use crate::config::camera::PlanarSettings;
 use crate::dicom::read::{Planar, Transmission};
 use crate::dose::atomic::MaterialLibrary;
-use crate::quantify::planar::{TransmissionCounts, TransmissionDepth, transmission_depth};
+use crate::quantify::planar::{
+    Exposure, Raster, TransmissionCounts, TransmissionDepth, transmission_depth,
+};
 use crate::quantity::KiloElectronvolt;
+use crate::volume::dot;
 
 /// A transmission scan and its blank were taken with one source: their energies differ by no more, as a part.
 const ENERGY_TOLERANCE: f64 = 0.02;
 /// Pixels of two scans of one matrix differ in size by no more, as a part.
 const PIXEL_TOLERANCE: f64 = 1e-3;
+/// Of directions that are one.
+const LEAST_COSINE: f64 = 0.999;
 
 /// Of one scan.
 pub struct Attenuation {
@@ -35,24 +40,19 @@ impl Attenuation {
         let Some([patient, blank]) = pair(&inputs.transmissions)? else {
             return Ok(Self { per_cm, transmission: None });
         };
-        let (own, other) = (&scan.image.raster, &patient.image.raster);
-        let same_pixels = own.spacing_mm.iter().zip(other.spacing_mm);
-        let same_pixels =
-            same_pixels.fold(true, |same, (a, b)| same && (a / b - 1.0).abs() < PIXEL_TOLERANCE);
-        if (own.rows, own.columns) != (other.rows, other.columns) || !same_pixels {
+        let own = &scan.image.raster;
+        if !lie_alike(own, &patient.image.raster) {
             return Err(PipelineError::Parked(format!(
-                "transmission series {} has another matrix or other pixels than the views ({} x {} and {} x {}), so \
-                 nothing says where on them it lies; acquire it as the views, or take it out and state `settings: \
+                "transmission series {} has another matrix, other pixels or another place than the views, so it does \
+                 not lie on them pixel for pixel; acquire it as the views, or take it out and state `settings: \
                  quantification: views: body_thickness_mm`",
-                patient.series, other.rows, other.columns, own.rows, own.columns
+                patient.series
             )));
         }
         let ratio = per_cm / soft_tissue(patient.image.energy);
-        let counts = |scan: &'_ Transmission| (scan.image.counts.clone(), scan.image.exposure);
-        let (through, open) = (counts(patient), counts(blank));
         let depth = transmission_depth(
-            TransmissionCounts { counts: &through.0, exposure: &through.1 },
-            TransmissionCounts { counts: &open.0, exposure: &open.1 },
+            counts(patient),
+            counts(blank),
             own.spacing_mm,
             settings.field_of_view_mm,
             ratio,
@@ -66,6 +66,22 @@ impl Attenuation {
             None => "attenuation by the stated thickness",
         }
     }
+}
+
+/// Same matrix, pixels and directions, and where both say it the same place but for half a pixel.
+fn lie_alike(a: &Raster, b: &Raster) -> bool {
+    let near = |x: f64, y: f64, within: f64| (x - y).abs() <= within;
+    let pixels = a.spacing_mm.iter().zip(b.spacing_mm);
+    let same_pixels = pixels.fold(true, |all, (x, y)| all && near(*x, y, PIXEL_TOLERANCE * y));
+    let same_axes = a.axes.iter().zip(b.axes).all(|(x, y)| dot(*x, y) > LEAST_COSINE);
+    let same_place = match (a.origin_lps_mm, b.origin_lps_mm) {
+        (Some(x), Some(y)) => (0..2).all(|n| {
+            let along = |at: [f64; 3]| dot(at, a.axes[n]);
+            near(along(x), along(y), a.spacing_mm[n] / 2.0)
+        }),
+        _ => true,
+    };
+    (a.rows, a.columns) == (b.rows, b.columns) && same_pixels && same_axes && same_place
 }
 
 /// Linear attenuation of unscattered photons in soft tissue (ICRU, 1 g/mL), 1/cm.
@@ -104,16 +120,16 @@ fn pair(all: &[Transmission]) -> Result<Option<[&Transmission; 2]>, PipelineErro
             b.image.energy.value()
         )));
     }
-    let total = |scan: &Transmission| scan.image.counts.iter().map(|n| f64::from(*n)).sum::<f64>();
-    // Of two scans of unlike length the rates would have to be compared; both are of one exposure or are told apart
-    // by far more than their lengths differ.
-    let (of_a, of_b) = (rate(a, total(a)), rate(b, total(b)));
-    Ok(Some(if of_a < of_b { [a, b] } else { [b, a] }))
+    Ok(Some(if rate(a) < rate(b) { [a, b] } else { [b, a] }))
+}
+
+fn counts(scan: &Transmission) -> TransmissionCounts<'_> {
+    TransmissionCounts { counts: &scan.image.counts, exposure: &scan.image.exposure }
 }
 
 /// Counts over how long a pixel was looked at, up to a factor that both scans share.
-fn rate(scan: &Transmission, counts: f64) -> f64 {
-    use crate::quantify::planar::Exposure;
+fn rate(scan: &Transmission) -> f64 {
+    let counts: f64 = scan.image.counts.iter().map(|n| f64::from(*n)).sum();
     match scan.image.exposure {
         Exposure::Static { duration } => counts / duration.value(),
         Exposure::Scanning { velocity, .. } => counts * velocity,

@@ -62,6 +62,7 @@ pub fn result(inputs: &Inputs, request: &Request) -> Result<CycleResult, Pipelin
         .extend(seen.iter().any(|s| s.counts.is_some()).then(|| counts_warning(request)).flatten());
     if !regions.is_empty() {
         warnings.push(no_map_warning());
+        warnings.extend((!inputs.transmissions.is_empty()).then(transmission_warning));
     }
     let engine = EngineReport {
         name: organ::ENGINE,
@@ -260,6 +261,13 @@ fn counts_warning(request: &Request) -> Option<Warning> {
              subtracted; state `measured: whole_body_counts` with backgrounds where it counts",
         )
     })
+}
+
+fn transmission_warning() -> Warning {
+    Warning::new(
+        "transmission-as-it-lies",
+        "the transmission scan is taken to lie on every scan pixel for pixel: look at whether the patient lay alike",
+    )
 }
 
 fn no_map_warning() -> Warning {

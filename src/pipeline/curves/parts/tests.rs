@@ -31,21 +31,6 @@ fn request(settings: &str) -> Request {
     }
 }
 
-fn kidneys() -> PlacedRegion {
-    PlacedRegion {
-        name: "Kidneys".into(),
-        anatomy: None,
-        occupancy: Vec::new(),
-        roi: None,
-        is_remainder: false,
-        made: None,
-        owns_voxels: true,
-        sampled_in: None,
-        is_sample: false,
-        warnings: Vec::new(),
-    }
-}
-
 /// A PET in MBq at 5 h, then what `shape` counts at 6, 24, 48 and 72 h.
 fn measured(pet_mbq: f64, shape: impl Fn(f64) -> f64) -> Vec<CurvePoint> {
     let point = |hours: f64, mbq: f64| CurvePoint {
@@ -58,9 +43,10 @@ fn measured(pet_mbq: f64, shape: impl Fn(f64) -> f64) -> Vec<CurvePoint> {
 }
 
 fn fit(points: Vec<CurvePoint>, settings: &str) -> Result<(Fit, f64), PipelineError> {
-    let (request, region) = (request(settings), kidneys());
+    let request = request(settings);
     let physical = request.plan.nuclide.decay().unwrap().half_life.half_life_to_rate();
-    let points = Points { region: &region, points, physical, request: &request };
+    let region = "Kidneys";
+    let points = Points { region, within: None, points, physical, request: &request };
     points.fit(&Parts::counts(vec![1, 2, 3, 4], &[0], &[]).unwrap(), &mut Vec::new())
 }
 
