@@ -66,7 +66,7 @@ pub fn result(inputs: &Inputs, request: &Request) -> Result<CycleResult, Pipelin
     }
     let engine = EngineReport {
         name: organ::ENGINE,
-        chosen_because: "all images are planar views without a CT".into(),
+        chosen_because: format!("all images are planar views without a CT; {}", organ::SOURCE),
         mass_source: doses.masses.into(),
         energy_per_decay_kev: None,
         histories: None,

@@ -14,6 +14,8 @@ use crate::report::RegionResult;
 
 /// Name of the engine in reports.
 pub const ENGINE: &str = "organ-s-values";
+/// Where the S values come from, for reports.
+pub const SOURCE: &str = "S values of RADAR (OLINDA 2) on the reference adults of ICRP 89";
 
 /// The organ of the table that a region is, or one of its two.
 #[derive(Debug, Clone, Copy, PartialEq)]
