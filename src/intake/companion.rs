@@ -32,8 +32,17 @@ pub(super) fn find<'s, 'a>(
         series.referenced_series().iter().any(|uid| uids.contains(*uid))
             || series.frames_of_reference().iter().any(|frame| frames.contains(*frame))
     };
+    // What was drawn on views holds there alone: some cameras give all scans one frame of reference.
+    let views = patient.iter().filter(|series| series.kind == SeriesKind::Planar);
+    let other_views: BTreeSet<&Uid> =
+        views.map(|series| series.uid).filter(|uid| !uids.contains(uid)).collect();
+    let of_others = |series: &Series<'_>| {
+        let drawn_on = series.referenced_series();
+        drawn_on.is_disjoint(&uids) && !drawn_on.is_disjoint(&other_views)
+    };
     for role in [Role::StructureSet, Role::Segmentation] {
-        let all = of_role(patient, role).filter(|series| belongs(series)).collect();
+        let all = of_role(patient, role);
+        let all = all.filter(|series| belongs(series) && !of_others(series)).collect();
         match newest_of_each_reference(all) {
             Ok(series) => out.chosen.extend(series.into_iter().map(|s| (role, s))),
             Err(fault) => out.ambiguous = Some(fault),

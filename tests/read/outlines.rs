@@ -259,7 +259,7 @@ fn outlines_that_highdicom_writes_on_the_frames_of_a_whole_body_image_lie_on_bot
         );
         // What intake and inputs go by.
         let header = InstanceHeader::read(&path, &TimeZone::UTC).unwrap();
-        assert_eq!(header.referenced_series, [scan.series.clone()]);
+        assert_eq!(header.referenced_series, std::slice::from_ref(&scan.series));
         assert!(segmented_instances(&path).unwrap().contains(&scan.sources[0].sop_instance));
     }
 }

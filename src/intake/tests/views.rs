@@ -102,3 +102,25 @@ fn whole_body_counts_need_no_regions_and_all_else_by_views_says_what_helps() {
     assert!(supply.contains("a SEG drawn on the views"), "{supply}");
     assert!(supply.contains("or the CT with an RTSTRUCT or SEG"), "{supply}");
 }
+
+#[test]
+fn outlines_on_one_cycle_s_views_are_not_another_s_regions_where_all_scans_have_one_frame() {
+    let second = "  - { number: 2, administered: { activity_mbq: 7000, at: 2026-03-08T10:00:00Z } }\n\
+                  settings: { imaging: { time_points: 1, planar: activity } }\n";
+    let outlines = |of: &str| {
+        let mut outlines = regions(of);
+        outlines.header.series = uid(&format!("on {of}"));
+        outlines.header.sop_instance = outlines.header.series.clone();
+        // As the scans have it, and as a CT or SPECT would share it with what is drawn on it.
+        outlines.header.frame_of_reference = Some(uid("frame"));
+        outlines
+    };
+    let plan = plan_with("multi-time-point", second);
+    let all = [whole_body(3), whole_body(9), outlines("planar 3")];
+    let decision = decide_later(std::slice::from_ref(&plan), &all);
+    assert_eq!(decision.work.iter().map(|work| work.cycle).collect::<Vec<_>>(), [1]);
+    assert_eq!(whys(&decision), [Why::RegionsMissing]);
+    // What was drawn on something else of that frame holds in it.
+    let all = [whole_body(3), whole_body(9), outlines("planning CT")];
+    assert_eq!(decide_later(&[plan], &all).work.len(), 2);
+}
