@@ -6,10 +6,12 @@ use crate::planar::{BACK, COLUMNS, FRONT, ROWS, detector, pixels, read, whole_bo
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use grayd::dicom::InstanceHeader;
+use grayd::dicom::read::pixels::decode;
 use grayd::dicom::read::{
     OutlinedRegion, ReadError, ViewOutlines, outlines_on, planar, segmented_instances,
     view_outlines,
 };
+use grayd::quantify::planar::View;
 use jiff::tz::TimeZone;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
@@ -295,4 +297,35 @@ fn outlines_that_highdicom_writes_on_views_without_a_place_lie_on_both_views() {
     let [front, back] = &regions[0].outline.masks;
     assert_eq!((places(front), places(back)), (vec![(0, 3)], vec![(0, 3), (2, 3)]));
     assert_eq!(front.dim(), SIZE);
+}
+
+#[test]
+fn the_hottest_pixels_of_a_real_scan_are_found_where_highdicom_outlined_them() {
+    let (Some(openrem), Some(python)) =
+        (crate::real::folder("openrem_nm"), python_with("highdicom"))
+    else {
+        return;
+    };
+    let views = openrem.join("NM-NmIm-Siemens.dcm");
+    let stored = decode(&dicom_object::open_file(&views).unwrap()).unwrap();
+    let columns = stored.format().columns as usize;
+    let hottest = [0, 1].map(|frame| {
+        let counts = stored.frame(frame);
+        (0..counts.len()).max_by_key(|&n| (counts[n], n)).map(|n| (n, counts[n])).unwrap()
+    });
+    let place = |frame: usize| {
+        format!("[{frame}, {}, {}]", hottest[frame].0 / columns, hottest[frame].0 % columns)
+    };
+    let segments = format!("{{\"hottest\": [{}, {}]}}", place(0), place(1));
+    let folder = Folder::new();
+    let path = folder.path("seg");
+    drawn_by_highdicom(&python, &views, &path, "BINARY", &segments);
+    let scan = planar(&[views], &TimeZone::UTC).unwrap();
+    let regions = view_outlines(&path).unwrap().on(&scan).unwrap();
+    for (view, mask) in View::BOTH.into_iter().zip(&regions[0].outline.masks) {
+        let [at] = places(mask)[..] else { panic!("{:?}", places(mask)) };
+        let counts = &scan.image.frame(view, 0).unwrap().counts;
+        let frame = scan.stored.iter().position(|stored| stored.view == view).unwrap();
+        assert_eq!(counts[at], hottest[frame].1 as f32, "{}", view.name());
+    }
 }

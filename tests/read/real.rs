@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Lu-177 as the scanner of the Michigan series has it (574300 s; evaluated: 6.647 d).
 const LU177: Seconds = Seconds::new(6.647 * 86_400.0);
 
-fn folder(name: &str) -> Option<PathBuf> {
+pub fn folder(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/images").join(name);
     if !path.is_dir() {
         println!("passed over: ../shared/data/images/{name} is not at hand");
