@@ -62,7 +62,7 @@ pub enum QuantifyError {
     )]
     BeforeAdministration { hours: f64 },
     #[error(
-        "the field of view holds {found_mbq:.1} MBq, {percent:.1} % of the {left_mbq:.1} MBq left \
+        "it holds {found_mbq:.1} MBq, {percent:.1} % of the {left_mbq:.1} MBq left \
          of what was administered; {low} to {high:.0} % is plausible: check unit, calibration \
          and administered activity"
     )]

@@ -233,17 +233,30 @@ fn check_field_of_view(
     }
     let left = administration.activity
         * (-parameters.half_life.half_life_to_rate().value() * elapsed).exp();
-    let fraction = found / left;
-    let [low, high] = parameters.plausible_fraction;
-    if is_relative || (low..=high).contains(&fraction) {
-        Ok(())
-    } else {
-        Err(QuantifyError::Implausible {
-            found_mbq: found.mbq(),
-            left_mbq: left.mbq(),
-            percent: fraction * 100.0,
-            low: low * 100.0,
-            high: high * 100.0,
-        })
+    match is_relative {
+        true => Ok(()),
+        false => check_plausible(found, left, parameters.plausible_fraction),
     }
+}
+
+/// Is an activity within these parts of what is left of the administered one?
+///
+/// # Errors
+/// [`QuantifyError::Implausible`].
+pub fn check_plausible(
+    found: Becquerel,
+    left: Becquerel,
+    [low, high]: [f64; 2],
+) -> Result<(), QuantifyError> {
+    let fraction = found / left;
+    if (low..=high).contains(&fraction) {
+        return Ok(());
+    }
+    Err(QuantifyError::Implausible {
+        found_mbq: found.mbq(),
+        left_mbq: left.mbq(),
+        percent: fraction * 100.0,
+        low: low * 100.0,
+        high: high * 100.0,
+    })
 }

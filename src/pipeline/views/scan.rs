@@ -1,5 +1,6 @@
 //! One scan without a CT: rates, the activities of its outlines, counts of the whole body.
 
+use super::super::error::parked;
 use super::super::inputs::Inputs;
 use super::super::{PipelineError, Request, activity, planar};
 use super::attenuation::Attenuation;
@@ -11,6 +12,7 @@ use crate::quantify::planar::{
     BodyPath, NetRate, OutlinedBackground, OutlinedRegion, OutlinedScan, RateParameters,
     ViewOutline, WindowRoles, covers_body, net_rates, split_backgrounds, window_roles,
 };
+use crate::quantify::{CONSTANTS, check_plausible};
 use crate::quantity::{Becquerel, Measured, Millimetre, Warning};
 use crate::report::{Acquisition, TimePoint};
 
@@ -66,6 +68,16 @@ pub fn see(inputs: &Inputs, scan: &Planar, request: &Request) -> Result<Seen, Pi
         let anatomy =
             |name: &str| drawn.iter().find(|region| region.outline.name == name)?.anatomy.clone();
         regions = found.regions;
+        let rate = request.nuclide().decay()?.half_life.half_life_to_rate();
+        let left = cycle.administered.activity * (-rate.value() * after.value()).exp();
+        for region in &regions {
+            check_plausible(
+                region.activity.value,
+                left,
+                [0.0, CONSTANTS.plausible_part_most.value],
+            )
+            .map_err(|error| parked(format_args!("{what}, region {}", region.name), error))?;
+        }
         for region in &mut regions {
             region.anatomy = anatomy(&region.name);
         }
