@@ -12,6 +12,7 @@ mod path;
 mod pixels;
 mod said;
 mod seen;
+mod whole;
 
 pub use error::OutlineError;
 pub use names::{covers_body, split_backgrounds};
@@ -27,6 +28,8 @@ use path::Path;
 use pixels::{Area, Background};
 use said::Said;
 use seen::Seen;
+use std::collections::BTreeMap;
+use whole::Part;
 
 /// What of the body lies along the lines of sight through a region.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,7 +94,8 @@ pub struct Outlined {
     pub depth: f64,
 }
 
-/// Every region's activity, in the order they were given.
+/// Every region's activity, in the order they were given. The whole body's is the sum of the others' and of what
+/// is left, taken as even from front to back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutlinedActivities {
     pub regions: Vec<Outlined>,
@@ -106,14 +110,34 @@ impl OutlinedScan<'_> {
     /// [`QuantifyError::ConjugateView`] for a sensitivity or attenuation that cannot be.
     pub fn activities(&self) -> Result<OutlinedActivities, QuantifyError> {
         let mut said = Said::default();
-        let regions = (0..self.regions.len())
-            .map(|n| self.one(n, &mut said))
-            .collect::<Result<Vec<_>, _>>()?;
+        let is_whole = |n: &usize| covers_body(&self.regions[*n].outline.name);
+        let (whole, parts): (Vec<usize>, Vec<usize>) = (0..self.regions.len()).partition(is_whole);
+        let mut found = BTreeMap::new();
+        for n in parts {
+            found.insert(n, self.one(n, &[], &mut said)?);
+        }
+        for n in whole {
+            let measured = found.iter().filter(|(n, _)| !is_whole(n)).map(|(_, found)| found);
+            let standing: Vec<&(Outlined, Part<'_>)> =
+                measured.filter(|(one, _)| one.activity.value.value() > 0.0).collect();
+            let parts: Vec<&Part<'_>> = standing.iter().map(|(_, part)| part).collect();
+            let (rest, part) = self.one(n, &parts, &mut said)?;
+            let activities: Vec<&Outlined> = standing.iter().map(|(one, _)| one).collect();
+            let sum = whole::sum(rest, &activities);
+            found.insert(n, (sum, part));
+        }
         said.unused(self);
+        let regions = found.into_values().map(|(one, _)| one).collect();
         Ok(OutlinedActivities { regions, warnings: said.warnings() })
     }
 
-    fn one(&self, n: usize, said: &mut Said) -> Result<Outlined, QuantifyError> {
+    /// One region; of the whole body what is left without its parts.
+    fn one(
+        &self,
+        n: usize,
+        parts: &[&Part<'_>],
+        said: &mut Said,
+    ) -> Result<(Outlined, Part<'_>), QuantifyError> {
         let region = &self.regions[n];
         let name = region.outline.name.as_str();
         let [anterior, posterior] = [0, 1].map(|view| pixels::area(self, n, view));
@@ -123,6 +147,7 @@ impl OutlinedScan<'_> {
         let background = self.background(n, &path)?;
         said.of_region(region, background.as_ref());
         let views = seen::both(self, &areas, &path, background.as_ref());
+        let views = whole::without(views, &path, parts);
         let activity = self.activity(region, &views)?;
         let cleared = standing_out(name, &views)?;
         if cleared {
@@ -134,18 +159,19 @@ impl OutlinedScan<'_> {
             _ if cleared => None,
             BodyPath::Thickness { relative_uncertainty: None, .. } => None,
             BodyPath::Thickness { relative_uncertainty: Some(u), .. } => {
-                Some(u * self.by_thickness(n, &areas, activity)?.abs())
+                Some(u * self.by_thickness(n, &areas, parts, activity)?.abs())
             }
             BodyPath::Transmission(scan) => Some(by_depths(scan, &path, &areas, &views)),
         };
         let relative_uncertainty = (!cleared).then_some(counting);
-        Ok(Outlined {
+        let outlined = Outlined {
             name: name.to_owned(),
             activity: Measured { value: activity, relative_uncertainty },
             systematic,
-            net_cps: views.map(|view| PerSecond::new(view.plain)),
+            net_cps: views.each_ref().map(|view| PerSecond::new(view.plain)),
             depth: path.mean,
-        })
+        };
+        Ok((outlined, Part { areas, path, views }))
     }
 
     fn background(&self, n: usize, path: &Path<'_>) -> Result<Option<Background>, OutlineError> {
@@ -177,6 +203,7 @@ impl OutlinedScan<'_> {
         &self,
         n: usize,
         areas: &[Area; 2],
+        parts: &[&Part<'_>],
         activity: Becquerel,
     ) -> Result<f64, QuantifyError> {
         const STEP: f64 = 1e-4;
@@ -184,6 +211,7 @@ impl OutlinedScan<'_> {
         let path = Path::of(self, region, areas, 1.0 + STEP)?;
         let background = self.background(n, &path)?;
         let views = seen::both(self, areas, &path, background.as_ref());
+        let views = whole::without(views, &path, parts);
         Ok((self.activity(region, &views)? / activity - 1.0) / STEP)
     }
 }
