@@ -18,7 +18,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  grayd phantom --output patient\n  \
     grayd phantom --output patient --nuclide I-131 --seed 7 --storage pet\n  \
     grayd phantom --output course --protocol lu177-quebec\n  \
-    grayd phantom --output tracer --protocol y90-zevalin-liver")]
+    grayd phantom --output tracer --protocol y90-zevalin-liver\n  \
+    grayd phantom --output views --protocol i131-tositumomab-wb --views-only")]
 pub struct Phantom {
     /// Folder to write to; made where it is missing
     #[arg(long, value_name = "DIR")]
@@ -44,6 +45,10 @@ pub struct Phantom {
     /// What the gamma camera acquires
     #[arg(long, value_enum, default_value_t = Acquired::Spect, conflicts_with = "protocol")]
     views: Acquired,
+    /// Whole-body views alone: no CT, regions outlined on the views, a transmission scan and its blank; of a protocol
+    /// that has such views
+    #[arg(long, conflicts_with = "views")]
+    views_only: bool,
     /// Poisson noise: counts in the first image; without it there is none
     #[arg(long, value_name = "COUNTS")]
     noise: Option<f64>,
@@ -123,6 +128,7 @@ impl Phantom {
                 Order::ReversedVector => SliceOrder::ReversedVector,
             },
             views: match self.views {
+                _ if self.views_only => Views::Outlined,
                 Acquired::Spect => Views::Spect,
                 Acquired::Planar => Views::Planar,
                 Acquired::Hybrid => Views::Hybrid,

@@ -50,7 +50,17 @@ impl SimulatedCourse {
             options.nuclide = Nuclide::parse(drug)?;
         }
         options.storage = regime.storage.unwrap_or(options.storage);
-        (options.views, options.body) = (regime.views, regime.body);
+        options.body = regime.body;
+        options.views = match (options.views, regime.views) {
+            (Views::Outlined, Views::Planar) => Views::Outlined,
+            (Views::Outlined, _) => {
+                return Err(PhantomError::Protocol(format!(
+                    "the digital patient is not imaged by views alone in {}; leave out --views-only",
+                    protocol.name
+                )));
+            }
+            (_, own) => own,
+        };
         options.retained = regime.retained;
         Ok(Self { regime, protocol: protocol.clone(), options, cycles: Vec::new() })
     }

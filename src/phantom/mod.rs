@@ -128,6 +128,13 @@ impl DigitalPatient {
                 paths.extend(store(&folder, &[planar::whole_body(self, session)?])?);
             }
         }
+        if self.options.views == Views::Outlined {
+            let objects = [("transmission", true), ("blank", false)];
+            for (folder, through) in objects {
+                let scan = planar::transmission::scan(self, through)?;
+                paths.extend(store(&directory.join(folder), &[scan])?);
+            }
+        }
         if self.options.views == Views::Planar {
             paths.extend(store(&directory.join("ct-1"), &ct::slices(self, 0)?)?);
         }
@@ -173,18 +180,19 @@ impl DigitalPatient {
              cycles:\n\
              \x20 - {{ number: 1, {cycle} }}\n\
              settings:\n\
-             \x20 imaging: {{ time_points: {series}{planar} }}\n{moved}{blurred}",
+             \x20 imaging: {{ time_points: {series}{planar} }}\n{moved}{quantification}",
             count = self.times.len(),
             series = self.times.len() + usize::from(self.options.views == Views::Hybrid),
             planar = match self.options.views {
                 Views::Spect => "",
-                Views::Planar => ", planar: activity",
+                Views::Planar | Views::Outlined => ", planar: activity",
                 Views::Hybrid => ", planar: shape",
             },
             moved = if self.options.moved { "  registration: { method: rigid }\n" } else { "" },
-            blurred = match self.options.resolution_mm {
-                Some(_) => "  quantification: { partial_volume: regions }\n",
-                None => "",
+            quantification = match (self.options.views, self.options.resolution_mm) {
+                (Views::Outlined, _) => planar::outlines::settings(self),
+                (_, Some(_)) => "  quantification: { partial_volume: regions }\n".to_owned(),
+                (_, None) => String::new(),
             },
             id = patient::patient_id(self),
             issuer = patient::ISSUER,
@@ -249,7 +257,7 @@ impl DigitalPatient {
     fn has_spect(&self, session: usize) -> bool {
         match self.options.views {
             Views::Spect => true,
-            Views::Planar => false,
+            Views::Planar | Views::Outlined => false,
             Views::Hybrid => session == self.options.spect_session.min(self.times.len() - 1),
         }
     }

@@ -69,6 +69,15 @@ pub enum Views {
     Planar,
     /// Whole-body views in every session, SPECT/CT in one.
     Hybrid,
+    /// Whole-body views in every session with regions outlined on them, a transmission scan, no CT.
+    Outlined,
+}
+
+impl Views {
+    /// Is there no SPECT?
+    pub fn alone(self) -> bool {
+        matches!(self, Self::Planar | Self::Outlined)
+    }
 }
 
 /// Decay data where they are not to be looked up.

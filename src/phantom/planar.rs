@@ -5,6 +5,9 @@
 //! sampled. Scatter is a broad copy of the primary counts, straight in energy across the windows, as
 //! triple-energy-window correction assumes.
 
+pub(super) mod outlines;
+pub(super) mod transmission;
+
 use super::noise::Random;
 use super::patient::{self, Series};
 use super::spect::{isotope, unsigned_pixels};
@@ -36,6 +39,8 @@ pub(super) struct Camera {
     margin_rows: usize,
     /// How long before a SPECT of the same visit the views begin.
     before_spect_minutes: f64,
+    transmission: transmission::Source,
+    outline: outlines::Drawing,
 }
 
 /// The patient's camera.
@@ -74,7 +79,7 @@ pub(super) fn settings(patient: &DigitalPatient) -> Result<String, PhantomError>
 pub(super) fn begins(patient: &DigitalPatient, session: usize) -> Seconds {
     let early = match patient.options.views {
         Views::Hybrid => camera(patient).map_or(0.0, |camera| camera.before_spect_minutes * 60.0),
-        Views::Spect | Views::Planar => 0.0,
+        Views::Spect | Views::Planar | Views::Outlined => 0.0,
     };
     Seconds::new((patient.times[session].value() - early).max(60.0))
 }
@@ -98,6 +103,23 @@ fn photopeak(patient: &DigitalPatient) -> Result<f64, PhantomError> {
     })
 }
 
+/// Mean free paths through a voxel of each label, from front to back.
+fn attenuation(patient: &DigitalPatient, kev: f64) -> [f64; 256] {
+    let mut mu = [0.0; 256];
+    let library = MaterialLibrary::embedded();
+    let body = &patient.description.body;
+    let shapes = std::iter::once((super::anatomy::BODY, body))
+        .chain((super::anatomy::FIRST_REGION..).zip(&patient.description.regions));
+    for (label, shape) in shapes {
+        let tissue = library.get(library.for_hu(f32::from(shape.hu)));
+        mu[usize::from(label)] = tissue.mass_attenuation(kev).total()
+            * shape.density_g_per_ml
+            * patient.spect.spacing_mm()[1]
+            / 10.0;
+    }
+    mu
+}
+
 /// cps of every pixel `[row, column]`, rows from head to feet over the SPECT's field of view.
 fn primary(
     patient: &DigitalPatient,
@@ -108,17 +130,7 @@ fn primary(
 ) -> Array2<f64> {
     let grid = &patient.spect;
     let ml = grid.voxel_volume().value();
-    let (mut mbq, mut mu) = ([0.0; 256], [0.0; 256]);
-    let library = MaterialLibrary::embedded();
-    let body = &patient.description.body;
-    let shapes = std::iter::once((super::anatomy::BODY, body))
-        .chain((super::anatomy::FIRST_REGION..).zip(&patient.description.regions));
-    for (label, shape) in shapes {
-        let tissue = library.get(library.for_hu(f32::from(shape.hu)));
-        mu[usize::from(label)] =
-            tissue.mass_attenuation(kev).total() * shape.density_g_per_ml * grid.spacing_mm()[1]
-                / 10.0;
-    }
+    let (mut mbq, mu) = ([0.0; 256], attenuation(patient, kev));
     for region in &patient.truth {
         let rate = region.effective_half_life.half_life_to_rate().value();
         let activity = region.initial_activity.mbq() * (-rate * at.value()).exp();
@@ -142,21 +154,25 @@ fn primary(
     })
 }
 
+/// With the rows of air that the detectors pass before and after the patient.
+fn with_margins<T: Clone + Default>(camera: &Camera, image: &Array2<T>) -> Array2<T> {
+    let (rows, columns) = image.dim();
+    let mut wide = Array2::from_elem((rows + 2 * camera.margin_rows, columns), T::default());
+    wide.slice_mut(ndarray::s![camera.margin_rows..camera.margin_rows + rows, ..]).assign(image);
+    wide
+}
+
 /// Counts of the three windows (peak, below, above) in each view, with rows of air at both ends.
 fn counts(patient: &DigitalPatient, camera: &Camera, session: usize, kev: f64) -> Vec<Array2<f64>> {
     let [dx, _, dz] = patient.spect.spacing_mm();
     let pixel = [dx, 1.0, dz];
-    let (slices, columns) = (patient.spect.shape()[0], patient.spect.shape()[2]);
-    let rows = slices + 2 * camera.margin_rows;
     let lambda = patient.decay.half_life.half_life_to_rate().value();
     let dwell = camera.field_of_view_mm / camera.velocity_mm_s;
     let exposure = -(-lambda * dwell).exp_m1() / lambda;
     let mut windows = vec![Vec::new(); 3];
     for view in View::BOTH {
         let seen = primary(patient, camera, begins(patient, session), view, kev);
-        let mut wide = Array2::zeros((rows, columns));
-        wide.slice_mut(ndarray::s![camera.margin_rows..camera.margin_rows + slices, ..])
-            .assign(&seen);
+        let mut wide = with_margins(camera, &seen);
         for ((row, _), rate) in wide.indexed_iter_mut() {
             let passed = row as f64 * dz / camera.velocity_mm_s;
             *rate *= exposure * (-lambda * passed).exp();
@@ -174,8 +190,8 @@ fn counts(patient: &DigitalPatient, camera: &Camera, session: usize, kev: f64) -
 
 /// Whole counts: by Poisson's law where noise is asked for, else what rounding takes from one pixel goes
 /// to the next.
-fn stored(patient: &DigitalPatient, session: usize, frames: &[Array2<f64>]) -> Vec<u8> {
-    let mut random = Random::new(patient.options.seed, 1000 + session as u64);
+fn stored(patient: &DigitalPatient, purpose: u64, frames: &[Array2<f64>]) -> Vec<u8> {
+    let mut random = Random::new(patient.options.seed, purpose);
     let mut bytes = Vec::new();
     for frame in frames {
         let mut carried = 0.0;
@@ -191,15 +207,10 @@ fn stored(patient: &DigitalPatient, session: usize, frames: &[Array2<f64>]) -> V
     bytes
 }
 
-/// NM Image, WHOLE BODY (PS3.3 A.5, C.8.4): three windows of two detectors.
-pub(super) fn whole_body(
-    patient: &DigitalPatient,
-    session: usize,
-) -> Result<DicomFile, PhantomError> {
-    let kev = photopeak(patient)?;
-    let camera = camera(patient)?;
+/// Series of a session's views.
+fn series(patient: &DigitalPatient, session: usize) -> Series<'_> {
     let at = begins(patient, session);
-    let series = Series {
+    Series {
         patient,
         session,
         name: "planar",
@@ -207,64 +218,108 @@ pub(super) fn whole_body(
         number: 40 + session as i64,
         description: format!("{} whole body {:.1} h", patient.options.nuclide, at.hours()),
         model: "Digital camera",
+    }
+}
+
+/// Emission views: three windows of two detectors.
+pub(super) fn whole_body(
+    patient: &DigitalPatient,
+    session: usize,
+) -> Result<DicomFile, PhantomError> {
+    let kev = photopeak(patient)?;
+    let camera = camera(patient)?;
+    let scan = Scan {
+        camera,
+        began: begins(patient, session),
+        kind: "EMISSION",
+        windows: windows(camera, kev),
+        views: &View::BOTH,
+        frames: counts(patient, camera, session, kev),
+        purpose: 1000 + session as u64,
     };
-    let frames = counts(patient, camera, session, kev);
-    let (rows, columns) = frames[0].dim();
-    let [dx, _, dz] = patient.spect.spacing_mm();
-    let began = patient::local(patient, patient.after(at));
-    let scan_s = (rows as f64 * dz + camera.field_of_view_mm) / camera.velocity_mm_s;
-    let set = series
-        .shared(1)
-        .with(series.acquired())
-        .text(tags::ACQUISITION_DATE, VR::DA, &patient::date(&began))
-        .text(tags::ACQUISITION_TIME, VR::TM, &patient::time(&began))
-        .with(patient::supine_head_first())
-        .unsigned(tags::ROWS, &[rows as u16])
-        .unsigned(tags::COLUMNS, &[columns as u16])
-        .decimals(tags::PIXEL_SPACING, &[dz, dx])
-        .integer(tags::NUMBER_OF_FRAMES, frames.len() as i64)
-        .pointers(
-            tags::FRAME_INCREMENT_POINTER,
-            &[tags::ENERGY_WINDOW_VECTOR, tags::DETECTOR_VECTOR],
-        )
-        .unsigned(tags::ENERGY_WINDOW_VECTOR, &[1, 1, 2, 2, 3, 3])
-        .unsigned(tags::DETECTOR_VECTOR, &[1, 2, 1, 2, 1, 2])
-        .unsigned(tags::NUMBER_OF_ENERGY_WINDOWS, &[3])
-        .unsigned(tags::NUMBER_OF_DETECTORS, &[2])
-        .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, windows(camera, kev))
-        .sequence(
-            tags::DETECTOR_INFORMATION_SEQUENCE,
-            View::BOTH.map(|view| detector(patient, camera, view)).to_vec(),
-        )
-        .decimals(tags::SCAN_VELOCITY, &[camera.velocity_mm_s])
-        .decimals(tags::SCAN_LENGTH, &[(rows as f64 * dz).round()])
-        .texts(tags::WHOLE_BODY_TECHNIQUE, VR::CS, &["1PS", "PCN"])
-        .text(tags::SCAN_PROGRESSION_DIRECTION, VR::CS, "HEAD_TO_FEET")
-        .integer(tags::ACTUAL_FRAME_DURATION, (scan_s * 1000.0).round() as i64)
-        .with(isotope(patient, patient.options.administered.mbq())?)
-        .text(tags::MODALITY, VR::CS, "NM")
-        .texts(tags::IMAGE_TYPE, VR::CS, &["ORIGINAL", "PRIMARY", "WHOLE BODY", "EMISSION"])
-        .empty(tags::PATIENT_ORIENTATION, VR::CS)
-        .empty(tags::COUNTS_ACCUMULATED, VR::IS)
-        .with(unsigned_pixels())
-        .bytes(tags::PIXEL_DATA, VR::OW, stored(patient, session, &frames));
+    let set = scan
+        .modules(&series(patient, session))
+        .with(isotope(patient, patient.options.administered.mbq())?);
     Ok(set.into_file()?)
+}
+
+/// What tells one whole-body scan from another.
+struct Scan<'a> {
+    camera: &'a Camera,
+    /// After the administration.
+    began: Seconds,
+    /// Image Type, value 4.
+    kind: &'static str,
+    windows: Vec<DataSet>,
+    views: &'a [View],
+    /// Mean counts by window, then view.
+    frames: Vec<Array2<f64>>,
+    /// Of its noise.
+    purpose: u64,
+}
+
+impl Scan<'_> {
+    /// NM Image, WHOLE BODY (PS3.3 A.5, C.8.4) but for the isotope.
+    fn modules(&self, series: &Series<'_>) -> DataSet {
+        let (patient, camera) = (series.patient, self.camera);
+        let (rows, columns) = self.frames[0].dim();
+        let [dx, _, dz] = patient.spect.spacing_mm();
+        let began = patient::local(patient, patient.after(self.began));
+        let scan_s = (rows as f64 * dz + camera.field_of_view_mm) / camera.velocity_mm_s;
+        let (of_window, of_view) = (self.windows.len() as u16, self.views.len() as u16);
+        let pairs =
+            (1..=of_window).flat_map(|window| (1..=of_view).map(move |view| (window, view)));
+        let (window_vector, view_vector): (Vec<u16>, Vec<u16>) = pairs.unzip();
+        let detectors = self.views.iter().map(|view| detector(patient, camera, *view));
+        series
+            .shared(1)
+            .with(series.acquired())
+            .text(tags::ACQUISITION_DATE, VR::DA, &patient::date(&began))
+            .text(tags::ACQUISITION_TIME, VR::TM, &patient::time(&began))
+            .with(patient::supine_head_first())
+            .unsigned(tags::ROWS, &[rows as u16])
+            .unsigned(tags::COLUMNS, &[columns as u16])
+            .decimals(tags::PIXEL_SPACING, &[dz, dx])
+            .integer(tags::NUMBER_OF_FRAMES, self.frames.len() as i64)
+            .pointers(
+                tags::FRAME_INCREMENT_POINTER,
+                &[tags::ENERGY_WINDOW_VECTOR, tags::DETECTOR_VECTOR],
+            )
+            .unsigned(tags::ENERGY_WINDOW_VECTOR, &window_vector)
+            .unsigned(tags::DETECTOR_VECTOR, &view_vector)
+            .unsigned(tags::NUMBER_OF_ENERGY_WINDOWS, &[of_window])
+            .unsigned(tags::NUMBER_OF_DETECTORS, &[of_view])
+            .sequence(tags::ENERGY_WINDOW_INFORMATION_SEQUENCE, self.windows.clone())
+            .sequence(tags::DETECTOR_INFORMATION_SEQUENCE, detectors.collect())
+            .decimals(tags::SCAN_VELOCITY, &[camera.velocity_mm_s])
+            .decimals(tags::SCAN_LENGTH, &[(rows as f64 * dz).round()])
+            .texts(tags::WHOLE_BODY_TECHNIQUE, VR::CS, &["1PS", "PCN"])
+            .text(tags::SCAN_PROGRESSION_DIRECTION, VR::CS, "HEAD_TO_FEET")
+            .integer(tags::ACTUAL_FRAME_DURATION, (scan_s * 1000.0).round() as i64)
+            .text(tags::MODALITY, VR::CS, "NM")
+            .texts(tags::IMAGE_TYPE, VR::CS, &["ORIGINAL", "PRIMARY", "WHOLE BODY", self.kind])
+            .empty(tags::PATIENT_ORIENTATION, VR::CS)
+            .empty(tags::COUNTS_ACCUMULATED, VR::IS)
+            .with(unsigned_pixels())
+            .bytes(tags::PIXEL_DATA, VR::OW, stored(patient, self.purpose, &self.frames))
+    }
+}
+
+fn window(low: f64, high: f64, name: &str) -> DataSet {
+    let range = DataSet::new()
+        .decimals(tags::ENERGY_WINDOW_LOWER_LIMIT, &[low])
+        .decimals(tags::ENERGY_WINDOW_UPPER_LIMIT, &[high]);
+    DataSet::new().sequence(tags::ENERGY_WINDOW_RANGE_SEQUENCE, vec![range]).text(
+        tags::ENERGY_WINDOW_NAME,
+        VR::SH,
+        name,
+    )
 }
 
 /// The peak, and the windows below and above that touch it.
 fn windows(camera: &Camera, kev: f64) -> Vec<DataSet> {
     let half = camera.peak_width * kev / 2.0;
     let beside = camera.scatter_width * kev;
-    let window = |low: f64, high: f64, name: &str| {
-        let range = DataSet::new()
-            .decimals(tags::ENERGY_WINDOW_LOWER_LIMIT, &[low])
-            .decimals(tags::ENERGY_WINDOW_UPPER_LIMIT, &[high]);
-        DataSet::new().sequence(tags::ENERGY_WINDOW_RANGE_SEQUENCE, vec![range]).text(
-            tags::ENERGY_WINDOW_NAME,
-            VR::SH,
-            name,
-        )
-    };
     vec![
         window(kev - half, kev + half, "Photopeak"),
         window(kev - half - beside, kev - half, "Below"),

@@ -5,6 +5,7 @@
 
 use super::ct;
 use super::patient::{self, Series};
+use super::planar::outlines;
 use super::{DigitalPatient, PhantomError, RegionObjects, RegionTruth, Views};
 use crate::dicom::write::reference::common_instance_reference;
 use crate::dicom::write::segmentation::{Segment, Segmentation};
@@ -16,6 +17,9 @@ use dicom_dictionary_std::{tags, uids};
 
 /// The region objects that the options ask for.
 pub(super) fn objects(patient: &DigitalPatient) -> Result<Vec<DicomFile>, PhantomError> {
+    if patient.options.views == Views::Outlined {
+        return (0..patient.times.len()).map(|n| outlines::segmentation(patient, n)).collect();
+    }
     let wanted = patient.options.region_objects;
     let mut objects = Vec::new();
     if wanted != RegionObjects::Segmentation || patient.options.views == Views::Planar {

@@ -1,9 +1,13 @@
 //! Segmentation, BINARY (PS3.3 A.51, C.8.20): what both the results and the digital patient write.
 
+mod views;
+
+pub use views::{SegmentedView, ViewSegmentation};
+
 use super::{Code, DataSet, InstanceReference, geometry};
 use crate::dicom::Uid;
 use crate::volume::Grid;
-use dicom_core::VR;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use std::collections::BTreeSet;
 
@@ -22,7 +26,7 @@ pub struct Segment {
     /// `AUTOMATIC`, `SEMIAUTOMATIC` or `MANUAL`.
     pub algorithm_type: &'static str,
     pub algorithm_name: String,
-    /// Linear indices of the voxels that belong, i fastest.
+    /// Linear indices of the voxels that belong, i fastest; of views `[view, row, column]`.
     pub voxels: Vec<usize>,
 }
 
@@ -64,90 +68,34 @@ impl Segmentation<'_> {
     /// All modules from Frame of Reference to Pixel Data; SOP Common, patient, study, series and
     /// equipment are the caller's.
     pub fn modules(&self) -> Result<DataSet, SegmentationError> {
-        let frames = self.frames()?;
+        let frames = frames(self.segments, self.grid.shape())?;
         let size = geometry::rows_and_columns(self.grid)
             .ok_or(SegmentationError::TooLarge(self.grid.shape()))?;
         let segments = self.segments.iter().zip(1..).map(|(s, number)| segment_item(s, number));
         let set = DataSet::new()
             .with(size)
-            .with(self.image_attributes())
+            .uid(tags::FRAME_OF_REFERENCE_UID, self.frame_of_reference)
+            .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
+            .with(image_attributes(self.label, self.description))
             .integer(tags::NUMBER_OF_FRAMES, frames.len() as i64)
             .sequence(tags::SEGMENT_SEQUENCE, segments.collect())
             .with(self.dimensions())
             .sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![self.shared_groups()])
             .sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, self.frame_groups(&frames))
-            .bytes(tags::PIXEL_DATA, VR::OB, self.packed(&frames));
+            .bytes(tags::PIXEL_DATA, VR::OB, packed(&frames, self.grid.shape()));
         Ok(set)
     }
 
-    /// Frames that hold anything, by segment, then slice.
-    fn frames(&self) -> Result<Vec<Frame>, SegmentationError> {
-        let [_, rows, columns] = self.grid.shape();
-        let per_slice = rows * columns;
-        let mut frames: Vec<Frame> = Vec::new();
-        for (index, segment) in self.segments.iter().enumerate() {
-            let number = u16::try_from(index + 1)
-                .map_err(|_| SegmentationError::TooLarge(self.grid.shape()))?;
-            let voxels: BTreeSet<usize> = segment.voxels.iter().copied().collect();
-            for voxel in voxels {
-                if voxel >= self.grid.len() {
-                    return Err(SegmentationError::BeyondGrid { segment: index + 1, voxel });
-                }
-                let (slice, pixel) = (voxel / per_slice, voxel % per_slice);
-                match frames.last_mut() {
-                    Some(f) if f.segment == number && f.slice == slice => f.pixels.push(pixel),
-                    _ => frames.push(Frame { segment: number, slice, pixels: vec![pixel] }),
-                }
-            }
-        }
-        if frames.is_empty() { Err(SegmentationError::Empty) } else { Ok(frames) }
-    }
-
-    fn image_attributes(&self) -> DataSet {
-        DataSet::new()
-            .text(tags::MODALITY, VR::CS, "SEG")
-            .texts(tags::IMAGE_TYPE, VR::CS, &["DERIVED", "PRIMARY"])
-            .uid(tags::FRAME_OF_REFERENCE_UID, self.frame_of_reference)
-            .empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO)
-            .text(tags::SEGMENTATION_TYPE, VR::CS, "BINARY")
-            .text(tags::CONTENT_LABEL, VR::CS, self.label)
-            .text(tags::CONTENT_DESCRIPTION, VR::LO, self.description)
-            .empty(tags::CONTENT_CREATOR_NAME, VR::PN)
-            .text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00")
-            .unsigned(tags::SAMPLES_PER_PIXEL, &[1])
-            .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
-            .unsigned(tags::BITS_ALLOCATED, &[1])
-            .unsigned(tags::BITS_STORED, &[1])
-            .unsigned(tags::HIGH_BIT, &[0])
-            .unsigned(tags::PIXEL_REPRESENTATION, &[0])
-    }
-
-    /// Multi-frame Dimension module: segment number, then position.
+    /// Segment number, then position.
     fn dimensions(&self) -> DataSet {
         let organization = &self.dimension_organization;
-        let index = |pointer, group, label| {
-            DataSet::new()
-                .uid(tags::DIMENSION_ORGANIZATION_UID, organization)
-                .pointers(tags::DIMENSION_INDEX_POINTER, &[pointer])
-                .pointers(tags::FUNCTIONAL_GROUP_POINTER, &[group])
-                .text(tags::DIMENSION_DESCRIPTION_LABEL, VR::LO, label)
-        };
-        let segment = index(
-            tags::REFERENCED_SEGMENT_NUMBER,
-            tags::SEGMENT_IDENTIFICATION_SEQUENCE,
-            "Segment Number",
-        );
-        let position = index(
+        let position = dimension(
+            organization,
             tags::IMAGE_POSITION_PATIENT,
             tags::PLANE_POSITION_SEQUENCE,
             "Image Position Patient",
         );
-        DataSet::new()
-            .sequence(
-                tags::DIMENSION_ORGANIZATION_SEQUENCE,
-                vec![DataSet::new().uid(tags::DIMENSION_ORGANIZATION_UID, organization)],
-            )
-            .sequence(tags::DIMENSION_INDEX_SEQUENCE, vec![segment, position])
+        dimensions(organization, vec![segment_dimension(organization), position])
     }
 
     /// The sources stand once, for all frames: which source frame made which of ours is not known.
@@ -161,16 +109,7 @@ impl Segmentation<'_> {
         if self.sources.is_empty() {
             return groups;
         }
-        static PURPOSE: Code =
-            Code::new("121322", "DCM", "Source image for image processing operation");
-        static DERIVATION: Code = Code::new("113076", "DCM", "Segmentation");
-        let sources = self
-            .sources
-            .iter()
-            .map(|source| source.item().code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, &PURPOSE));
-        let derivation = DataSet::new()
-            .sequence(tags::SOURCE_IMAGE_SEQUENCE, sources.collect())
-            .code(tags::DERIVATION_CODE_SEQUENCE, &DERIVATION);
+        let derivation = derivation(self.sources.iter().map(InstanceReference::item));
         groups.sequence(tags::DERIVATION_IMAGE_SEQUENCE, vec![derivation])
     }
 
@@ -191,20 +130,96 @@ impl Segmentation<'_> {
         };
         frames.iter().map(item).collect()
     }
+}
 
-    /// One bit a pixel, least significant first, frames following without alignment (PS3.5 8.2).
-    fn packed(&self, frames: &[Frame]) -> Vec<u8> {
-        let [_, rows, columns] = self.grid.shape();
-        let per_frame = rows * columns;
-        let mut bits = vec![0u8; (frames.len() * per_frame).div_ceil(8)];
-        for (n, frame) in frames.iter().enumerate() {
-            for pixel in &frame.pixels {
-                let bit = n * per_frame + pixel;
-                bits[bit / 8] |= 1 << (bit % 8);
+/// Frames that hold anything, by segment, then slice.
+fn frames(segments: &[Segment], shape: [usize; 3]) -> Result<Vec<Frame>, SegmentationError> {
+    let [slices, rows, columns] = shape;
+    let per_slice = rows * columns;
+    let mut frames: Vec<Frame> = Vec::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let number = u16::try_from(index + 1).map_err(|_| SegmentationError::TooLarge(shape))?;
+        let voxels: BTreeSet<usize> = segment.voxels.iter().copied().collect();
+        for voxel in voxels {
+            if voxel >= slices * per_slice {
+                return Err(SegmentationError::BeyondGrid { segment: index + 1, voxel });
+            }
+            let (slice, pixel) = (voxel / per_slice, voxel % per_slice);
+            match frames.last_mut() {
+                Some(f) if f.segment == number && f.slice == slice => f.pixels.push(pixel),
+                _ => frames.push(Frame { segment: number, slice, pixels: vec![pixel] }),
             }
         }
-        bits
     }
+    if frames.is_empty() { Err(SegmentationError::Empty) } else { Ok(frames) }
+}
+
+fn image_attributes(label: &str, description: &str) -> DataSet {
+    DataSet::new()
+        .text(tags::MODALITY, VR::CS, "SEG")
+        .texts(tags::IMAGE_TYPE, VR::CS, &["DERIVED", "PRIMARY"])
+        .text(tags::SEGMENTATION_TYPE, VR::CS, "BINARY")
+        .text(tags::CONTENT_LABEL, VR::CS, label)
+        .text(tags::CONTENT_DESCRIPTION, VR::LO, description)
+        .empty(tags::CONTENT_CREATOR_NAME, VR::PN)
+        .text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00")
+        .unsigned(tags::SAMPLES_PER_PIXEL, &[1])
+        .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
+        .unsigned(tags::BITS_ALLOCATED, &[1])
+        .unsigned(tags::BITS_STORED, &[1])
+        .unsigned(tags::HIGH_BIT, &[0])
+        .unsigned(tags::PIXEL_REPRESENTATION, &[0])
+}
+
+/// One index of the Multi-frame Dimension module.
+fn dimension(organization: &Uid, pointer: Tag, group: Tag, label: &str) -> DataSet {
+    DataSet::new()
+        .uid(tags::DIMENSION_ORGANIZATION_UID, organization)
+        .pointers(tags::DIMENSION_INDEX_POINTER, &[pointer])
+        .pointers(tags::FUNCTIONAL_GROUP_POINTER, &[group])
+        .text(tags::DIMENSION_DESCRIPTION_LABEL, VR::LO, label)
+}
+
+fn segment_dimension(organization: &Uid) -> DataSet {
+    dimension(
+        organization,
+        tags::REFERENCED_SEGMENT_NUMBER,
+        tags::SEGMENT_IDENTIFICATION_SEQUENCE,
+        "Segment Number",
+    )
+}
+
+/// Multi-frame Dimension module.
+fn dimensions(organization: &Uid, indices: Vec<DataSet>) -> DataSet {
+    let own = DataSet::new().uid(tags::DIMENSION_ORGANIZATION_UID, organization);
+    DataSet::new()
+        .sequence(tags::DIMENSION_ORGANIZATION_SEQUENCE, vec![own])
+        .sequence(tags::DIMENSION_INDEX_SEQUENCE, indices)
+}
+
+/// Images that were segmented, as an item of the Derivation Image Sequence.
+fn derivation(sources: impl Iterator<Item = DataSet>) -> DataSet {
+    static PURPOSE: Code =
+        Code::new("121322", "DCM", "Source image for image processing operation");
+    static DERIVATION: Code = Code::new("113076", "DCM", "Segmentation");
+    let sources =
+        sources.map(|source| source.code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, &PURPOSE));
+    DataSet::new()
+        .sequence(tags::SOURCE_IMAGE_SEQUENCE, sources.collect())
+        .code(tags::DERIVATION_CODE_SEQUENCE, &DERIVATION)
+}
+
+/// One bit a pixel, least significant first, frames following without alignment (PS3.5 8.2).
+fn packed(frames: &[Frame], [_, rows, columns]: [usize; 3]) -> Vec<u8> {
+    let per_frame = rows * columns;
+    let mut bits = vec![0u8; (frames.len() * per_frame).div_ceil(8)];
+    for (n, frame) in frames.iter().enumerate() {
+        for pixel in &frame.pixels {
+            let bit = n * per_frame + pixel;
+            bits[bit / 8] |= 1 << (bit % 8);
+        }
+    }
+    bits
 }
 
 fn segment_item(segment: &Segment, number: u16) -> DataSet {

@@ -2,6 +2,7 @@
 
 use super::SimulatedCourse;
 use crate::config::{Engine, PlanarUse};
+use crate::phantom::planar::outlines;
 use crate::phantom::{Views, patient};
 use std::fmt::Write;
 
@@ -94,7 +95,7 @@ impl SimulatedCourse {
             self.cycles.iter().map(|c| (c.times().len() + beside).to_string()).collect();
         if let Some(first) = points.first() {
             let planar = match (self.options.views, parameters.imaging.planar) {
-                (Views::Planar, PlanarUse::None) => ", planar: activity",
+                (Views::Planar | Views::Outlined, PlanarUse::None) => ", planar: activity",
                 (Views::Hybrid, PlanarUse::None) => ", planar: shape",
                 _ => "",
             };
@@ -102,6 +103,11 @@ impl SimulatedCourse {
             lines.push(format!(
                 "  imaging: {{ time_points: {first}, by_cycle: [{points}]{planar} }}"
             ));
+        }
+        if self.options.views == Views::Outlined
+            && let Some(first) = self.cycles.first()
+        {
+            lines.push(outlines::settings(first).trim_end().to_owned());
         }
         lines
     }
