@@ -71,7 +71,11 @@ impl ViewSegmentation<'_> {
                 .unsigned_long(tags::DIMENSION_INDEX_VALUES, &index);
             let segment =
                 DataSet::new().unsigned(tags::REFERENCED_SEGMENT_NUMBER, &[frame.segment]);
-            let source = view.instance.item().integer(tags::REFERENCED_FRAME_NUMBER, view.frame);
+            let source = view
+                .instance
+                .item()
+                .integer(tags::REFERENCED_FRAME_NUMBER, view.frame)
+                .text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES");
             DataSet::new()
                 .sequence(
                     tags::DERIVATION_IMAGE_SEQUENCE,

@@ -329,6 +329,16 @@ fn what_no_longer_stands_out_is_zero_and_what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_body_without_counts_is_zero_with_nothing_known_of_it() {
+    let body = square("Whole body", [1, 1], [28, 38]);
+    let found = found(&none(), &[region(&body, stated(20.0), 0.0)], &[]).unwrap();
+    let one = &found.regions[0];
+    assert_eq!((one.activity.value.mbq(), one.activity.relative_uncertainty), (0.0, None));
+    assert_eq!(one.systematic, None);
+    assert_eq!(codes(&found), ["views-no-background", "views-nothing-above-background"]);
+}
+
+#[test]
 fn what_the_views_cannot_tell_is_refused_by_name() {
     let kidney = square("Kidney", [5, 6], [8, 7]);
     let mut rates = none();

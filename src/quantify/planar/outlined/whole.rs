@@ -40,8 +40,11 @@ pub(super) fn sum(rest: Outlined, parts: &[&Outlined]) -> Outlined {
             one.activity.relative_uncertainty.map(|u| (u * (one.activity.value / value)).powi(2))
         })
         .sum();
-    let systematic =
+    let systematic: Option<f64> =
         all().map(|one| one.systematic.map(|u| u * (one.activity.value / value))).sum();
-    let relative_uncertainty = counting.map(f64::sqrt);
+    // Of nothing no uncertainty is known.
+    let known = value.value() > 0.0;
+    let relative_uncertainty = counting.map(f64::sqrt).filter(|_| known);
+    let systematic = systematic.filter(|_| known);
     Outlined { activity: Measured { value, relative_uncertainty }, systematic, ..rest }
 }
