@@ -10,6 +10,8 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
+#[path = "planar/alone.rs"]
+mod alone;
 #[path = "planar/unplaced.rs"]
 mod unplaced;
 
@@ -152,9 +154,11 @@ fn what_planar_views_lack_is_asked_for() {
     std::fs::write(&plan, text).unwrap();
     let refused = compute(folder.path(), |text| text.replace("PHANTOM", "OTHER")).unwrap_err();
     assert!(refused.contains("cps_per_mbq"), "{refused}");
-    std::fs::remove_dir_all(folder.path().join("ct-1")).unwrap();
+    let (ct, away) = (folder.path().join("ct-1"), tempfile::tempdir().unwrap());
+    std::fs::rename(&ct, away.path().join("ct-1")).unwrap();
     let refused = compute(folder.path(), |text| text.replace("OTHER", "PHANTOM")).unwrap_err();
-    assert!(refused.contains("no CT lies in the frame"), "{refused}");
+    assert!(refused.contains("neither a CT nor outlined regions"), "{refused}");
+    std::fs::rename(away.path().join("ct-1"), &ct).unwrap();
     // The second window no longer ends at the peak: the one above does not tell what scatters from the peak.
     for entry in std::fs::read_dir(folder.path().join("planar-1")).unwrap() {
         let path = entry.unwrap().path();

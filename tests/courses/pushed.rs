@@ -1,11 +1,12 @@
 //! Courses pushed over associations to a running node, cycle by cycle, and their results got back from it.
 
 use super::beside::{doses_agree, proposal_agrees, therapies_agree};
-use super::course_of;
 use super::site::{self, CALLING_AE, Site, http_bytes, http_json, wait_for};
+use super::{course_of, options};
 use dicom_dictionary_std::tags;
 use dicom_object::DefaultDicomObject;
-use grayd::phantom::{SimulatedCourse, protocols};
+use grayd::config::Protocols;
+use grayd::phantom::{PhantomOptions, SimulatedCourse, Views, protocols};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -20,7 +21,10 @@ struct Pushed {
 
 impl Pushed {
     fn new(name: &str, seed: u64) -> Self {
-        let mut course = course_of(name, seed);
+        Self::of(name, course_of(name, seed))
+    }
+
+    fn of(name: &str, mut course: SimulatedCourse) -> Self {
         course.complete().unwrap();
         let folder = tempfile::tempdir().unwrap();
         course.write(folder.path()).unwrap();
@@ -125,4 +129,34 @@ fn every_course_pushed_to_a_node_comes_back_as_its_true_doses_and_proposal() {
         let modalities = got_back(&site, &job["results"]);
         assert_eq!(modalities, ["DOC", "RTDOSE", "SEG", "SR"], "{job}");
     }
+}
+
+/// A site without SPECT/CT: views of the whole body are all that is sent, and nothing is known of the camera.
+#[test]
+fn views_without_a_ct_pushed_to_a_node_come_back_as_an_activity() {
+    if !["dcmsend", "getscu"].iter().all(|program| site::have(program)) {
+        return;
+    }
+    let name = "i131-tositumomab-wb";
+    let protocols = Protocols::load(None).unwrap();
+    let outlined = PhantomOptions { views: Views::Outlined, ..options(name) };
+    let course = SimulatedCourse::new(protocols.find(name).unwrap(), &outlined).unwrap();
+    let pushed = Pushed::of(name, course);
+    let site = Site::start(&format!("intake: {{ settle_seconds: 1 }}\n{}", Site::peers(None)));
+    site.plan("p.yaml", &pushed.course.plan());
+    let cycle = pushed.folder.path().join("cycle-1");
+    let mut sent = 0;
+    for entry in std::fs::read_dir(cycle).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("planar") {
+            assert!(site.dcmsend_folder(&path));
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 3);
+    let result = pushed.result(&site, 1);
+    assert_eq!(result["regions"], Value::Array(Vec::new()));
+    println!("{}", proposal_agrees(&pushed.course, &result).unwrap());
+    let jobs = http_json(site.web, "/api/jobs").unwrap();
+    assert_eq!(got_back(&site, &jobs[0]["results"]), ["DOC", "SR"], "{jobs}");
 }
