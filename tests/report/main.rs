@@ -5,6 +5,7 @@
 mod conformance;
 mod course;
 mod dose_reports;
+mod organs;
 #[cfg(feature = "pdf")]
 mod pages;
 mod peer;
