@@ -31,6 +31,9 @@ pub static RADAR: LazyLock<SValues> = LazyLock::new(|| {
         .expect("config/organ_s_values.csv is compiled in and a test reads it")
 });
 
+/// Where it comes from, for reports.
+pub const RADAR_SOURCE: &str = "RADAR (OLINDA 2) on the reference adults of ICRP 89";
+
 /// Rows of masses carry this word instead of a nuclide.
 const MASS: &str = "mass";
 const HEADER: &str = "nuclide,target,source,male,female";

@@ -1,6 +1,7 @@
 //! `biology:` from absorbed dose to its effect.
 
 use super::{Check, Section, Sourced};
+use crate::biology::organ::{RADAR, RADAR_SOURCE, SValues};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +24,33 @@ pub struct Biology {
     pub volumes_at_gy: Vec<f64>,
     /// How samples of blood become a dose of the marrow; without it they do not.
     pub marrow: Option<Marrow>,
+    /// The site's own S values and masses, in place of the built-in ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organ_s_values: Option<OrganTable>,
+}
+
+/// S values of organs, and the masses that they belong to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganTable {
+    /// Stands beside every dose from it.
+    pub source: String,
+    /// Rows as of `config/organ_s_values.csv`.
+    pub csv: String,
+}
+
+impl Biology {
+    /// The site's table, else the built-in one.
+    pub fn s_values(&self) -> SValues {
+        // A table that cannot be read is a fault of the protocol or the plan, which then is none.
+        let own = self.organ_s_values.as_ref().and_then(|own| SValues::read(&own.csv).ok());
+        own.unwrap_or_else(|| RADAR.clone())
+    }
+
+    /// Where they come from.
+    pub fn s_values_source(&self) -> &str {
+        self.organ_s_values.as_ref().map_or(RADAR_SOURCE, |own| &own.source)
+    }
 }
 
 /// Concentration in the marrow over that in blood: stated, or extracellular fraction / (1 − haematocrit).
@@ -75,8 +103,61 @@ impl Section for Biology {
                 ),
             }
         }
+        if let Some(own) = &self.organ_s_values {
+            if own.source.trim().is_empty() {
+                check.fault(
+                    &["organ_s_values".into(), "source".into()],
+                    "say where the values come from",
+                );
+            }
+            if let Err(why) = SValues::read(&own.csv) {
+                check.fault(&["organ_s_values".into(), "csv".into()], why);
+            }
+        }
         if self.voxel_bed && !self.bed {
             check.fault(&["voxel_bed".into()], "needs `bed: true`");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::biology::organ::Adult;
+    use crate::config::{Plan, Protocols};
+    use crate::quantity::nuclide::Nuclide;
+
+    fn plan(table: &str) -> Result<Plan, Vec<String>> {
+        let text = format!(
+            "patient: {{ id: P-1 }}\nprotocol: multi-time-point\nnuclide: Tc-99m\ncycles:\n  - {{ number: 1, \
+             administered: {{ activity_mbq: 185, at: 2026-01-02T10:00:00Z }} }}\nsettings:\n  biology:\n    \
+             organ_s_values:\n{table}"
+        );
+        let read = Plan::read("p.yaml", &text, &Protocols::load(None).unwrap());
+        read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_site_s_table_stands_in_place_of_the_built_in_one() {
+        let table = "      source: our own\n      csv: |\n        nuclide,target,source,male,female\n        \
+                     mass,kidneys,kidneys,300,270\n        Tc-99m,kidneys,kidneys,1e-5,1.1e-5\n";
+        let biology = plan(table).unwrap().parameters.biology;
+        let nuclide = |name| Nuclide::parse(name).unwrap();
+        let (own, female) = (biology.s_values(), Adult::Female);
+        assert_eq!(own.s(&nuclide("Tc-99m"), "kidneys", "kidneys", female), Ok(1.1e-5 * 1e-9));
+        assert!(own.s(&nuclide("Lu-177"), "kidneys", "kidneys", female).is_err());
+        assert_eq!(biology.s_values_source(), "our own");
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_a_fault_of_the_plan() {
+        let header = "        nuclide,target,source,male,female\n";
+        for (source, rows, wanted) in [
+            ("ours", "        Tc-99m,kidneys,kidneys,x,1\n", "line 2: `x` is no S value or mass"),
+            ("\"\"", "        Tc-99m,kidneys,kidneys,1,1\n", "say where the values come from"),
+        ] {
+            let table = format!("      source: {source}\n      csv: |\n{header}{rows}");
+            let faults = plan(&table).unwrap_err();
+            assert!(faults.iter().any(|fault| fault.contains(wanted)), "{faults:?}");
         }
     }
 }

@@ -7,7 +7,6 @@
 use super::single::adult;
 use super::{CycleDoses, RegionDose, Seen, blood, body};
 use crate::biology::marrow::{MarrowSources, marrow_dose, marrow_to_blood_ratio};
-use crate::biology::organ::RADAR;
 use crate::config::protocol::{Limit, Marrow};
 use crate::config::{Cycle, Plan};
 use crate::prescribe::residence_time;
@@ -131,18 +130,20 @@ fn by_blood(
         whole_body: BecquerelSecond::new(administered.value() * residence.value()),
         organs: &organs,
     };
-    let parts = marrow_dose(&sources, &RADAR).map_err(|error| error.to_string())?;
+    let table = plan.parameters.biology.s_values();
+    let parts = marrow_dose(&sources, &table).map_err(|error| error.to_string())?;
     let names: Vec<&str> = organs.iter().map(|(organ, _)| *organ).collect();
     let note = format!(
         "cycle {}: marrow {:.4} Gy by blood: itself {:.4}, {} {:.4}, rest of the body {:.4} (marrow to blood {ratio}, \
-         residence in the body {:.2} h, S values of the reference adult)",
+         residence in the body {:.2} h, S values of {})",
         cycle.number,
         parts.total().value(),
         parts.from_itself.value(),
         if names.is_empty() { "no organ".into() } else { names.join(" and ") },
         parts.from_organs.value(),
         parts.from_remainder.value(),
-        residence.hours()
+        residence.hours(),
+        plan.parameters.biology.s_values_source()
     );
     let dose = RegionDose {
         cycle: cycle.number,

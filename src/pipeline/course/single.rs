@@ -1,7 +1,7 @@
 //! Rules that plan one therapy from a tracer or a surrogate.
 
 use super::{Outcome, blood, body};
-use crate::biology::organ::{Adult, RADAR};
+use crate::biology::organ::Adult;
 use crate::config::Plan;
 use crate::config::plan::{Coefficient, LiverMeasured, Sex};
 use crate::config::protocol::Combine;
@@ -315,8 +315,9 @@ pub fn surrogate(rule: &Surrogate, plan: &Plan) -> Result<Outcome, PrescribeErro
     let decay = plan.nuclide.decay().map_err(|_| missing("decay data", "name a known nuclide"))?;
     let tau = prescribe::surrogate_residence(&biological, decay.half_life)?;
     let (adult, no_table) = (adult(plan)?, missing("an S value", "extend the table"));
-    let reference = RADAR.mass(&rule.organ, adult).map_err(|_| no_table.clone())?;
-    let s = RADAR.s(&plan.nuclide, &rule.organ, &rule.organ, adult).map_err(|_| no_table)?;
+    let table = plan.parameters.biology.s_values();
+    let reference = table.mass(&rule.organ, adult).map_err(|_| no_table.clone())?;
+    let s = table.s(&plan.nuclide, &rule.organ, &rule.organ, adult).map_err(|_| no_table)?;
     let coefficient = GrayPerBecquerel::new(tau.value() * s * (reference / mass));
     let target = Gray::new(rule.target_gy.value);
     let activity = target / coefficient;

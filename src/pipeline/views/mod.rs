@@ -66,7 +66,10 @@ pub fn result(inputs: &Inputs, request: &Request) -> Result<CycleResult, Pipelin
     }
     let engine = EngineReport {
         name: organ::ENGINE,
-        chosen_because: format!("all images are planar views without a CT; {}", organ::SOURCE),
+        chosen_because: format!(
+            "all images are planar views without a CT; S values of {}",
+            request.plan.parameters.biology.s_values_source()
+        ),
         mass_source: doses.masses.into(),
         energy_per_decay_kev: None,
         histories: None,

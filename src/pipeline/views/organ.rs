@@ -3,7 +3,7 @@
 
 use super::super::Request;
 use super::super::inputs::Inputs;
-use crate::biology::organ::{Adult, RADAR};
+use crate::biology::organ::{Adult, SValues};
 use crate::config::plan::{RegionMass, Sex};
 use crate::config::protocol::{holds_word, is_lesion};
 use crate::kinetics::Fit;
@@ -14,8 +14,6 @@ use crate::report::RegionResult;
 
 /// Name of the engine in reports.
 pub const ENGINE: &str = "organ-s-values";
-/// Where the S values come from, for reports.
-pub const SOURCE: &str = "S values of RADAR (OLINDA 2) on the reference adults of ICRP 89";
 
 /// The organ of the table that a region is, or one of its two.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,6 +52,7 @@ pub struct Doses<'a> {
     nuclide: &'a Nuclide,
     stated: &'a [RegionMass],
     weight: Option<Gram>,
+    table: SValues,
     /// Where masses come from, for the report.
     pub masses: &'static str,
 }
@@ -76,9 +75,12 @@ impl<'a> Doses<'a> {
             nuclide: request.nuclide(),
             stated: &request.plan.measured.masses,
             weight: facts.weight_kg.map(|kg| Gram::new(1000.0 * kg)),
+            table: request.plan.parameters.biology.s_values(),
             masses: match adult {
-                Some(Adult::Male) => "the plan, else the reference adult (male, ICRP 89)",
-                Some(Adult::Female) => "the plan, else the reference adult (female, ICRP 89)",
+                Some(Adult::Male) => "the plan, else the reference adult of the S values (male)",
+                Some(Adult::Female) => {
+                    "the plan, else the reference adult of the S values (female)"
+                }
                 None => "the plan",
             },
         }
@@ -87,8 +89,8 @@ impl<'a> Doses<'a> {
     /// S of photons over the whole body, Gy/(Bq·s).
     fn photons_over_the_body(&self) -> Option<f64> {
         let adult = self.adult?;
-        let all = RADAR.s(self.nuclide, WHOLE_BODY, WHOLE_BODY, adult).ok()?;
-        let kg = RADAR.mass(WHOLE_BODY, adult).ok()?.value() / 1000.0;
+        let all = self.table.s(self.nuclide, WHOLE_BODY, WHOLE_BODY, adult).ok()?;
+        let kg = self.table.mass(WHOLE_BODY, adult).ok()?.value() / 1000.0;
         let electrons = self.nuclide.decay().ok()?.energies.non_penetrating().value();
         Some((all - electrons * 1e3 * JOULE_PER_EV / kg).max(0.0))
     }
@@ -123,7 +125,7 @@ impl<'a> Doses<'a> {
             ));
             return None;
         };
-        let mass = RADAR.mass(organ.name, adult).ok()?;
+        let mass = self.table.mass(organ.name, adult).ok()?;
         warnings.push(Warning::new(
             "reference-mass",
             "the mass is that of a reference adult; state the patient's own as `measured: masses` in the plan: the \
@@ -143,7 +145,7 @@ impl<'a> Doses<'a> {
         let tia = fit.time_integrated_activity;
         let by_table = |organ: Organ| {
             let adult = self.adult.ok_or("the patient's sex is not known".to_owned())?;
-            let dose = RADAR.self_dose(self.nuclide, organ.name, adult, mass.value, tia);
+            let dose = self.table.self_dose(self.nuclide, organ.name, adult, mass.value, tia);
             dose.map_err(|error| error.to_string())
         };
         match Organ::of(region).map(by_table) {
