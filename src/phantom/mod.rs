@@ -177,10 +177,15 @@ impl DigitalPatient {
              patient: {{ id: \"{id}\", issuer: \"{issuer}\" }}\n\
              protocol: multi-time-point\n\
              radiopharmaceutical: {agent}\n\
-             cycles:\n\
+             {facts}cycles:\n\
              \x20 - {{ number: 1, {cycle} }}\n\
              settings:\n\
              \x20 imaging: {{ time_points: {series}{planar} }}\n{moved}{quantification}",
+            // S values are of a man or a woman; the images say neither.
+            facts = match self.options.views {
+                Views::Outlined => "patient_facts: { sex: M }\n",
+                Views::Spect | Views::Planar | Views::Hybrid => "",
+            },
             count = self.times.len(),
             series = self.times.len() + usize::from(self.options.views == Views::Hybrid),
             planar = match self.options.views {

@@ -9,14 +9,10 @@ use grayd::quantity::{BecquerelSecond, Gram};
 use serde_json::Value;
 use std::path::Path;
 
-/// A patient with outlined views, and a plan that says what the images do not.
+/// A patient with outlined views.
 fn patient(folder: &Path) -> DigitalPatient {
     let patient = DigitalPatient::new(&options(Views::Outlined)).unwrap();
     patient.write(folder).unwrap();
-    let plan = folder.join("plan.yaml");
-    let text = std::fs::read_to_string(&plan).unwrap();
-    let facts = "patient_facts: { sex: M }\nsettings:";
-    std::fs::write(&plan, text.replace("settings:", facts)).unwrap();
     patient
 }
 

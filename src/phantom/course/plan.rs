@@ -21,11 +21,14 @@ impl SimulatedCourse {
             let drug = patient::radiopharmaceutical_of(&self.options);
             let _ = writeln!(text, "radiopharmaceutical: {drug}");
         }
-        if !self.regime.facts.is_empty() {
-            let _ = writeln!(text, "patient_facts:");
-            for (key, value) in &self.regime.facts {
-                let _ = writeln!(text, "  {key}: {value}");
-            }
+        let mut facts: Vec<String> =
+            self.regime.facts.iter().map(|(key, value)| format!("  {key}: {value}")).collect();
+        // S values are of a man or a woman; the images say neither.
+        if self.options.views == Views::Outlined && !self.regime.facts.contains_key("sex") {
+            facts.push("  sex: M".into());
+        }
+        if !facts.is_empty() {
+            let _ = writeln!(text, "patient_facts:\n{}", facts.join("\n"));
         }
         let empty = if self.cycles.is_empty() { " []" } else { "" };
         let _ = writeln!(text, "cycles:{empty}");
