@@ -22,6 +22,7 @@ pub use tracer::{Therapy, Tracer};
 use super::priors::Priors;
 use super::protocol::{Parameters, Protocols};
 use super::yaml::{Document, Fault};
+use crate::biology::organ::Adult;
 use crate::dicom::PatientIdentity;
 use crate::quantity::Becquerel;
 use crate::quantity::nuclide::Nuclide;
@@ -163,6 +164,17 @@ pub enum Sex {
     F,
     M,
     O,
+}
+
+impl Sex {
+    /// The reference adult of that sex.
+    pub fn adult(self) -> Option<Adult> {
+        match self {
+            Self::F => Some(Adult::Female),
+            Self::M => Some(Adult::Male),
+            Self::O => None,
+        }
+    }
 }
 
 /// One administration and the imaging that follows it.

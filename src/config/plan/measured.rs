@@ -1,6 +1,7 @@
 //! `measured:` of a plan: what was measured beside the images, or before grayd.
 
 use crate::prescribe::HalfLifeSource;
+use crate::quantity::Seconds;
 use serde::{Deserialize, Serialize};
 
 /// Everything is optional; a rule that lacks something holds and says what.
@@ -97,6 +98,15 @@ pub struct WholeBodyCount {
     pub anterior_background: f64,
     #[serde(default)]
     pub posterior_background: f64,
+}
+
+impl WholeBodyCount {
+    /// Counts `[anterior, posterior]` of which no background was measured.
+    pub fn without_background(after: Seconds, [anterior, posterior]: [f64; 2]) -> Self {
+        let (anterior_background, posterior_background) = (0.0, 0.0);
+        let hours = after.hours();
+        Self { hours, anterior, posterior, anterior_background, posterior_background }
+    }
 }
 
 /// Whole blood at the instant of the sample: not corrected for decay. One of the two units.

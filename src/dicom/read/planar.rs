@@ -13,7 +13,7 @@ use super::emission::{self, Scan};
 use super::error::ReadError;
 use super::instance::{Instance, open_series};
 use super::pixels;
-use super::radiopharmaceutical::{self, DoseUnit};
+use super::radiopharmaceutical::{self, DoseUnit, Radiopharmaceutical};
 use super::time;
 use crate::dicom::Uid;
 use crate::quantify::planar::{PlanarFrame, PlanarImage, Raster, View};
@@ -82,16 +82,30 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         radiopharmaceutical::read(root, unit, kind, acquired, zone, &mut warnings)?;
     warnings.dedup();
     let exposure = oriented(root, exposure(root)?, &raster);
-    Ok(Planar {
-        image: PlanarImage {
-            raster,
-            windows: windows(first)?,
-            frames: found,
-            exposure,
-            injection: radiopharmaceutical.injection,
-            dead_time_corrected: emission::is_corrected(root, "DTIM"),
-            warnings,
-        },
+    let image = PlanarImage {
+        raster,
+        windows: windows(first)?,
+        frames: found,
+        exposure,
+        injection: radiopharmaceutical.injection,
+        dead_time_corrected: emission::is_corrected(root, "DTIM"),
+        warnings,
+    };
+    scan(&instances, image, acquired, radiopharmaceutical, stored)
+}
+
+/// An image with what its instances say beside it.
+fn scan<I>(
+    instances: &[Instance],
+    image: I,
+    acquired: Timestamp,
+    radiopharmaceutical: Radiopharmaceutical,
+    stored: Vec<StoredView>,
+) -> Result<Scan<I>, ReadError> {
+    let first = instances.first().ok_or(ReadError::NoInstances)?;
+    let root = first.data_set();
+    Ok(Scan {
+        image,
         identity: first.identity(),
         study: first.study(),
         frame_of_reference: first.frame_of_reference()?,
@@ -102,7 +116,7 @@ pub fn planar(paths: &[PathBuf], zone: &TimeZone) -> Result<Planar, ReadError> {
         acquired,
         radiopharmaceutical,
         acquisition: emission::acquisition::acquisition(root),
-        sources: emission::sources(&instances),
+        sources: emission::sources(instances),
         stored,
     })
 }

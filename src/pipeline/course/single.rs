@@ -36,11 +36,8 @@ fn of_sex<'a, T>(pair: &'a SexPair<T>, plan: &Plan) -> Result<&'a T, PrescribeEr
 }
 
 pub(super) fn adult(plan: &Plan) -> Result<Adult, PrescribeError> {
-    match plan.patient_facts.sex {
-        Some(Sex::M) => Ok(Adult::Male),
-        Some(Sex::F) => Ok(Adult::Female),
-        _ => Err(missing("the sex (F or M) of the reference adult", "add patient_facts.sex")),
-    }
+    let adult = plan.patient_facts.sex.and_then(Sex::adult);
+    adult.ok_or(missing("the sex (F or M) of the reference adult", "add patient_facts.sex"))
 }
 
 fn step(plan: &Plan) -> Becquerel {

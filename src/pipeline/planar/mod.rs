@@ -105,6 +105,23 @@ pub fn settings(
     })
 }
 
+/// Which windows of a scan are what, and the net rates of both views at its beginning.
+pub fn rates(
+    scan: &Planar,
+    camera: Option<&CameraSettings>,
+    nuclide: &Nuclide,
+) -> Result<(WindowRoles, [NetRate; 2]), PipelineError> {
+    let roles = window_roles(&scan.image.windows, &lines(nuclide)?)?;
+    let planar = camera.and_then(|camera| camera.planar);
+    let parameters = RateParameters {
+        half_life: nuclide.decay()?.half_life,
+        dead_time: camera.and_then(CameraSettings::dead_time),
+        field_of_view_mm: planar.and_then(|planar| planar.field_of_view_mm),
+    };
+    let rates = net_rates(&scan.image, &roles, &parameters)?;
+    Ok((roles, rates))
+}
+
 /// Attenuation that the views show over that of unscattered photons.
 ///
 /// # Errors
@@ -122,14 +139,8 @@ pub fn broad_beam_ratio(
 /// Counts of every scan of the whole body, by time.
 pub fn whole_body_counts(inputs: &Inputs, images: &[TimePointImage]) -> Vec<WholeBodyCount> {
     let counts = images.iter().zip(&inputs.emissions).filter_map(|(image, emission)| {
-        let [anterior, posterior] = inputs.planar_point(&emission.series)?.whole_cps?;
-        Some(WholeBodyCount {
-            hours: image.after_administration.hours(),
-            anterior,
-            posterior,
-            anterior_background: 0.0,
-            posterior_background: 0.0,
-        })
+        let counted = inputs.planar_point(&emission.series)?.whole_cps?;
+        Some(WholeBodyCount::without_background(image.after_administration, counted))
     });
     counts.collect()
 }
@@ -142,17 +153,8 @@ fn one(
     let nuclide = request.nuclide();
     let camera = activity::camera(&request.cameras, &scan.device, nuclide);
     let settings = settings(camera, nuclide)?;
-    let roles = window_roles(&scan.image.windows, &lines(nuclide)?)?;
+    let (roles, rates) = rates(scan, camera, nuclide)?;
     let ratio = broad_beam_ratio(&roles, &settings)?;
-    let rates = net_rates(
-        &scan.image,
-        &roles,
-        &RateParameters {
-            half_life: nuclide.decay()?.half_life,
-            dead_time: camera.and_then(CameraSettings::dead_time),
-            field_of_view_mm: settings.field_of_view_mm,
-        },
-    )?;
     let whole_cps = whole_cps(&scan.image.exposure, &rates);
     let (placed, seat, placing) = match Seat::stated(inputs, scan)? {
         Some(seat) => (None, seat, None),
@@ -205,11 +207,8 @@ fn escaped(rates: &[NetRate; 2], unmixed: &Unmixed, cps_per_mbq: f64) -> Option<
 
 /// Does the rule read counts of the whole body, and does the plan state none?
 pub fn reads_counts(plan: &Plan) -> bool {
-    let by_counts = matches!(
-        plan.parameters.prescription.rule(),
-        Some(Rule::WholeBody(_) | Rule::SurfaceSeeker(_) | Rule::Thyroid(_))
-    );
-    by_counts && plan.measured.whole_body_counts.is_empty()
+    let rule = plan.parameters.prescription.rule();
+    rule.is_some_and(Rule::takes_whole_body_counts) && plan.measured.whole_body_counts.is_empty()
 }
 
 /// Counts of views that a rule prescribes by have no measured background.

@@ -65,11 +65,7 @@ impl<'a> Doses<'a> {
             "F" => Some(Adult::Female),
             _ => None,
         };
-        let adult = match facts.sex {
-            Some(Sex::M) => Some(Adult::Male),
-            Some(Sex::F) => Some(Adult::Female),
-            _ => of_images(),
-        };
+        let adult = facts.sex.and_then(Sex::adult).or_else(of_images);
         Self {
             adult,
             nuclide: request.nuclide(),

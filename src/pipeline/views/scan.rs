@@ -7,10 +7,10 @@ use super::attenuation::Attenuation;
 use crate::config::CameraSettings;
 use crate::config::plan::WholeBodyCount;
 use crate::config::protocol::ViewSizes;
-use crate::dicom::read::{Code, Planar, outlines_on};
+use crate::dicom::read::{self, Code, Planar, outlines_on};
 use crate::quantify::planar::{
-    BodyPath, NetRate, OutlinedBackground, OutlinedRegion, OutlinedScan, RateParameters,
-    ViewOutline, WindowRoles, covers_body, net_rates, split_backgrounds, window_roles,
+    BodyPath, NetRate, Outlined, OutlinedBackground, OutlinedRegion, OutlinedScan, ViewOutline,
+    WindowRoles, covers_body, split_backgrounds,
 };
 use crate::quantify::{CONSTANTS, check_plausible};
 use crate::quantity::{Becquerel, Measured, Millimetre, Warning};
@@ -52,21 +52,18 @@ pub fn see(inputs: &Inputs, scan: &Planar, request: &Request) -> Result<Seen, Pi
     })?;
     let after = activity::after(&what, scan.acquired, cycle.administered.at, request.cycle)?;
     let camera = activity::camera(&request.cameras, &scan.device, request.nuclide());
-    let (roles, rates) = rates(scan, camera, request).map_err(refused)?;
+    let (roles, rates) = planar::rates(scan, camera, request.nuclide()).map_err(refused)?;
     let counts = planar::whole_cps(&scan.image.exposure, &rates);
     let drawn = outlines_on(&inputs.view_outlines, scan)
         .map_err(|error| PipelineError::of_read(&what, error))?;
     let mut warnings = scan.image.warnings.clone();
     let mut regions = Vec::new();
     let mut how = "counts of both views; no region was outlined".to_owned();
-    let outlines: Vec<ViewOutline> = drawn.iter().map(|region| region.outline.clone()).collect();
-    if !outlines.is_empty() {
+    if !drawn.is_empty() {
         let measuring = Measuring { inputs, scan, request, camera, roles, rates: &rates };
-        let found = measuring.regions(&outlines).map_err(refused)?;
+        let found = measuring.regions(&drawn).map_err(refused)?;
         how = found.how;
         warnings.extend(found.warnings);
-        let anatomy =
-            |name: &str| drawn.iter().find(|region| region.outline.name == name)?.anatomy.clone();
         regions = found.regions;
         let rate = request.nuclide().decay()?.half_life.half_life_to_rate();
         let left = cycle.administered.activity * (-rate.value() * after.value()).exp();
@@ -77,9 +74,6 @@ pub fn see(inputs: &Inputs, scan: &Planar, request: &Request) -> Result<Seen, Pi
                 [0.0, CONSTANTS.plausible_part_most.value],
             )
             .map_err(|error| parked(format_args!("{what}, region {}", region.name), error))?;
-        }
-        for region in &mut regions {
-            region.anatomy = anatomy(&region.name);
         }
     }
     let whole = regions.iter().find(|region| covers_body(&region.name));
@@ -98,13 +92,7 @@ pub fn see(inputs: &Inputs, scan: &Planar, request: &Request) -> Result<Seen, Pi
                 ..scan.acquisition.clone()
             },
         },
-        counts: counts.map(|[anterior, posterior]| WholeBodyCount {
-            hours: after.hours(),
-            anterior,
-            posterior,
-            anterior_background: 0.0,
-            posterior_background: 0.0,
-        }),
+        counts: counts.map(|counted| WholeBodyCount::without_background(after, counted)),
         regions,
         warnings,
     })
@@ -125,25 +113,6 @@ pub fn check_distinct(seen: &[Seen]) -> Result<(), PipelineError> {
     Ok(())
 }
 
-/// Net rates of both views at the beginning of the scan.
-fn rates(
-    scan: &Planar,
-    camera: Option<&CameraSettings>,
-    request: &Request,
-) -> Result<(WindowRoles, [NetRate; 2]), PipelineError> {
-    let nuclide = request.nuclide();
-    let roles = window_roles(&scan.image.windows, &planar::lines(nuclide)?)?;
-    let parameters = RateParameters {
-        half_life: nuclide.decay()?.half_life,
-        dead_time: camera.and_then(CameraSettings::dead_time),
-        field_of_view_mm: camera
-            .and_then(|camera| camera.planar)
-            .and_then(|planar| planar.field_of_view_mm),
-    };
-    let rates = net_rates(&scan.image, &roles, &parameters)?;
-    Ok((roles, rates))
-}
-
 /// What outlines are measured with.
 struct Measuring<'a> {
     inputs: &'a Inputs,
@@ -161,13 +130,15 @@ struct Found {
 }
 
 impl Measuring<'_> {
-    fn regions(&self, outlines: &[ViewOutline]) -> Result<Found, PipelineError> {
+    fn regions(&self, drawn: &[read::OutlinedRegion]) -> Result<Found, PipelineError> {
         let settings = planar::settings(self.camera, self.request.nuclide())?;
         let ratio = planar::broad_beam_ratio(&self.roles, &settings)?;
         let attenuation =
             Attenuation::of(self.inputs, self.scan, self.roles.photopeak, ratio, &settings)?;
         let sizes = &self.request.plan.parameters.quantification.views;
-        let (own, backgrounds) = split_backgrounds(outlines);
+        let outlines: Vec<ViewOutline> =
+            drawn.iter().map(|region| region.outline.clone()).collect();
+        let (own, backgrounds) = split_backgrounds(&outlines);
         let regions = own
             .iter()
             .map(|outline| self.region(outline, &attenuation, sizes))
@@ -187,9 +158,11 @@ impl Measuring<'_> {
             attenuation_per_cm: attenuation.per_cm,
         }
         .activities()?;
-        let seen = |region: crate::quantify::planar::Outlined| SeenRegion {
+        let anatomy =
+            |name: &str| drawn.iter().find(|region| region.outline.name == name)?.anatomy.clone();
+        let seen = |region: Outlined| SeenRegion {
+            anatomy: anatomy(&region.name),
             name: region.name,
-            anatomy: None,
             activity: region.activity,
             attenuation: region.systematic,
             calibration: settings.relative_uncertainty,

@@ -55,6 +55,11 @@ pub enum Rule<'a> {
 }
 
 impl Rule<'_> {
+    /// Does it read counts of the whole body?
+    pub fn takes_whole_body_counts(self) -> bool {
+        self.takes_whole_body_counts_alone() || matches!(self, Self::Thyroid(_))
+    }
+
     /// Does it prescribe by counts of the whole body, and by no region's dose?
     pub fn takes_whole_body_counts_alone(self) -> bool {
         matches!(self, Self::WholeBody(_) | Self::SurfaceSeeker(_))

@@ -1,13 +1,13 @@
 //! Transmission scans: the photons of a source on the other side of the patient, seen by one detector in one
 //! energy window (Image Type value 4 TRANSMISSION, PS3.3 C.8.4.9.1.1).
 
-use super::super::attribute::{malformed, text};
-use super::super::emission::{self, Scan};
+use super::super::attribute::malformed;
+use super::super::emission::Scan;
 use super::super::error::ReadError;
 use super::super::instance::open_series;
 use super::super::radiopharmaceutical::Radiopharmaceutical;
 use super::exposure::{exposure, oriented, windows};
-use super::{Seen, StoredView, TRANSMISSION, acquired, check_kind, frames, raster};
+use super::{Seen, StoredView, TRANSMISSION, acquired, check_kind, frames, raster, scan};
 use crate::quantify::planar::{EnergyWindow, Raster, TransmissionImage, View};
 use crate::quantity::KiloElectronvolt;
 use dicom_dictionary_std::tags;
@@ -41,28 +41,10 @@ pub fn transmission(paths: &[PathBuf], zone: &TimeZone) -> Result<Transmission, 
     let stored = StoredView { instance, frame: number, view: frame.view, mirrored };
     let acquired = acquired(&instances, zone, &mut warnings)?;
     let exposure = oriented(root, exposure(root)?, &raster);
-    Ok(Transmission {
-        image: TransmissionImage {
-            counts: stored.on_raster(frame.counts),
-            raster,
-            exposure,
-            energy,
-            warnings,
-        },
-        identity: first.identity(),
-        study: first.study(),
-        frame_of_reference: first.frame_of_reference()?,
-        series: first.source.series.clone(),
-        series_description: text(root, tags::SERIES_DESCRIPTION),
-        modality: first.source.modality.clone(),
-        device: emission::device(root),
-        acquired,
-        // The source is none, and what the patient was given does not matter here.
-        radiopharmaceutical: Radiopharmaceutical::default(),
-        acquisition: emission::acquisition::acquisition(root),
-        sources: emission::sources(&instances),
-        stored: vec![stored],
-    })
+    let counts = stored.on_raster(frame.counts);
+    let image = TransmissionImage { counts, raster, exposure, energy, warnings };
+    // The source is none, and what the patient was given does not matter here.
+    scan(&instances, image, acquired, Radiopharmaceutical::default(), vec![stored])
 }
 
 /// The one view in one window that a transmission scan is.

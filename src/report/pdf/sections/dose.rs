@@ -64,7 +64,7 @@ pub(super) fn dose(context: &Context<'_>) -> Vec<Block> {
 fn absorbed(context: &Context<'_>) -> Block {
     let administered_gbq = context.result.administered.mbq() / 1000.0;
     // Doses of organs are means alone.
-    let columns = if context.result.voxels.is_some() { 11 } else { 4 };
+    let varies = context.result.voxels.is_some();
     let rows = context.regions().map(|(region, numbers)| {
         let spread = numbers.dose.and_then(|dose| dose.spread.as_ref());
         let of = |pick: fn(&crate::report::DoseSpread) -> crate::quantity::Gray| {
@@ -75,22 +75,26 @@ fn absorbed(context: &Context<'_>) -> Block {
             number(numbers.dose.map(|dose| dose.mean.value())),
             percent(numbers.uncertainty),
             number(numbers.dose.map(|dose| dose.mean.value() / administered_gbq)),
-            of(|d| d.min),
-            of(|d| d.d98),
-            of(|d| d.d90),
-            of(|d| d.d50),
-            of(|d| d.d2),
-            of(|d| d.max),
-            of(|d| d.sd),
         ];
-        row.truncate(columns);
+        if varies {
+            row.extend([
+                of(|d| d.min),
+                of(|d| d.d98),
+                of(|d| d.d90),
+                of(|d| d.d50),
+                of(|d| d.d2),
+                of(|d| d.max),
+                of(|d| d.sd),
+            ]);
+        }
         row
     });
     let gray = |title| numbers(title, "Gy");
     let mut titles =
         vec![words("Region"), gray("Mean"), numbers("u", "%"), numbers("Mean/A", "Gy/GBq")];
-    titles.extend(["Min", "D98", "D90", "D50", "D2", "Max", "SD"].map(gray));
-    titles.truncate(columns);
+    if varies {
+        titles.extend(["Min", "D98", "D90", "D50", "D2", "Max", "SD"].map(gray));
+    }
     Block::Table { title: "Absorbed dose".into(), columns: titles, rows: rows.collect() }
 }
 
