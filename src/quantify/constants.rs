@@ -36,6 +36,7 @@ pub struct Constants {
     pub net_rate_significant: Constant,
     pub transmission_smoothing: Constant,
     pub transmission_least_counts: Constant,
+    pub transmission_of_blank_most: Constant,
     pub hybrid_scale_warn: Constant,
     pub sphere_volume_same: Constant,
     pub sphere_volume_warn: Constant,

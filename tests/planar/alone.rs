@@ -2,6 +2,7 @@
 //! them.
 
 use super::{compute, errors, options, region, warned};
+use dicom_dictionary_std::tags;
 use grayd::biology::organ::{Adult, RADAR};
 use grayd::phantom::{DigitalPatient, PhantomOptions, RegionTruth, SimulatedCourse, Views};
 use grayd::quantity::nuclide::Nuclide;
@@ -112,6 +113,17 @@ fn what_views_without_a_ct_lack_is_asked_for() {
         let error = compute(folder.path(), |text| text).unwrap_err();
         assert!(error.contains(wanted), "{error}");
     };
+    let [through, blank] = ["transmission", "blank"].map(|name| {
+        let path = std::fs::read_dir(folder.path().join(name)).unwrap().next().unwrap();
+        path.unwrap().path()
+    });
+    // A second scan of the patient is no blank.
+    let pixels =
+        dicom_object::open_file(through).unwrap().element(tags::PIXEL_DATA).unwrap().clone();
+    let mut second = dicom_object::open_file(&blank).unwrap();
+    second.put(pixels);
+    second.write_to_file(&blank).unwrap();
+    refused("nothing says which of transmission series");
     std::fs::remove_dir_all(folder.path().join("blank")).unwrap();
     refused("came without its blank");
     std::fs::remove_dir_all(folder.path().join("transmission")).unwrap();

@@ -6,6 +6,7 @@ use super::super::inputs::Inputs;
 use crate::config::camera::PlanarSettings;
 use crate::dicom::read::{Planar, Transmission};
 use crate::dose::atomic::MaterialLibrary;
+use crate::quantify::CONSTANTS;
 use crate::quantify::planar::{
     Exposure, Raster, TransmissionCounts, TransmissionDepth, transmission_depth,
 };
@@ -37,7 +38,7 @@ impl Attenuation {
         settings: &PlanarSettings,
     ) -> Result<Self, PipelineError> {
         let per_cm = soft_tissue(photopeak) * broad_beam_ratio;
-        let Some([patient, blank]) = pair(&inputs.transmissions)? else {
+        let Some([patient, blank]) = pair(&of_visit(inputs, scan))? else {
             return Ok(Self { per_cm, transmission: None });
         };
         let own = &scan.image.raster;
@@ -92,9 +93,17 @@ fn soft_tissue(energy: KiloElectronvolt) -> f64 {
     tissue.mass_attenuation(energy.value()).total() * tissue.nominal_density_g_per_ml()
 }
 
+/// Transmission scans of the views' own study, else all.
+fn of_visit<'a>(inputs: &'a Inputs, scan: &Planar) -> Vec<&'a Transmission> {
+    let all = || inputs.transmissions.iter();
+    let own: Vec<&Transmission> =
+        all().filter(|other| other.study.study == scan.study.study).collect();
+    if own.is_empty() { all().collect() } else { own }
+}
+
 /// The scan through the patient and the one without: a patient only takes counts away.
-fn pair(all: &[Transmission]) -> Result<Option<[&Transmission; 2]>, PipelineError> {
-    let [a, b] = all else {
+fn pair<'a>(all: &[&'a Transmission]) -> Result<Option<[&'a Transmission; 2]>, PipelineError> {
+    let &[a, b] = all else {
         return match all {
             [] => Ok(None),
             [one] => Err(PipelineError::Parked(format!(
@@ -104,8 +113,8 @@ fn pair(all: &[Transmission]) -> Result<Option<[&Transmission; 2]>, PipelineErro
                 one.series
             ))),
             _ => Err(PipelineError::Parked(format!(
-                "{} transmission series came, one through the patient and its blank are wanted; narrow the plan's \
-                 `match`",
+                "{} transmission series go with the views, one through the patient and its blank are wanted; keep \
+                 these two in the views' study",
                 all.len()
             ))),
         };
@@ -120,7 +129,18 @@ fn pair(all: &[Transmission]) -> Result<Option<[&Transmission; 2]>, PipelineErro
             b.image.energy.value()
         )));
     }
-    Ok(Some(if rate(a) < rate(b) { [a, b] } else { [b, a] }))
+    let same_motion =
+        std::mem::discriminant(&a.image.exposure) == std::mem::discriminant(&b.image.exposure);
+    let [through, open] = if rate(a) < rate(b) { [a, b] } else { [b, a] };
+    if !same_motion || rate(through) > CONSTANTS.transmission_of_blank_most.value * rate(open) {
+        return Err(PipelineError::Parked(format!(
+            "nothing says which of transmission series {} and {} is the blank: it must be acquired like the scan \
+             through the patient and count clearly more; send the blank, or take both out and state `settings: \
+             quantification: views: body_thickness_mm`",
+            a.series, b.series
+        )));
+    }
+    Ok(Some([through, open]))
 }
 
 fn counts(scan: &Transmission) -> TransmissionCounts<'_> {

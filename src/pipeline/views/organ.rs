@@ -5,7 +5,7 @@ use super::super::Request;
 use super::super::inputs::Inputs;
 use crate::biology::organ::{Adult, SValues};
 use crate::config::plan::{RegionMass, Sex};
-use crate::config::protocol::{holds_word, is_lesion};
+use crate::config::protocol::is_lesion;
 use crate::kinetics::Fit;
 use crate::quantify::planar::covers_body;
 use crate::quantity::nuclide::Nuclide;
@@ -31,6 +31,9 @@ const ORGANS: [(&str, &[&str], bool); 5] = [
     ("salivary glands", &["salivary"], false),
 ];
 const WHOLE_BODY: &str = "total body";
+/// Words that make one of two of an organ, and words that change nothing.
+const SIDES: [&str; 6] = ["left", "right", "lt", "rt", "l", "r"];
+const FILLERS: [&str; 2] = ["gland", "glands"];
 
 impl Organ {
     fn of(region: &str) -> Option<Self> {
@@ -40,9 +43,15 @@ impl Organ {
         if covers_body(region) {
             return Some(Self { name: WHOLE_BODY, is_one_of_two: false });
         }
-        let (name, _, paired) = ORGANS.iter().find(|(_, words, _)| holds_word(region, words))?;
-        let is_one_of_two = *paired && holds_word(region, &["left", "right", "lt", "rt", "l", "r"]);
-        Some(Self { name, is_one_of_two })
+        let lower = region.to_lowercase();
+        let words = lower.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+        let (sides, rest): (Vec<&str>, Vec<&str>) = words.partition(|word| SIDES.contains(word));
+        let rest: Vec<&str> = rest.into_iter().filter(|word| !FILLERS.contains(word)).collect();
+        // A lobe of the liver, or the cortex of a kidney, has another mass than the organ.
+        let is_all = |own: &[&str]| !rest.is_empty() && rest.iter().all(|word| own.contains(word));
+        let (name, _, paired) = ORGANS.iter().find(|(_, own, _)| is_all(own))?;
+        let is_one_of_two = !sides.is_empty();
+        (*paired || !is_one_of_two).then_some(Self { name, is_one_of_two })
     }
 }
 
@@ -121,7 +130,13 @@ impl<'a> Doses<'a> {
             ));
             return None;
         };
-        let mass = self.table.mass(organ.name, adult).ok()?;
+        let mass = match self.table.mass(organ.name, adult) {
+            Ok(mass) => mass,
+            Err(error) => {
+                warnings.push(Warning::new("no-mass", error.to_string()));
+                return None;
+            }
+        };
         warnings.push(Warning::new(
             "reference-mass",
             "the mass is that of a reference adult; state the patient's own as `measured: masses` in the plan: the \
@@ -190,5 +205,38 @@ pub fn warn_of_cross_fire(doses: &Doses<'_>, regions: &mut [RegionResult]) {
                 added.unwrap_or_else(|| ", and how much they add is not known: outline the whole body".into())
             ),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organ_is_one_by_its_whole_name() {
+        let organ = |region| Organ::of(region).map(|organ| (organ.name, organ.is_one_of_two));
+        for (region, wanted) in [
+            ("Kidney Left", ("kidneys", true)),
+            ("kidneys", ("kidneys", false)),
+            ("Lung_R", ("lungs", true)),
+            ("LIVER", ("liver", false)),
+            ("Salivary glands", ("salivary glands", false)),
+            ("Whole body", ("total body", false)),
+        ] {
+            assert_eq!(organ(region), Some(wanted), "{region}");
+        }
+        // Their masses are not the organ's.
+        for region in [
+            "Liver left lobe",
+            "Liver left",
+            "Normal liver",
+            "Kidney cortex",
+            "Kidney lesion",
+            "Adrenal gland",
+            "glands",
+            "Left",
+        ] {
+            assert_eq!(organ(region), None, "{region}");
+        }
     }
 }
